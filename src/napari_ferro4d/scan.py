@@ -1,0 +1,233 @@
+"""The one data model: a 4D-STEM scan, its axes, units and source.
+
+Conventions, stated here once and tested in ``tests/test_scan.py``:
+
+- The array is ``[y, x, ky, kx]``: probe position row and column, then detector row and column.
+- ``y`` and ``ky`` point down, ``x`` and ``kx`` point right, as the arrays are drawn.
+- A centre ``(ky, kx)`` is in detector pixels, the middle of pixel 0 being 0.0: the middle of a
+  256-pixel axis is 127.5.
+- Steps are ``(y, x)`` in nm and ``(ky, kx)`` in 1/angstrom; what a file does not say is None.
+- A centre of mass is in pixels from the centre, positive down and right.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .errors import ScanError
+
+if TYPE_CHECKING:
+    import dask.array as da
+
+__all__ = ["Scan", "Source", "signature_of"]
+
+CHUNK_BYTES = 32 * 2**20
+"""Target size of a dask chunk: small enough to cancel between two, large enough to be one read."""
+
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Source:
+    """How any process can open a scan again: ``open_scan(source.path, **source.hints)``."""
+
+    path: str
+    format: str
+    hints: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """A 4D-STEM scan: one diffraction pattern per probe position.
+
+    Parameters
+    ----------
+    data : dask.array.Array
+        ``[y, x, ky, kx]`` counts or intensities; every chunk holds whole patterns.
+    scan_step : tuple of float, optional
+        Distance between probe positions ``(y, x)`` in nm; None if unknown.
+    k_step : tuple of float, optional
+        Size of a detector pixel ``(ky, kx)`` in 1/angstrom; None if unknown.
+    centre : tuple of float, optional
+        Position of the undiffracted beam ``(ky, kx)`` in detector pixels; None if unknown.
+    source : Source, optional
+        How to open the scan again; None for an array in memory.
+    signature : str
+        Cheap hash of shape, dtype and a few patterns, to recognise the same data again.
+    complete : bool
+        False if the file holds fewer patterns than the scan has probe positions.
+    metadata : mapping
+        What else the file says, as it says it.
+    """
+
+    data: da.Array
+    scan_step: tuple[float, float] | None = None
+    k_step: tuple[float, float] | None = None
+    centre: tuple[float, float] | None = None
+    source: Source | None = None
+    signature: str = ""
+    complete: bool = True
+    metadata: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
+
+    @classmethod
+    def from_array(
+        cls,
+        array: Any,
+        *,
+        scan_step: float | tuple[float, float] | None = None,
+        k_step: float | tuple[float, float] | None = None,
+        centre: tuple[float, float] | None = None,
+        source: Source | None = None,
+        metadata: Mapping[str, Any] = _EMPTY,
+    ) -> Scan:
+        """Make a scan of a numpy or dask array ``[y, x, ky, kx]``.
+
+        Parameters
+        ----------
+        array : array
+            Integers or floats with four axes, none of them empty. Never copied; a dask array is
+            rechunked so that chunks hold whole patterns.
+        scan_step, k_step : float or tuple of float, optional
+            Steps in nm and 1/angstrom; one number stands for both directions.
+        centre : tuple of float, optional
+            Beam centre ``(ky, kx)`` in pixels.
+        source : Source, optional
+            How to open it again.
+        metadata : mapping, optional
+            Anything else worth keeping.
+
+        Raises
+        ------
+        ScanError
+            If the array is not a 4D-STEM scan, or a step is not a positive number.
+
+        Examples
+        --------
+        >>> scan = Scan.from_array(np.zeros((2, 3, 8, 8), np.uint16), scan_step=1.4)
+        >>> scan.scan_shape, scan.detector_shape, scan.scan_step
+        ((2, 3), (8, 8), (1.4, 1.4))
+        """
+        name = source.path if source else "the array"
+        _check_array(array, name)
+        data = _whole_patterns(array)
+        return cls(
+            data=data,
+            scan_step=_step(scan_step, "scan step", name),
+            k_step=_step(k_step, "detector pixel size", name),
+            centre=_centre(centre, array.shape[2:], name),
+            source=source,
+            signature=signature_of(array),
+            metadata=MappingProxyType(dict(metadata)),
+        )
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """The shape ``(y, x, ky, kx)``."""
+        y, x, ky, kx = (int(n) for n in self.data.shape)
+        return y, x, ky, kx
+
+    @property
+    def scan_shape(self) -> tuple[int, int]:
+        """Probe positions ``(y, x)``."""
+        return self.shape[:2]
+
+    @property
+    def detector_shape(self) -> tuple[int, int]:
+        """Detector pixels ``(ky, kx)``."""
+        return self.shape[2:]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the counts as stored."""
+        return np.dtype(self.data.dtype)
+
+    @property
+    def name(self) -> str:
+        """A short name for layers and results: the file name without its ending."""
+        return Path(self.source.path).stem if self.source else "scan"
+
+    def where(self) -> str:
+        """Return the file name, or a phrase, with which a message about this scan starts."""
+        return self.source.path if self.source else "the scan"
+
+
+def signature_of(array: Any, patterns: int = 5) -> str:
+    """Return a short hash of shape, dtype and `patterns` patterns spread over the scan.
+
+    Cheap whatever the size of the scan, and the same for the same counts in any file format.
+    """
+    digest = hashlib.blake2b(digest_size=8)
+    dtype = np.dtype(array.dtype).newbyteorder("=")
+    digest.update(f"{tuple(int(n) for n in array.shape)} {dtype.str[1:]}".encode())
+    ny, nx = (int(n) for n in array.shape[:2])
+    for index in sorted({int(i) for i in np.linspace(0, ny * nx - 1, patterns)}):
+        pattern = np.asarray(array[index // nx, index % nx])
+        digest.update(np.ascontiguousarray(pattern, dtype=dtype).tobytes())
+    return digest.hexdigest()
+
+
+def _check_array(array: Any, name: str) -> None:
+    shape = tuple(int(n) for n in array.shape)
+    if len(shape) != 4:
+        raise ScanError(
+            f"{name}: the array has {len(shape)} axes {shape}; a 4D-STEM scan has four "
+            "(y, x, ky, kx). If the scan axes are stored as one, give the scan shape."
+        )
+    if 0 in shape:
+        raise ScanError(f"{name}: an axis is empty (shape {shape}); there is nothing to map.")
+    kind = np.dtype(array.dtype).kind
+    if kind not in "uif":
+        raise ScanError(
+            f"{name}: the values are {np.dtype(array.dtype)}; a scan holds integers or floats."
+        )
+
+
+def _whole_patterns(array: Any) -> da.Array:
+    import dask.array as da
+
+    # Runs of consecutive rows, or of one row's columns where a row alone is larger than a chunk.
+    pattern_bytes = int(np.prod(array.shape[2:])) * np.dtype(array.dtype).itemsize
+    ny, nx = array.shape[:2]
+    per_chunk = max(1, CHUNK_BYTES // max(1, pattern_bytes))
+    rows, cols = (max(1, per_chunk // nx), nx) if per_chunk >= nx else (1, per_chunk)
+    if not isinstance(array, da.Array):
+        # A fixed name: dask would otherwise hash the whole array, reading every byte of the file.
+        return da.from_array(
+            array, chunks=(min(rows, ny), cols, -1, -1), name=False, inline_array=True
+        )
+    if array.numblocks[2:] == (1, 1) and max(array.chunksize[:2]) > 1:
+        return array
+    return array.rechunk({0: min(rows, ny), 1: cols, 2: -1, 3: -1})
+
+
+def _step(
+    value: float | tuple[float, float] | None, what: str, name: str
+) -> tuple[float, float] | None:
+    if value is None:
+        return None
+    pair = (value, value) if isinstance(value, int | float | np.number) else tuple(value)
+    if len(pair) != 2 or not all(math.isfinite(float(v)) and float(v) > 0 for v in pair):
+        raise ScanError(f"{name}: the {what} must be positive, not {value}.")
+    return float(pair[0]), float(pair[1])
+
+
+def _centre(
+    centre: tuple[float, float] | None, detector: tuple[int, int], name: str
+) -> tuple[float, float] | None:
+    if centre is None:
+        return None
+    ky, kx = (float(c) for c in centre)
+    if not (-0.5 <= ky <= detector[0] - 0.5 and -0.5 <= kx <= detector[1] - 0.5):
+        raise ScanError(
+            f"{name}: the beam centre ({ky:g}, {kx:g}) lies outside the detector "
+            f"of {detector[0]} x {detector[1]} pixels."
+        )
+    return ky, kx
