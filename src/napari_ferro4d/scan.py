@@ -27,7 +27,7 @@ from .errors import ScanError
 if TYPE_CHECKING:
     import dask.array as da
 
-__all__ = ["Scan", "Source", "signature_of"]
+__all__ = ["Frames", "Scan", "Source", "signature_of"]
 
 CHUNK_BYTES = 32 * 2**20
 """Target size of a dask chunk: small enough to cancel between two, large enough to be one read."""
@@ -42,6 +42,35 @@ class Source:
     path: str
     format: str
     hints: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
+
+
+@dataclass(frozen=True)
+class Frames:
+    """How patterns lie in an uncompressed file: pattern ``i`` starts at ``offset + i * stride``.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    dtype : numpy.dtype
+        Type and byte order of the counts.
+    offset, stride : int
+        Bytes to the first pattern, and from one pattern to the next (headers included).
+    """
+
+    path: str
+    dtype: np.dtype[Any]
+    offset: int
+    stride: int
+
+    def view(self, shape: tuple[int, int, int, int]) -> np.ndarray:
+        """Return the patterns as a read-only memory map ``[y, x, ky, kx]``; reads nothing yet."""
+        ny, nx, ky, kx = shape
+        item = self.dtype.itemsize
+        length = self.offset + (ny * nx - 1) * self.stride + ky * kx * item
+        buffer = np.memmap(self.path, np.uint8, mode="r", shape=(length,))
+        strides = (nx * self.stride, self.stride, kx * item, item)
+        return np.ndarray(shape, self.dtype, buffer, self.offset, strides)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +91,8 @@ class Scan:
         How to open the scan again; None for an array in memory.
     signature : str
         Cheap hash of shape, dtype and a few patterns, to recognise the same data again.
+    frames : Frames, optional
+        Where the patterns lie, if the file is uncompressed: reductions read it directly.
     complete : bool
         False if the file holds fewer patterns than the scan has probe positions.
     metadata : mapping
@@ -74,6 +105,7 @@ class Scan:
     centre: tuple[float, float] | None = None
     source: Source | None = None
     signature: str = ""
+    frames: Frames | None = None
     complete: bool = True
     metadata: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
 
@@ -86,6 +118,7 @@ class Scan:
         k_step: float | tuple[float, float] | None = None,
         centre: tuple[float, float] | None = None,
         source: Source | None = None,
+        frames: Frames | None = None,
         metadata: Mapping[str, Any] = _EMPTY,
     ) -> Scan:
         """Make a scan of a numpy or dask array ``[y, x, ky, kx]``.
@@ -101,6 +134,8 @@ class Scan:
             Beam centre ``(ky, kx)`` in pixels.
         source : Source, optional
             How to open it again.
+        frames : Frames, optional
+            Where the patterns lie in an uncompressed file.
         metadata : mapping, optional
             Anything else worth keeping.
 
@@ -125,6 +160,7 @@ class Scan:
             centre=_centre(centre, array.shape[2:], name),
             source=source,
             signature=signature_of(array),
+            frames=frames,
             metadata=MappingProxyType(dict(metadata)),
         )
 
@@ -198,7 +234,12 @@ def _whole_patterns(array: Any) -> da.Array:
     ny, nx = array.shape[:2]
     per_chunk = max(1, CHUNK_BYTES // max(1, pattern_bytes))
     rows, cols = (max(1, per_chunk // nx), nx) if per_chunk >= nx else (1, per_chunk)
+    # Never decode a stored chunk twice: whole stored chunks per dask chunk.
+    stored = getattr(array, "chunks", None)
     if not isinstance(array, da.Array):
+        if stored:
+            rows = min(ny, -(-rows // stored[0]) * stored[0])
+            cols = min(nx, -(-cols // stored[1]) * stored[1])
         # A fixed name: dask would otherwise hash the whole array, reading every byte of the file.
         return da.from_array(
             array, chunks=(min(rows, ny), cols, -1, -1), name=False, inline_array=True

@@ -1,0 +1,72 @@
+"""Writes that either happen or do not: a temporary neighbour, then one rename."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..errors import ScanError
+
+TEMPORARY = ".partial-"
+"""Marks what an interrupted write left behind; never read, removed by the next write."""
+
+
+@contextlib.contextmanager
+def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it onto `path` if the block succeeds.
+
+    Raises
+    ------
+    ScanError
+        If the folder does not exist or cannot be written, or the disk is full.
+    """
+    target = Path(path)
+    # The ending stays last, because writers choose their format by it.
+    temporary = target.with_name(f"{TEMPORARY}{uuid.uuid4().hex[:8]}-{target.name}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        os.replace(temporary, target)
+    except OSError as error:
+        raise ScanError(f"{target}: cannot be written ({error.strerror or error}).") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`; swap it for `path` if the block succeeds.
+
+    A folder cannot be replaced in one step, so the old one is renamed aside first; `recover` puts
+    it back if the process dies between the two renames.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    mark = uuid.uuid4().hex[:8]
+    temporary = path.with_name(f"{TEMPORARY}{mark}-{path.name}")
+    old = path.with_name(f"{TEMPORARY}old-{path.name}")
+    try:
+        yield temporary
+        if path.exists():
+            if old.exists():
+                shutil.rmtree(old)
+            os.rename(path, old)
+        os.rename(temporary, path)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def recover(parent: Path) -> None:
+    """Put back what a dead process had renamed aside, and remove what it had half written."""
+    for left in parent.glob(f"{TEMPORARY}*"):
+        name = left.name.removeprefix(f"{TEMPORARY}old-")
+        if name != left.name and not (parent / name).exists():
+            os.rename(left, parent / name)
+        elif left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)

@@ -1,0 +1,108 @@
+"""Trained models as `.safetensors` files: arrays and a JSON header, never code."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import ModelError
+from ._atomic import atomic_file
+
+__all__ = ["Model", "load_model", "save_model"]
+
+_KEY = "ferro4d"
+_KINDS = ("autoencoder", "classifier")
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A trained network as plain data.
+
+    Parameters
+    ----------
+    kind : str
+        ``"autoencoder"`` or ``"classifier"``.
+    header : mapping
+        What is needed to build and feed the network, and where it comes from: preset, network,
+        preprocessing, schedule, scan signature, versions. JSON types only.
+    weights : mapping of str to array
+        The learnt arrays by name.
+    """
+
+    kind: str
+    header: Mapping[str, Any]
+    weights: Mapping[str, np.ndarray]
+
+
+def save_model(model: Model, path: str | os.PathLike[str]) -> Path:
+    """Write a model to a `.safetensors` file, atomically.
+
+    Parameters
+    ----------
+    model : Model
+        What `napari_ferro4d.train` or `napari_ferro4d.classify` returned.
+    path : path
+        The file to write; an existing one is replaced only once the new one is complete.
+
+    Returns
+    -------
+    Path
+        The file written.
+
+    Raises
+    ------
+    ModelError
+        If the name does not end in ``.safetensors``.
+    ScanError
+        If the file cannot be written.
+    """
+    from safetensors.numpy import save_file
+
+    target = Path(path)
+    if target.suffix != ".safetensors":
+        raise ModelError(f"{target}: a model file ends in .safetensors; choose such a name.")
+    header = json.dumps({"kind": model.kind, **model.header})
+    tensors = {name: np.ascontiguousarray(value) for name, value in model.weights.items()}
+    with atomic_file(target) as temporary:
+        save_file(tensors, temporary, metadata={_KEY: header})
+    return target
+
+
+def load_model(path: str | os.PathLike[str]) -> Model:
+    """Read a model from a `.safetensors` file.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing, is no complete safetensors file, or was not written by
+        napari-ferro4d.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    source = Path(path)
+    if not source.is_file():
+        raise ModelError(f"{source}: there is no such model file; train one with `ferro4d train`.")
+    try:
+        with safe_open(source, framework="np") as tensors:
+            metadata = tensors.metadata() or {}
+            weights = {name: tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError, TypeError) as error:
+        raise ModelError(
+            f"{source}: not a complete .safetensors file ({error}); train or copy it again."
+        ) from error
+    try:
+        header = json.loads(metadata[_KEY])
+        kind = header.pop("kind")
+    except (KeyError, ValueError, AttributeError, TypeError) as error:
+        raise ModelError(
+            f"{source}: has no readable napari-ferro4d header; it holds another program's model."
+        ) from error
+    if kind not in _KINDS:
+        raise ModelError(f"{source}: holds a {kind!r} model; this version knows {_KINDS}.")
+    return Model(kind=kind, header=header, weights=weights)

@@ -1,0 +1,405 @@
+"""Results as one OME-Zarr (0.5) folder: maps, label images and where they come from.
+
+The layout is the contract with other programs::
+
+    RESULTS/                attribute "ferro4d": {"provenance": [...]}
+      maps/<name>/0         float32 [y, x] or [channel, y, x]; uint8 [channel, y, x] for colour
+      labels/<name>/0       integer [y, x], 0 = unlabelled
+
+Each map and label image is written to a temporary neighbour and renamed, so a crash leaves the
+old one or the new one, never half of one.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from ..errors import ResultsError, ScanError
+from ..scan import Scan
+from ._atomic import TEMPORARY, atomic_folder, recover
+
+if TYPE_CHECKING:
+    import zarr
+
+__all__ = [
+    "LabelResult",
+    "MapResult",
+    "Results",
+    "is_results",
+    "provenance",
+    "read_results",
+    "write_results",
+]
+
+_ROOT_KEY = "ferro4d"
+
+
+@dataclass(frozen=True, eq=False)
+class MapResult:
+    """A real-space map.
+
+    Parameters
+    ----------
+    name : str
+        Name in the results folder, for example ``"com_y"``.
+    data : array
+        float32 ``[y, x]`` or ``[channel, y, x]``; with `rgb`, uint8 ``[y, x, 3]``.
+    scan_step : tuple of float, optional
+        Distance between probe positions ``(y, x)`` in nm.
+    unit : str
+        Unit of the values, for example ``"px"``.
+    channels : tuple of str
+        Names of the channels.
+    colormap : str
+        Name of the colour map to show it with; empty for no preference.
+    contrast_limits : tuple of float, optional
+        Values to show as the darkest and the brightest.
+    rgb : bool
+        The last axis holds red, green and blue.
+    """
+
+    name: str
+    data: np.ndarray
+    scan_step: tuple[float, float] | None = None
+    unit: str = ""
+    channels: tuple[str, ...] = ()
+    colormap: str = ""
+    contrast_limits: tuple[float, float] | None = None
+    rgb: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class LabelResult:
+    """A label image: one class number per probe position, 0 = unlabelled.
+
+    Parameters
+    ----------
+    name : str
+        Name in the results folder, for example ``"prediction"``.
+    data : array
+        Integer ``[y, x]``.
+    scan_step : tuple of float, optional
+        Distance between probe positions ``(y, x)`` in nm.
+    classes : mapping of int to str
+        Class names by class number.
+    colours : mapping of int to tuple
+        Red, green, blue and alpha in 0..1 by class number.
+    """
+
+    name: str
+    data: np.ndarray
+    scan_step: tuple[float, float] | None = None
+    classes: Mapping[int, str] = field(default_factory=dict)
+    colours: Mapping[int, tuple[float, float, float, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """What a results folder holds."""
+
+    maps: tuple[MapResult, ...] = ()
+    labels: tuple[LabelResult, ...] = ()
+    provenance: tuple[dict[str, Any], ...] = ()
+
+
+def provenance(command: str, parameters: Mapping[str, Any], scan: Scan | None) -> dict[str, Any]:
+    """Return one provenance entry: what was done, with what, to which scan, when.
+
+    Parameters
+    ----------
+    command : str
+        Name of the command or function, for example ``"com"``.
+    parameters : mapping
+        Its parameters, as JSON types.
+    scan : Scan or None
+        The scan it was applied to.
+    """
+    entry: dict[str, Any] = {
+        "command": command,
+        "parameters": dict(parameters),
+        "versions": {
+            name: metadata.version(name) for name in ("napari-ferro4d", "numpy", "dask", "zarr")
+        },
+        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "scan_signature": scan.signature if scan else None,
+    }
+    if scan and scan.source:
+        entry["scan"] = {"path": scan.source.path, "format": scan.source.format}
+    return entry
+
+
+def write_results(
+    path: str | os.PathLike[str],
+    *,
+    maps: Iterable[MapResult] = (),
+    labels: Iterable[LabelResult] = (),
+    provenance: Iterable[Mapping[str, Any]] = (),
+) -> Path:
+    """Write maps and label images to a results folder, adding to it if it exists.
+
+    Parameters
+    ----------
+    path : path
+        The folder. Maps and label images of the same name are replaced, others stay.
+    maps : iterable of MapResult
+        Maps to write.
+    labels : iterable of LabelResult
+        Label images to write.
+    provenance : iterable of mapping
+        Entries to append to the provenance list; see `provenance`.
+
+    Returns
+    -------
+    Path
+        The folder written.
+
+    Raises
+    ------
+    ResultsError
+        If the folder exists and is not a results folder, if a name cannot be a folder name, or if
+        an array has the wrong number of axes. Nothing is written then.
+    ScanError
+        If the disk refuses.
+    """
+    folder = Path(path)
+    maps, labels, entries = tuple(maps), tuple(labels), [dict(entry) for entry in provenance]
+    for one_map in maps:
+        _check_map(folder, one_map)
+    for one_label in labels:
+        _check_label(folder, one_label)
+    if folder.exists() and not is_results(folder) and (folder.is_file() or any(folder.iterdir())):
+        raise ResultsError(
+            f"{folder}: exists and is not a results folder; choose another name for the results."
+        )
+    try:
+        if is_results(folder):
+            _add(folder, maps, labels, entries)
+        else:
+            with atomic_folder(folder) as temporary:
+                _create_root(temporary)
+                _add(temporary, maps, labels, entries)
+    except OSError as error:
+        raise ScanError(f"{folder}: cannot be written ({error.strerror or error}).") from error
+    return folder
+
+
+def is_results(path: str | os.PathLike[str]) -> bool:
+    """Return whether `path` is a results folder; looks at one small file, never raises."""
+    try:
+        text = (Path(path) / "zarr.json").read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return False
+    return f'"{_ROOT_KEY}"' in text and '"provenance"' in text
+
+
+def read_results(path: str | os.PathLike[str]) -> Results:
+    """Read a results folder into memory.
+
+    Raises
+    ------
+    ResultsError
+        If it is not a results folder, or a part of it is damaged.
+    """
+    import zarr
+
+    folder = Path(path)
+    if not is_results(folder):
+        raise ResultsError(
+            f"{folder}: not a results folder of napari-ferro4d (no provenance in its zarr.json)."
+        )
+    for part in ("maps", "labels"):
+        recover(folder / part)
+    try:
+        root = zarr.open_group(folder, mode="r")
+        entries = cast("dict[str, Any]", root.attrs[_ROOT_KEY])["provenance"]
+        maps = [_read_map(name, group) for name, group in _groups(root, "maps")]
+        labels = [_read_label(name, group) for name, group in _groups(root, "labels")]
+    except (KeyError, ValueError, TypeError, OSError, RuntimeError) as error:
+        raise ResultsError(
+            f"{folder}: the results folder is damaged ({type(error).__name__}: {error}); "
+            "write the results again."
+        ) from error
+    return Results(tuple(maps), tuple(labels), tuple(entries))
+
+
+def _check_name(folder: Path, name: str) -> None:
+    if not name or name.startswith(".") or any(c in name for c in '/\\:*?"<>|\0'):
+        raise ResultsError(f"{folder}: {name!r} cannot name a map or label image; rename it.")
+
+
+def _check_map(folder: Path, one: MapResult) -> None:
+    _check_name(folder, one.name)
+    axes = (3,) if one.rgb else (2, 3)
+    if one.data.ndim not in axes or 0 in one.data.shape or (one.rgb and one.data.shape[-1] != 3):
+        raise ResultsError(
+            f"{folder}: map {one.name!r} has shape {one.data.shape}; "
+            "a map is [y, x], [channel, y, x] or, in colour, [y, x, 3]."
+        )
+
+
+def _check_label(folder: Path, one: LabelResult) -> None:
+    _check_name(folder, one.name)
+    if one.data.ndim != 2 or 0 in one.data.shape or one.data.dtype.kind not in "ui":
+        raise ResultsError(
+            f"{folder}: label image {one.name!r} has shape {one.data.shape} and type "
+            f"{one.data.dtype}; labels are integers [y, x]."
+        )
+
+
+def _create_root(folder: Path) -> None:
+    import zarr
+
+    root = zarr.open_group(folder, mode="w", zarr_format=3)
+    root.attrs[_ROOT_KEY] = {"provenance": []}
+    root.create_group("maps")
+    root.create_group("labels").attrs["ome"] = {"version": "0.5", "labels": []}
+
+
+def _add(
+    folder: Path,
+    maps: tuple[MapResult, ...],
+    labels: tuple[LabelResult, ...],
+    entries: list[dict[str, Any]],
+) -> None:
+    import zarr
+
+    for part in ("maps", "labels"):
+        recover(folder / part)
+    for one_map in maps:
+        with atomic_folder(folder / "maps" / one_map.name) as temporary:
+            _write_map(temporary, one_map)
+    for one_label in labels:
+        with atomic_folder(folder / "labels" / one_label.name) as temporary:
+            _write_label(temporary, one_label)
+    root = zarr.open_group(folder, mode="r+")
+    names = sorted(name for name, _ in _groups(root, "labels"))
+    root.require_group("labels").attrs["ome"] = {"version": "0.5", "labels": names}
+    old = cast("dict[str, Any]", root.attrs[_ROOT_KEY])
+    root.attrs[_ROOT_KEY] = {**old, "provenance": [*old["provenance"], *entries]}
+
+
+def _write_map(folder: Path, one: MapResult) -> None:
+    data = np.moveaxis(one.data, -1, 0) if one.rgb else one.data
+    if not one.rgb:
+        data = data.astype(np.float32, copy=False)
+    channels = ("red", "green", "blue") if one.rgb else one.channels
+    group = _write_image(folder, one.name, data, one.scan_step)
+    group.attrs[_ROOT_KEY] = {
+        "unit": one.unit,
+        "channels": list(channels),
+        "colormap": one.colormap,
+        "contrast_limits": list(one.contrast_limits) if one.contrast_limits else None,
+        "rgb": one.rgb,
+    }
+
+
+def _write_label(folder: Path, one: LabelResult) -> None:
+    group = _write_image(folder, one.name, one.data, one.scan_step)
+    numbers = sorted({*one.classes, *one.colours})
+    colours = [
+        {"label-value": n, "rgba": [round(255 * float(c)) for c in one.colours[n]]}
+        for n in numbers
+        if n in one.colours
+    ]
+    properties = [{"label-value": n, "class": one.classes[n]} for n in numbers if n in one.classes]
+    image_label: dict[str, Any] = {"version": "0.5"}
+    if colours:
+        image_label["colors"] = colours
+    if properties:
+        image_label["properties"] = properties
+    ome = cast("dict[str, Any]", group.attrs["ome"])
+    group.attrs["ome"] = {**ome, "image-label": image_label}
+
+
+def _write_image(
+    folder: Path, name: str, data: np.ndarray, scan_step: tuple[float, float] | None
+) -> zarr.Group:
+    import zarr
+    from ome_zarr.format import FormatV05
+    from ome_zarr.writer import write_multiscales_metadata
+
+    group = zarr.open_group(folder, mode="w", zarr_format=3)
+    axes: list[dict[str, str]] = [{"name": n, "type": "space"} for n in "yx"]
+    scale = [1.0, 1.0]
+    if scan_step is not None:
+        axes = [{**axis, "unit": "nanometer"} for axis in axes]
+        scale = [float(step) for step in scan_step]
+    if data.ndim == 3:
+        axes = [{"name": "c", "type": "channel"}, *axes]
+        scale = [1.0, *scale]
+    group.create_array(
+        "0", data=np.ascontiguousarray(data), dimension_names=[a["name"] for a in axes]
+    )
+    transform = [{"type": "scale", "scale": scale}]
+    write_multiscales_metadata(
+        group,
+        [{"path": "0", "coordinateTransformations": transform}],
+        fmt=FormatV05(),
+        axes=axes,
+        name=name,
+    )
+    return group
+
+
+def _groups(root: zarr.Group, part: str) -> list[tuple[str, zarr.Group]]:
+    if part not in root:
+        return []
+    group = cast("zarr.Group", root[part])
+    return sorted(
+        (name, member) for name, member in group.groups() if not name.startswith(TEMPORARY)
+    )
+
+
+def _read_image(group: zarr.Group) -> tuple[np.ndarray, tuple[float, float] | None]:
+    ome = cast("dict[str, Any]", group.attrs["ome"])
+    scales = ome["multiscales"][0]
+    array = group[scales["datasets"][0]["path"]]
+    data = np.asarray(cast("zarr.Array[Any]", array)[...])
+    if scales["axes"][-1].get("unit") != "nanometer":
+        return data, None
+    y, x = scales["datasets"][0]["coordinateTransformations"][0]["scale"][-2:]
+    return data, (float(y), float(x))
+
+
+def _read_map(name: str, group: zarr.Group) -> MapResult:
+    data, scan_step = _read_image(group)
+    shown = cast("dict[str, Any]", group.attrs.get(_ROOT_KEY, {}))
+    limits, rgb = shown.get("contrast_limits"), bool(shown.get("rgb"))
+    return MapResult(
+        name=name,
+        data=np.moveaxis(data, 0, -1) if rgb else data,
+        scan_step=scan_step,
+        unit=shown.get("unit", ""),
+        channels=() if rgb else tuple(shown.get("channels", ())),
+        colormap=shown.get("colormap", ""),
+        contrast_limits=(float(limits[0]), float(limits[1])) if limits else None,
+        rgb=rgb,
+    )
+
+
+def _read_label(name: str, group: zarr.Group) -> LabelResult:
+    data, scan_step = _read_image(group)
+    ome = cast("dict[str, Any]", group.attrs["ome"])
+    image_label = ome.get("image-label", {})
+    return LabelResult(
+        name=name,
+        data=data,
+        scan_step=scan_step,
+        classes={
+            int(p["label-value"]): str(p["class"])
+            for p in image_label.get("properties", ())
+            if "class" in p
+        },
+        colours={
+            int(c["label-value"]): tuple(v / 255 for v in c["rgba"])
+            for c in image_label.get("colors", ())
+        },
+    )
