@@ -183,7 +183,8 @@ class Scan:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Type of the counts as stored."""
-        return np.dtype(self.data.dtype)
+        stored: np.dtype[Any] = np.dtype(self.data.dtype)
+        return stored
 
     @property
     def name(self) -> str:

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..errors import ScanError
+from napari_ferro4d.errors import ScanError
 
 TEMPORARY = ".partial-"
 """Marks what an interrupted write left behind; never read, removed by the next write."""

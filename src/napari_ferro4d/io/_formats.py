@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ScanError
-from ..scan import Frames
+from napari_ferro4d.errors import ScanError
+from napari_ferro4d.scan import Frames
+
 from ._units import length_in_nm, reciprocal_in_inverse_angstrom
 
 Step = tuple[float, float] | None

@@ -7,8 +7,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ..errors import ScanError
-from ..scan import Frames, Scan, Source
+from napari_ferro4d.errors import ScanError
+from napari_ferro4d.scan import Frames, Scan, Source
+
 from . import _formats
 from .results import is_results
 
@@ -140,7 +141,7 @@ def _scan_axes(
             f"{file}: holds {patterns} patterns, but the scan shape {scan_shape[0]} x "
             f"{scan_shape[1]} needs {scan_shape[0] * scan_shape[1]}; give the shape they fill."
         )
-    full = (*scan_shape, *shape[-2:])
+    full = (*scan_shape, shape[-2], shape[-1])
     if shape == full:
         return array
     if frames is not None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import LabelsError, ResultsError
+from napari_ferro4d.errors import LabelsError, ResultsError
+
 from ._atomic import atomic_file
 from .results import is_results, read_results
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ModelError
+from napari_ferro4d.errors import ModelError
+
 from ._atomic import atomic_file
 
 __all__ = ["Model", "load_model", "save_model"]

@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from ..errors import ResultsError, ScanError
-from ..scan import Scan
+from napari_ferro4d.errors import ResultsError, ScanError
+from napari_ferro4d.scan import Scan
+
 from ._atomic import TEMPORARY, atomic_folder, recover
 
 if TYPE_CHECKING:
