@@ -1,0 +1,30 @@
+# Each job does all set-up it needs first: see scripts/setup. A second run goes straight to the job.
+
+bin := .venv/bin
+
+.PHONY: demo test lint types docs setup clean
+
+demo: setup  ## the main job on the embedded scan: scores, results, figure, screenshot
+	$(bin)/ferro4d demo -o demo-results
+
+test: setup  ## the whole test suite
+	$(bin)/python -m pytest
+
+lint:  ## style of the Python files
+	@scripts/setup lint
+	$(bin)/ruff check
+	$(bin)/ruff format --check
+
+types:  ## static types
+	@scripts/setup lint
+	$(bin)/mypy
+
+docs:  ## the documentation, in site/
+	@scripts/setup docs
+	$(bin)/mkdocs build --strict
+
+setup:
+	@scripts/setup
+
+clean:  ## all that these jobs leave behind
+	rm -rf .venv demo-results site dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
