@@ -1,0 +1,143 @@
+"""What the package promises as a package: light imports, rooms kept apart, a wheel napari sees."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+import napari_ferro4d
+
+REPOSITORY = Path(__file__).parent.parent
+PACKAGE = Path(napari_ferro4d.__file__).parent
+MANIFEST = PACKAGE / "napari.yaml"
+
+# One way only: nothing but the viewer may know napari or Qt, and only learn may know torch.
+GUI = ["napari", "qtpy", "PyQt5", "PyQt6", "PySide2", "PySide6", "magicgui", "superqt", "vispy"]
+ROOMS = {
+    "napari_ferro4d": [*GUI, "torch", "numba", "matplotlib", "dask", "zarr"],
+    "napari_ferro4d.cli": [*GUI, "torch"],
+    "napari_ferro4d.jobs": [*GUI, "torch"],
+    "napari_ferro4d.scan": [*GUI, "torch"],
+    "napari_ferro4d.io": [*GUI, "torch"],
+    "napari_ferro4d.reduce": [*GUI, "torch"],
+    "napari_ferro4d.domains": [*GUI, "torch"],
+    "napari_ferro4d.simulate": [*GUI, "torch"],
+    "napari_ferro4d.learn": GUI,
+}
+
+
+def _python(code: str, *arguments: str, **environment: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_import_takes_less_than_a_third_of_a_second() -> None:
+    code = """
+import time
+start = time.perf_counter()
+import napari_ferro4d
+print(time.perf_counter() - start)
+"""
+    assert min(float(_python(code)) for _ in range(3)) < 0.3
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_leaves_out_what_it_must_not_know(room: str) -> None:
+    # Every module of the room, and every name it offers, since names may arrive lazily.
+    code = """
+import importlib, json, pkgutil, sys
+room = importlib.import_module(sys.argv[1])
+if room.__name__ != "napari_ferro4d":
+    for module in pkgutil.walk_packages(getattr(room, "__path__", []), room.__name__ + "."):
+        importlib.import_module(module.name)
+    for name in getattr(room, "__all__", []):
+        getattr(room, name)
+print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
+"""
+    loaded = set(json.loads(_python(code, room)))
+    assert not loaded & set(ROOMS[room])
+
+
+def test_every_room_but_the_viewer_is_listed() -> None:
+    rooms = {f"napari_ferro4d.{path.parent.name}" for path in PACKAGE.glob("*/__init__.py")}
+    assert rooms - {"napari_ferro4d.viewer", "napari_ferro4d.data"} <= set(ROOMS)
+
+
+def test_every_public_name_arrives() -> None:
+    for name in napari_ferro4d.__all__:
+        assert getattr(napari_ferro4d, name) is not None
+
+
+def test_version_comes_from_one_place() -> None:
+    declared = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
+    assert napari_ferro4d.__version__ == version("napari-ferro4d") == declared
+
+
+def test_top_level_manifest_is_the_one_in_the_package() -> None:
+    link = REPOSITORY / "napari.yaml"
+    assert link.is_symlink()
+    assert link.resolve() == MANIFEST.resolve()
+    assert not os.path.isabs(os.readlink(link))
+
+
+def test_manifest_is_valid_and_every_command_exists() -> None:
+    from npe2 import PluginManifest
+
+    manifest = PluginManifest.from_file(MANIFEST)
+    manifest.validate_imports()  # raises if a python_name cannot be imported
+    contributed = {command.id for command in manifest.contributions.commands}
+    for kind in ("readers", "writers", "widgets"):
+        used = {entry.command for entry in getattr(manifest.contributions, kind)}
+        assert used, kind
+        assert used <= contributed
+
+
+def test_wheel_shows_the_plugin_in_an_empty_environment() -> None:
+    done = subprocess.run(
+        [sys.executable, str(REPOSITORY / "scripts" / "check_wheel.py")],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    shown = json.loads(done.stdout)
+    assert shown["readers"] == 1
+    assert shown["writers"] >= 2
+    assert shown["widgets"] >= 3
+    assert shown["sample data"] >= 1
+    assert not shown["installed in"].startswith(str(PACKAGE))
+
+
+def test_constraints_pin_what_the_package_asks_for() -> None:
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    lines = (REPOSITORY / "constraints.txt").read_text().splitlines()
+    pins = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    for pin in pins:
+        assert str(pin.specifier).startswith("=="), pin
+        assert "+" not in str(pin.specifier), pin  # a local build is found nowhere else
+        assert pin.url is None, pin
+    pinned = {canonicalize_name(pin.name): pin.specifier for pin in pins}
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *(line for name in extras for line in extras[name])]
+    for line in wanted:
+        requirement = Requirement(line)
+        name = canonicalize_name(requirement.name)
+        if name in {"napari-ferro4d", "abtem"}:  # itself; and simulate is not in the tested set
+            continue
+        pin = str(pinned[name]).removeprefix("==")
+        assert requirement.specifier.contains(pin), f"{line} against {pin}"
