@@ -12,6 +12,7 @@ Conventions, stated here once and tested in ``tests/test_scan.py``:
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 from collections.abc import Mapping
@@ -65,12 +66,55 @@ class Frames:
 
     def view(self, shape: tuple[int, int, int, int]) -> np.ndarray:
         """Return the patterns as a read-only memory map ``[y, x, ky, kx]``; reads nothing yet."""
-        ny, nx, ky, kx = shape
-        item = self.dtype.itemsize
-        length = self.offset + (ny * nx - 1) * self.stride + ky * kx * item
-        buffer = np.memmap(self.path, np.uint8, mode="r", shape=(length,))
-        strides = (nx * self.stride, self.stride, kx * item, item)
-        return np.ndarray(shape, self.dtype, buffer, self.offset, strides)
+        return _map_frames(self, shape)
+
+
+@functools.lru_cache(maxsize=16)
+def _map_frames(frames: Frames, shape: tuple[int, int, int, int]) -> np.ndarray:
+    ny, nx, ky, kx = shape
+    item = frames.dtype.itemsize
+    length = frames.offset + (ny * nx - 1) * frames.stride + ky * kx * item
+    buffer = np.memmap(frames.path, np.uint8, mode="r", shape=(length,))
+    strides = (nx * frames.stride, frames.stride, kx * item, item)
+    return np.ndarray(shape, frames.dtype, buffer, frames.offset, strides)
+
+
+@dataclass(frozen=True)
+class _FrameArray:
+    """The patterns of a file as dask likes them: sliced when asked, mapped again when unpickled.
+
+    A memory map handed to dask as it is would be copied into memory, and pickled with its content.
+    """
+
+    frames: Frames
+    shape: tuple[int, int, int, int]
+    ndim = 4
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.frames.dtype
+
+    def __getitem__(self, where: Any) -> np.ndarray:
+        return np.asarray(self.frames.view(self.shape)[where])
+
+
+@dataclass(frozen=True, eq=False)
+class _ArrayInMemory:
+    """An array in memory for dask, which would copy it otherwise."""
+
+    array: np.ndarray
+    ndim = 4
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.array.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.array.dtype
+
+    def __getitem__(self, where: Any) -> np.ndarray:
+        return np.asarray(self.array[where])
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +196,7 @@ class Scan:
         """
         name = source.path if source else "the array"
         _check_array(array, name)
-        data = _whole_patterns(array)
+        data = _whole_patterns(_uncopied(array, frames))
         return cls(
             data=data,
             scan_step=_step(scan_step, "scan step", name),
@@ -225,6 +269,12 @@ def _check_array(array: Any, name: str) -> None:
         raise ScanError(
             f"{name}: the values are {np.dtype(array.dtype)}; a scan holds integers or floats."
         )
+
+
+def _uncopied(array: Any, frames: Frames | None) -> Any:
+    if frames is not None:
+        return _FrameArray(frames, tuple(array.shape))
+    return _ArrayInMemory(array) if isinstance(array, np.ndarray) else array
 
 
 def _whole_patterns(array: Any) -> da.Array:

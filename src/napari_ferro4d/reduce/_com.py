@@ -1,0 +1,240 @@
+"""Centre of mass of every pattern: where the beam went."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from napari_ferro4d.errors import ScanError
+from napari_ferro4d.jobs import Report
+from napari_ferro4d.scan import Scan
+
+from ._pass import Where, over_blocks
+from ._pattern import find_centre, mean_pattern
+
+__all__ = ["ComMaps", "com", "rotate", "rotation_of_least_curl"]
+
+
+@dataclass(frozen=True, eq=False)
+class ComMaps:
+    """Centre-of-mass maps.
+
+    Parameters
+    ----------
+    com_y, com_x : array
+        float32 ``[y, x]``, pixels from the beam centre, positive down and right; NaN where a
+        pattern holds no counts.
+    magnitude : array
+        float32 ``[y, x]``, pixels.
+    sum : array
+        float32 ``[y, x]``, counts inside the mask.
+    centre : tuple of float
+        The beam centre used, ``(ky, kx)`` in detector pixels.
+    rotation : float
+        Angle in degrees by which the field was turned; see `com`.
+    """
+
+    com_y: np.ndarray
+    com_x: np.ndarray
+    magnitude: np.ndarray
+    sum: np.ndarray
+    centre: tuple[float, float]
+    rotation: float
+
+
+def com(
+    scan: Scan,
+    *,
+    centre: tuple[float, float] | None = None,
+    mask_radius: float | None = None,
+    descan: Literal["none", "plane", "robust"] = "none",
+    rotation: float | Literal["auto"] = 0.0,
+    report: Report | None = None,
+) -> ComMaps:
+    """Map the centre of mass of every pattern, in one pass over the scan.
+
+    Parameters
+    ----------
+    scan : Scan
+        The scan.
+    centre : tuple of float, optional
+        Beam centre ``(ky, kx)`` in detector pixels. By default the scan's own; where that is
+        unknown, the centre of mass of the mean pattern.
+    mask_radius : float, optional
+        Only counts within this radius (pixels) of the centre; all of them by default. An unknown
+        centre then costs a pass of its own.
+    descan : {"none", "plane", "robust"}
+        Remove the shift of the whole pattern that imperfect descanning causes: nothing, the plane
+        of least squares, or the plane of least absolute deviation, which domains with a shift of
+        their own pull less.
+    rotation : float or "auto"
+        Turn the field by this angle, in degrees counter-clockwise as drawn, from detector to scan
+        axes; ``"auto"`` takes the angle of least curl.
+    report : callable, optional
+        Receives `Progress`; may raise `Cancelled`.
+
+    Returns
+    -------
+    ComMaps
+        Maps in pixels.
+
+    Raises
+    ------
+    ScanError
+        If the centre or the mask lies outside the detector, or an option is unknown.
+
+    References
+    ----------
+    Ludacka et al., npj Comput. Mater. 10, 106 (2024), Fig. 2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from napari_ferro4d.scan import Scan
+    >>> patterns = np.zeros((1, 2, 5, 5), np.uint8)
+    >>> patterns[0, 0, 2, 2] = patterns[0, 1, 3, 4] = 1
+    >>> maps = com(Scan.from_array(patterns), centre=(2, 2))
+    >>> maps.com_y.tolist(), maps.com_x.tolist()
+    ([[0.0, 1.0]], [[0.0, 2.0]])
+    """
+    _check(scan, centre, mask_radius, descan, rotation)
+    beam = centre or scan.centre
+    if beam is None and mask_radius is not None:
+        beam = find_centre(mean_pattern(scan, report=report), mask_radius)
+    first, last = _spans(scan, beam, mask_radius)
+    sums = _moments(scan, first, last, report)
+    total = sums[..., 0]
+    if beam is None:
+        beam = _overall_centre(scan, sums)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        com_y, com_x = (
+            np.where(total > 0, sums[..., i] / total, np.nan) - beam[i - 1] for i in (1, 2)
+        )
+    if descan != "none":
+        com_y, com_x = (
+            field - _plane(field, robust=descan == "robust") for field in (com_y, com_x)
+        )
+    angle = rotation_of_least_curl(com_y, com_x) if rotation == "auto" else float(rotation)
+    com_y, com_x = rotate(com_y, com_x, angle)
+    return ComMaps(
+        com_y=com_y.astype(np.float32),
+        com_x=com_x.astype(np.float32),
+        magnitude=np.hypot(com_y, com_x).astype(np.float32),
+        sum=total.astype(np.float32),
+        centre=beam,
+        rotation=angle,
+    )
+
+
+def _check(
+    scan: Scan,
+    centre: tuple[float, float] | None,
+    mask_radius: float | None,
+    descan: str,
+    rotation: float | str,
+) -> None:
+    ky, kx = scan.detector_shape
+    if centre is not None and not (-0.5 <= centre[0] < ky and -0.5 <= centre[1] < kx):
+        raise ScanError(
+            f"{scan.where()}: the beam centre ({centre[0]:g}, {centre[1]:g}) lies outside the "
+            f"detector of {ky} x {kx} pixels."
+        )
+    if mask_radius is not None and not mask_radius > 0:
+        raise ScanError(f"{scan.where()}: the mask radius must be positive, not {mask_radius}.")
+    if descan not in ("none", "plane", "robust"):
+        raise ScanError(f"{scan.where()}: descan is none, plane or robust, not {descan!r}.")
+    if isinstance(rotation, str) and rotation != "auto":
+        raise ScanError(f"{scan.where()}: the rotation is an angle or 'auto', not {rotation!r}.")
+
+
+def _spans(
+    scan: Scan, beam: tuple[float, float] | None, radius: float | None
+) -> tuple[np.ndarray, np.ndarray]:
+    # A disk is convex: on every detector row one span of columns lies inside.
+    ky, kx = scan.detector_shape
+    if radius is None or beam is None:
+        return np.zeros(ky, np.int64), np.full(ky, kx, np.int64)
+    room = radius**2 - (np.arange(ky) - beam[0]) ** 2
+    half = np.sqrt(np.maximum(room, 0))
+    first = np.where(room >= 0, np.ceil(beam[1] - half), 0)
+    last = np.where(room >= 0, np.floor(beam[1] + half) + 1, 0)
+    return np.clip(first, 0, kx).astype(np.int64), np.clip(last, 0, kx).astype(np.int64)
+
+
+def _moments(scan: Scan, first: np.ndarray, last: np.ndarray, report: Report | None) -> np.ndarray:
+    from ._kernels import accumulator, moments
+
+    def work(block: np.ndarray, place: Where) -> np.ndarray:
+        out = np.empty((*block.shape[:2], 3))
+        moments(block, first, last, np.zeros(block.shape[-1], accumulator(block.dtype)), out)
+        return out
+
+    sums = np.empty((*scan.scan_shape, 3))
+    for place, part in over_blocks(scan, work, report, "centre of mass"):
+        sums[place] = part
+    return sums
+
+
+def _overall_centre(scan: Scan, sums: np.ndarray) -> tuple[float, float]:
+    # The centre of mass of the mean pattern, from the moments already summed.
+    total, down, right = (math.fsum(sums[..., i].ravel()) for i in range(3))
+    if not total > 0:
+        return ((scan.shape[2] - 1) / 2, (scan.shape[3] - 1) / 2)
+    return down / total, right / total
+
+
+def _plane(field: np.ndarray, *, robust: bool) -> np.ndarray:
+    y, x = np.indices(field.shape, dtype=float)
+    known = np.isfinite(field)
+    design = np.column_stack([np.ones(known.sum()), y[known], x[known]])
+    values = field[known]
+    if values.size == 0:
+        return np.zeros_like(field)
+    plane, *_ = np.linalg.lstsq(design, values, rcond=None)
+    for _ in range(30 if robust else 0):
+        # Weights 1/|residual| turn least squares into least absolute deviation.
+        residual = np.abs(values - design @ plane)
+        weight = 1 / np.sqrt(np.maximum(residual, 1e-6 * (residual.max() or 1.0)))
+        plane, *_ = np.linalg.lstsq(design * weight[:, None], values * weight, rcond=None)
+    return np.asarray(plane[0] + plane[1] * y + plane[2] * x)
+
+
+def rotate(com_y: np.ndarray, com_x: np.ndarray, degrees: float) -> tuple[np.ndarray, np.ndarray]:
+    """Turn a vector field by an angle, counter-clockwise as drawn (y points down).
+
+    >>> y, x = rotate(np.array(0.0), np.array(1.0), 90)
+    >>> round(float(y), 6), round(float(x), 6)
+    (-1.0, 0.0)
+    """
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    return cos * com_y - sin * com_x, sin * com_y + cos * com_x
+
+
+def rotation_of_least_curl(com_y: np.ndarray, com_x: np.ndarray) -> float:
+    """Return the angle (degrees, in (-90, 90]) by which the field must be turned to lose its curl.
+
+    An electrostatic field has no curl, so what curl there is tells how far the detector is turned
+    against the scan. The opposite direction has the same curl; the sign of the field decides that
+    and has to be known otherwise.
+
+    Parameters
+    ----------
+    com_y, com_x : array
+        ``[y, x]``; NaN is left out.
+    """
+    if min(com_y.shape) < 2:
+        return 0.0
+    # Curl and divergence rotate into each other: curl(angle) = cos curl + sin div, up to sign.
+    dy_y, dy_x = np.gradient(com_y)
+    dx_y, dx_x = np.gradient(com_x)
+    curl, div = dy_x - dx_y, dy_y + dx_x
+    known = np.isfinite(curl) & np.isfinite(div)
+    cc, dd, cd = ((a[known] * b[known]).sum() for a, b in ((curl, curl), (div, div), (curl, div)))
+    if cc + dd == 0:
+        return 0.0
+    # Turned by t: dy' = c y - s x, dx' = s y + c x, so curl' = c curl - s div; least squares in t.
+    angle = math.degrees(0.5 * math.atan2(2 * cd, dd - cc))
+    return angle

@@ -1,0 +1,97 @@
+"""Mean patterns, and the beam centre found in them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from napari_ferro4d.errors import ScanError
+from napari_ferro4d.jobs import Report
+from napari_ferro4d.scan import Scan
+
+from ._pass import Where, over_blocks
+
+__all__ = ["find_centre", "mean_pattern"]
+
+
+def mean_pattern(
+    scan: Scan, where: np.ndarray | None = None, report: Report | None = None
+) -> np.ndarray:
+    """Average patterns over the scan or a part of it.
+
+    Parameters
+    ----------
+    scan : Scan
+        The scan.
+    where : array, optional
+        Bool ``[y, x]``: the probe positions to average; all of them by default.
+    report : callable, optional
+        Receives `Progress`; may raise `Cancelled`.
+
+    Returns
+    -------
+    array
+        float64 ``[ky, kx]``. Integer counts are summed as integers, so the sum is exact.
+
+    Raises
+    ------
+    ScanError
+        If `where` has another shape than the scan or chooses nothing.
+    """
+    from ._kernels import add_patterns
+
+    chosen = np.ones(scan.scan_shape, bool) if where is None else np.asarray(where, bool)
+    if chosen.shape != scan.scan_shape:
+        raise ScanError(
+            f"{scan.where()}: the region has shape {chosen.shape}, the scan {scan.scan_shape}."
+        )
+    if not chosen.any():
+        raise ScanError(f"{scan.where()}: no probe position is chosen, so there is no mean.")
+    kind = np.float64 if scan.dtype.kind == "f" else np.int64
+
+    def add(block: np.ndarray, place: Where) -> np.ndarray:
+        out = np.zeros(scan.detector_shape, kind)
+        add_patterns(block, chosen[place], out)
+        return out
+
+    total = np.zeros(scan.detector_shape, kind)
+    for _, part in over_blocks(scan, add, report, "averaging patterns"):
+        total += part
+    return np.asarray(total / np.count_nonzero(chosen))
+
+
+def find_centre(pattern: np.ndarray, radius: float | None = None) -> tuple[float, float]:
+    """Find the beam centre of a (mean) pattern as its centre of mass.
+
+    Parameters
+    ----------
+    pattern : array
+        ``[ky, kx]``.
+    radius : float, optional
+        Refine within a disk of this radius (pixels) until it stays put, so that reflections
+        further out do not pull the centre.
+
+    Returns
+    -------
+    tuple of float
+        ``(ky, kx)`` in detector pixels; the middle of the detector for an empty pattern.
+    """
+    middle = ((pattern.shape[0] - 1) / 2, (pattern.shape[1] - 1) / 2)
+    weights = np.nan_to_num(np.asarray(pattern, float))
+    ky, kx = np.ogrid[: pattern.shape[0], : pattern.shape[1]]
+
+    def centre_of(part: np.ndarray, otherwise: tuple[float, float]) -> tuple[float, float]:
+        total = part.sum()
+        if not total > 0:
+            return otherwise
+        return float((part * ky).sum() / total), float((part * kx).sum() / total)
+
+    centre = centre_of(weights, middle)
+    if radius is None:
+        return centre
+    for _ in range(50):
+        inside = np.hypot(ky - centre[0], kx - centre[1]) <= radius
+        moved = centre_of(np.where(inside, weights, 0), centre)
+        if np.hypot(moved[0] - centre[0], moved[1] - centre[1]) < 1e-3:
+            return moved
+        centre = moved
+    return centre

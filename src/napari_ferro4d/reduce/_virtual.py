@@ -1,0 +1,101 @@
+"""Virtual images: the counts in a part of the detector, per probe position."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from napari_ferro4d.jobs import Report
+from napari_ferro4d.scan import Scan
+
+from ._detectors import Annulus, Disk, detector_mask, runs_of
+from ._pass import Where, over_blocks
+from ._pattern import find_centre, mean_pattern
+
+__all__ = ["VirtualImage", "virtual"]
+
+
+@dataclass(frozen=True, eq=False)
+class VirtualImage:
+    """A virtual image.
+
+    Parameters
+    ----------
+    image : array
+        float32 ``[y, x]``, counts.
+    mask : array
+        bool or float ``[ky, kx]``: the weight of every detector pixel.
+    centre : tuple of float or None
+        The beam centre used, ``(ky, kx)`` in detector pixels; None if the mask needed none.
+    name : str
+        Name of the map in a results folder.
+    """
+
+    image: np.ndarray
+    mask: np.ndarray
+    centre: tuple[float, float] | None
+    name: str
+
+
+def virtual(
+    scan: Scan,
+    detector: Disk | Annulus | np.ndarray,
+    *,
+    centre: tuple[float, float] | None = None,
+    report: Report | None = None,
+) -> VirtualImage:
+    """Sum the counts on a virtual detector for every probe position.
+
+    Parameters
+    ----------
+    scan : Scan
+        The scan.
+    detector : Disk, Annulus or array
+        Radii in pixels about the beam centre, or weights ``[ky, kx]``. Bool weights sum integer
+        counts exactly, and only the pixels that count are read.
+    centre : tuple of float, optional
+        Beam centre ``(ky, kx)`` in detector pixels. By default the scan's own; where that is
+        unknown, the centre of mass of the mean pattern, which costs a pass of its own.
+    report : callable, optional
+        Receives `Progress`; may raise `Cancelled`.
+
+    Returns
+    -------
+    VirtualImage
+        The image, with the mask it was made with.
+
+    Raises
+    ------
+    ScanError
+        If the mask has another shape than the detector, or no pixel counts.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from napari_ferro4d.scan import Scan
+    >>> scan = Scan.from_array(np.ones((1, 2, 5, 5), np.uint8))
+    >>> virtual(scan, Disk(1), centre=(2, 2)).image.tolist()
+    [[5.0, 5.0]]
+    """
+    from ._kernels import accumulator, sum_runs, sum_weighted
+
+    beam = None
+    if isinstance(detector, Disk | Annulus):
+        beam = centre or scan.centre or find_centre(mean_pattern(scan, report=report))
+    mask = detector_mask(detector, scan.detector_shape, beam, scan.where())
+    runs = runs_of(mask)
+
+    def work(block: np.ndarray, place: Where) -> np.ndarray:
+        out = np.empty(block.shape[:2])
+        if mask.dtype.kind == "b":
+            sum_runs(block, runs, np.zeros(1, accumulator(block.dtype)), out)
+        else:
+            sum_weighted(block, runs, mask, out)
+        return out
+
+    image = np.empty(scan.scan_shape, np.float32)
+    for place, part in over_blocks(scan, work, report, "virtual image"):
+        image[place] = part
+    name = detector.name if isinstance(detector, Disk | Annulus) else "virtual_mask"
+    return VirtualImage(image, mask, beam, name)
