@@ -65,13 +65,28 @@ def save_model(model: Model, path: str | os.PathLike[str]) -> Path:
     """
     from safetensors.numpy import save_file
 
-    target = Path(path)
-    if target.suffix != ".safetensors":
-        raise ModelError(f"{target}: a model file ends in .safetensors; choose such a name.")
+    target = check_model_target(path)
     header = json.dumps({"kind": model.kind, **model.header})
     tensors = {name: np.ascontiguousarray(value) for name, value in model.weights.items()}
     with atomic_file(target) as temporary:
         save_file(tensors, temporary, metadata={_KEY: header})
+    return target
+
+
+def check_model_target(path: str | os.PathLike[str]) -> Path:
+    """Refuse a place where a model cannot be saved, before hours of training.
+
+    Raises
+    ------
+    ModelError
+        If the name does not end in ``.safetensors`` or the folder cannot be written to.
+    """
+    target = Path(path)
+    if target.suffix != ".safetensors" or target.is_dir():
+        raise ModelError(f"{target}: a model file ends in .safetensors; choose such a name.")
+    parent = next(p for p in target.absolute().parents if p.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise ModelError(f"{target}: {parent} cannot be written to; choose another place.")
     return target
 
 

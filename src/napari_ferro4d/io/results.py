@@ -34,6 +34,7 @@ __all__ = [
     "LabelResult",
     "MapResult",
     "Results",
+    "check_target",
     "is_results",
     "provenance",
     "read_results",
@@ -176,10 +177,7 @@ def write_results(
         _check_map(folder, one_map)
     for one_label in labels:
         _check_label(folder, one_label)
-    if folder.exists() and not is_results(folder) and (folder.is_file() or any(folder.iterdir())):
-        raise ResultsError(
-            f"{folder}: exists and is not a results folder; choose another name for the results."
-        )
+    check_target(folder)
     try:
         if is_results(folder):
             _add(folder, maps, labels, entries)
@@ -190,6 +188,24 @@ def write_results(
     except OSError as error:
         raise ScanError(f"{folder}: cannot be written ({error.strerror or error}).") from error
     return folder
+
+
+def check_target(path: str | os.PathLike[str]) -> None:
+    """Refuse a place where results cannot be written, before hours of work go there.
+
+    Raises
+    ------
+    ResultsError
+        If `path` exists and is not a results folder, or no folder can be made there.
+    """
+    folder = Path(path)
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not is_results(folder)):
+        raise ResultsError(
+            f"{folder}: exists and is not a results folder; choose another name for the results."
+        )
+    parent = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise ResultsError(f"{folder}: {parent} cannot be written to; choose another place.")
 
 
 def is_results(path: str | os.PathLike[str]) -> bool:
