@@ -41,3 +41,29 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8")):
         if "://" not in target:
             assert (page.parent / target).exists(), f"{page.name} refers to {target}"
+
+
+def test_every_command_and_option_is_described(capsys: pytest.CaptureFixture[str]) -> None:
+    from napari_ferro4d.cli import main
+
+    def options_of(*command: str) -> str:
+        with pytest.raises(SystemExit) as end:
+            main([*command, "--help"])
+        assert end.value.code == 0
+        return capsys.readouterr().out
+
+    page = (REPOSITORY / "docs" / "commands.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^    ([a-z]+) ", options_of(), re.MULTILINE)
+    assert {"info", "virtual", "com", "train", "embed", "classify", "demo"} <= set(commands)
+    for command in commands:
+        assert f"## {command}\n" in page
+        for option in re.findall(r"--[a-z-]+", options_of(command)):
+            assert option == "--help" or option in page, f"{command} {option}"
+
+
+def test_every_format_is_described() -> None:
+    from napari_ferro4d.io import FORMATS
+
+    page = (REPOSITORY / "docs" / "data-model.md").read_text(encoding="utf-8")
+    for name in FORMATS:
+        assert f"`{name}`" in page
