@@ -68,8 +68,8 @@ def com(
         centre then costs a pass of its own.
     descan : {"none", "plane", "robust"}
         Remove the shift of the whole pattern that imperfect descanning causes: nothing, the plane
-        of least squares, or the plane of least absolute deviation, which domains with a shift of
-        their own pull less.
+        of least squares, or a plane from differences between probe positions of one domain, which
+        the steps at domain walls do not tilt.
     rotation : float or "auto"
         Turn the field by this angle, in degrees counter-clockwise as drawn, from detector to scan
         axes; ``"auto"`` takes the angle of least curl.
@@ -189,17 +189,29 @@ def _overall_centre(scan: Scan, sums: np.ndarray) -> tuple[float, float]:
 def _plane(field: np.ndarray, *, robust: bool) -> np.ndarray:
     y, x = np.indices(field.shape, dtype=float)
     known = np.isfinite(field)
-    design = np.column_stack([np.ones(known.sum()), y[known], x[known]])
-    values = field[known]
-    if values.size == 0:
+    if not known.any():
         return np.zeros_like(field)
-    plane, *_ = np.linalg.lstsq(design, values, rcond=None)
-    for _ in range(30 if robust else 0):
-        # Weights 1/|residual| turn least squares into least absolute deviation.
-        residual = np.abs(values - design @ plane)
-        weight = 1 / np.sqrt(np.maximum(residual, 1e-6 * (residual.max() or 1.0)))
-        plane, *_ = np.linalg.lstsq(design * weight[:, None], values * weight, rcond=None)
+    if robust:
+        slope = _slope(field, 0) * y + _slope(field, 1) * x
+        return np.asarray(slope + np.nanmedian(field - slope))
+    design = np.column_stack([np.ones(known.sum()), y[known], x[known]])
+    plane, *_ = np.linalg.lstsq(design, field[known], rcond=None)
     return np.asarray(plane[0] + plane[1] * y + plane[2] * x)
+
+
+def _slope(field: np.ndarray, axis: int) -> float:
+    # Differences over an eighth of the scan: most pairs lie in one domain, where the plane is all
+    # that differs; the pairs that straddle a wall are outliers, and are left out.
+    lag = max(1, field.shape[axis] // 8)
+    ahead = np.moveaxis(field, axis, 0)
+    differences = (ahead[lag:] - ahead[:-lag]).ravel()
+    differences = differences[np.isfinite(differences)]
+    if differences.size == 0:
+        return 0.0
+    middle = np.median(differences)
+    spread = 1.4826 * np.median(np.abs(differences - middle))
+    near = differences[np.abs(differences - middle) <= 3 * spread + 1e-9]
+    return float(near.mean()) / lag
 
 
 def rotate(com_y: np.ndarray, com_x: np.ndarray, degrees: float) -> tuple[np.ndarray, np.ndarray]:
