@@ -21,7 +21,7 @@ types:  ## static types
 
 docs:  ## the documentation, in site/
 	@scripts/setup docs
-	$(bin)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(bin)/mkdocs build --strict
 
 setup:
 	@scripts/setup
