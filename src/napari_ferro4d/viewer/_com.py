@@ -1,0 +1,199 @@
+"""Dock widget "Centre of mass": where the beam went, as maps and as a direction colour map."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QImage, QPixmap
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+)
+
+from napari_ferro4d.io import provenance
+from napari_ferro4d.jobs import Report
+
+from ._dock import Dock
+from ._layers import Origin, add_layers, map_layers
+from ._parts import enable, form, hint
+from ._results import com_results
+
+__all__ = ["ComWidget"]
+
+
+class ComWidget(Dock):
+    """Compute the centre of mass of every pattern of a scan.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+        The viewer with the scan.
+    """
+
+    key = "centre of mass"
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__(napari_viewer)
+        self._centre = QComboBox()
+        self._centre.addItems(["automatic", "typed"])
+        self._centre.setToolTip(
+            "automatic: what the file says, else the centre of the mean pattern.\n"
+            "typed: a position in detector pixels; the first pixel is 0."
+        )
+        self._ky, self._kx = _pixels("ky "), _pixels("kx ")
+        self._masked = QCheckBox()
+        self._masked.setToolTip("Count only what lies within this radius of the beam centre.")
+        self._radius = _pixels("")
+        self._radius.setRange(0.5, 1e5)
+        self._radius.setValue(10)
+        self._radius.setSuffix(" px")
+        self._descan = QComboBox()
+        self._descan.addItems(["none", "plane", "robust"])
+        self._descan.setToolTip(
+            "Remove the shift of the whole pattern by imperfect descanning.\n"
+            "plane: subtract a least-squares plane; robust: a plane that domains pull less."
+        )
+        self._auto_rotation = QCheckBox("auto")
+        self._auto_rotation.setToolTip("Take the angle at which the field has the least curl.")
+        self._rotation = QDoubleSpinBox()
+        self._rotation.setRange(-360, 360)
+        self._rotation.setSuffix(" °")
+        self._rotation.setToolTip(
+            "Turn the field from detector to scan axes, counter-clockwise as drawn."
+        )
+        self.run = QPushButton("Compute centre of mass")
+        self.run.clicked.connect(self.compute)
+        self._outcome = hint("Hue is the direction of the shift, brightness its size.")
+        self._found: dict[str, tuple[float, float]] = {}
+        self._lay_out()
+        for changed in (
+            self._centre.currentIndexChanged,
+            self._masked.toggled,
+            self._auto_rotation.toggled,
+            self._radius.valueChanged,
+        ):
+            changed.connect(self.refresh)
+        self.ready()
+
+    def _lay_out(self) -> None:
+        rows = form()
+        rows.addRow("Scan", self.scans)
+        rows.addRow("Beam centre", self._centre)
+        rows.addRow("", _side_by_side(self._ky, self._kx))
+        rows.addRow("Mask radius", _side_by_side(self._masked, self._radius, stretch=1))
+        rows.addRow("Descan", self._descan)
+        rows.addRow("Rotation", _side_by_side(self._rotation, self._auto_rotation, stretch=0))
+        self.column.addLayout(rows)
+        self.column.addWidget(self.run)
+        self.column.addWidget(self.row)
+        self.column.addLayout(_side_by_side(colour_wheel_label(72), self._outcome, stretch=1))
+
+    def parameters(self) -> dict[str, Any]:
+        """Return what the user set."""
+        return {
+            "centre": self._centre.currentText(),
+            "mask": self._masked.isChecked(),
+            "radius": self._radius.value(),
+            "descan": self._descan.currentText(),
+            "auto_rotation": self._auto_rotation.isChecked(),
+            "rotation": self._rotation.value(),
+        }
+
+    def set_parameters(self, values: dict[str, Any]) -> None:
+        """Set what `parameters` returned; a typed beam centre belongs to one scan only."""
+        self._masked.setChecked(bool(values["mask"]))
+        self._radius.setValue(float(values["radius"]))
+        self._descan.setCurrentText(str(values["descan"]))
+        self._auto_rotation.setChecked(bool(values["auto_rotation"]))
+        self._rotation.setValue(float(values["rotation"]))
+
+    def refresh(self, *_: Any) -> None:
+        """Enable what can be set and done now."""
+        scan = self.scans.scan()
+        typed = self._centre.currentText() == "typed"
+        for box, axis in ((self._ky, 0), (self._kx, 1)):
+            box.setEnabled(typed)
+            if scan is not None:
+                box.setMaximum(scan.detector_shape[axis] - 0.5)
+                if not typed:
+                    middle = tuple((n - 1) / 2 for n in scan.detector_shape)
+                    centre = self._found.get(scan.signature) or scan.centre or middle
+                    box.setValue(centre[axis])
+        self._radius.setEnabled(self._masked.isChecked())
+        if scan is not None and scan.k_step is not None:
+            self._radius.setToolTip(f"{self._radius.value() * scan.k_step[0]:.3g} 1/angstrom")
+        self._rotation.setEnabled(not self._auto_rotation.isChecked())
+        enable(self.run, self.why_not(), "One pass over the scan; adds four maps to the viewer.")
+
+    def compute(self) -> None:
+        """Compute on a thread and add the maps."""
+        from napari_ferro4d.reduce import ComMaps, com
+
+        scan = self.scans.scan()
+        if scan is None:
+            return
+        typed = self._centre.currentText() == "typed"
+        options: dict[str, Any] = {
+            "centre": (self._ky.value(), self._kx.value()) if typed else None,
+            "mask_radius": self._radius.value() if self._masked.isChecked() else None,
+            "descan": self._descan.currentText(),
+            "rotation": "auto" if self._auto_rotation.isChecked() else self._rotation.value(),
+        }
+
+        def work(report: Report) -> ComMaps:
+            return com(scan, **options, report=report)
+
+        def done(maps: ComMaps) -> str:
+            note = provenance("com", options, scan)
+            for result in com_results(maps, scan):
+                # They are opaque: the last one is seen first, the others are one click away.
+                layers = map_layers(Origin.of(scan), result, visible=result.name == "direction")
+                add_layers(self.viewer, layers, note)
+            ky, kx = self._found[scan.signature] = maps.centre
+            self.refresh()
+            self._outcome.setText(
+                f"Beam centre ({ky:.2f}, {kx:.2f}) px, field turned by {maps.rotation:.1f}°. "
+                "Hue is the direction of the shift, brightness its size."
+            )
+            return "Added com_y, com_x, magnitude and direction."
+
+        self.keep()
+        self.row.start(work, done, "Centre of mass")
+
+
+def colour_wheel_label(size: int) -> QLabel:
+    """Return the key to a direction colour map, as a picture."""
+    from napari_ferro4d.reduce import colour_wheel
+
+    wheel = colour_wheel(2 * size)  # twice, for screens with small pixels
+    height, width = wheel.shape[:2]
+    image = QImage(wheel.tobytes(), width, height, 4 * width, QImage.Format.Format_RGBA8888)
+    pixmap = QPixmap.fromImage(image.copy())
+    pixmap.setDevicePixelRatio(2.0)
+    label = QLabel()
+    label.setPixmap(pixmap)
+    label.setFixedSize(size, size)
+    label.setToolTip("Key to the direction map: as drawn, up in the wheel is up in the map.")
+    return label
+
+
+def _pixels(prefix: str) -> QDoubleSpinBox:
+    box = QDoubleSpinBox()
+    box.setRange(-0.5, 1e5)
+    box.setDecimals(2)
+    box.setPrefix(prefix)
+    box.setAlignment(Qt.AlignmentFlag.AlignRight)
+    return box
+
+
+def _side_by_side(*widgets: Any, stretch: int | None = None) -> QHBoxLayout:
+    row = QHBoxLayout()
+    row.setSpacing(6)
+    for index, widget in enumerate(widgets):
+        row.addWidget(widget, int(stretch is None or index == stretch))
+    return row

@@ -1,0 +1,182 @@
+"""Dock widget "Diffraction": the pattern at the probe, in a canvas of its own, in 1/angstrom."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from qtpy.QtCore import QSize, QTimer
+from qtpy.QtGui import QResizeEvent
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from napari_ferro4d.scan import Scan
+
+from ._parts import ScanChoice
+from ._patterns import PatternReader
+from ._probe import Probe
+from ._session import plain, session
+from ._settings import remember, remembered
+
+__all__ = ["DiffractionWidget"]
+
+
+class DiffractionWidget(QWidget):
+    """Show the diffraction pattern at a probe that the user drags over the scan.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+        The viewer with the scan.
+    """
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__()
+        from napari.components import ViewerModel
+
+        self._main = plain(napari_viewer)
+        self._shown: np.ndarray | None = None
+        self._shown_of: Scan | None = None
+        self.scans = ScanChoice(self._main)
+        self.log = QCheckBox("log")
+        self.log.setToolTip("Show log(1 + counts), so that weak discs can be seen.")
+        self.log.setChecked(bool(remembered("diffraction").get("log", True)))
+        self.grab = QPushButton("Probe")
+        self.grab.setToolTip(
+            "Select the probe layer, to drag it with the mouse.\n"
+            "The arrow keys step one position at any time, with Shift ten."
+        )
+        self.text = QLabel("Open a scan to see its patterns.")
+        self.text.setWordWrap(True)
+        self.canvas = ViewerModel(title="Diffraction")
+        self.canvas.canvas.overlays.scale_bar.visible = True
+        self.view = _view(self.canvas)
+        self._lay_out()
+        self.probe = Probe(self._main)
+        self.reader = PatternReader()
+        self.probe.moved.connect(self._on_moved)
+        self.reader.read.connect(self._on_read)
+        self.reader.failed.connect(self._on_failed)
+        self.scans.changed.connect(self._on_scan)
+        self.log.toggled.connect(self._on_log)
+        self.grab.clicked.connect(self.probe.grab)
+        session(self._main).closing.connect(self._end)
+        self._on_scan()
+
+    @property
+    def pattern(self) -> np.ndarray | None:
+        """The counts ``[ky, kx]`` of the pattern shown, before any logarithm."""
+        return self._shown
+
+    def _lay_out(self) -> None:
+        top = QHBoxLayout()
+        top.addWidget(self.scans, 1)
+        top.addWidget(self.log)
+        top.addWidget(self.grab)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(6, 4, 6, 4)
+        column.setSpacing(4)
+        column.addLayout(top)
+        column.addWidget(self.view, 1)
+        column.addWidget(self.text)
+
+    def _on_scan(self) -> None:
+        scan = self.scans.scan()
+        self.grab.setEnabled(scan is not None)
+        if scan is None:
+            self.reader.stop()
+            self.probe.set_scan(None)
+            self.canvas.layers.clear()
+            self._shown = self._shown_of = None
+            self.text.setText("Open a scan to see its patterns.")
+            return
+        self.probe.set_scan(scan)
+
+    def _on_moved(self, y: int, x: int) -> None:
+        scan = self.scans.scan()
+        if scan is not None:
+            self.reader.request(scan, (y, x))
+
+    def _on_read(self, scan: Scan, position: tuple[int, int], pattern: np.ndarray) -> None:
+        if scan is not self.scans.scan():
+            return
+        self._shown = pattern
+        self._draw(scan)
+        self.text.setText(_position_text(scan, position, pattern))
+
+    def _on_failed(self, error: Exception) -> None:
+        scan = self.scans.scan()
+        name = scan.where() if scan else "the scan"
+        self.text.setText(f"{name}: this pattern cannot be read ({error}).")
+
+    def _on_log(self, on: bool) -> None:
+        remember("diffraction", {"log": on})
+        scan = self.scans.scan()
+        if scan is not None and self._shown is not None:
+            self._shown_of = None  # other values need other contrast limits
+            self._draw(scan)
+
+    def _draw(self, scan: Scan) -> None:
+        counts = self._shown
+        assert counts is not None
+        image = np.log1p(counts.astype(np.float32)) if self.log.isChecked() else counts
+        if self._shown_of is scan and self.canvas.layers:
+            self.canvas.layers[0].data = image
+            return
+        self._shown_of = scan
+        self.canvas.layers.clear()
+        self.canvas.add_image(image, **_pattern_space(scan), contrast_limits=_limits(image))
+        if scan.k_step is not None:
+            # Scale bars pick a prefix for numbers below one, and "200 1/kÅ" is nobody's unit.
+            self.canvas.layers.units = ("1/nm", "1/nm")
+        self.canvas.fit_to_view()
+
+    def _end(self) -> None:
+        self.reader.stop()
+        self.probe.release()
+        self.view.close()
+
+
+def _view(model: Any) -> QWidget:
+    """Return a canvas for a dock: napari's own asks for the width of a main window."""
+    from napari.qt import QtViewer
+
+    class PatternView(QtViewer):
+        def sizeHint(self) -> QSize:
+            return QSize(340, 340)
+
+        def resizeEvent(self, event: QResizeEvent) -> None:
+            super().resizeEvent(event)
+            # After the canvas inside has taken its new size.
+            QTimer.singleShot(0, self, model.fit_to_view)
+
+    view = PatternView(model)
+    view.setMinimumSize(220, 220)
+    return view
+
+
+def _pattern_space(scan: Scan) -> dict[str, Any]:
+    """Return scale and units of a pattern, zero at the undiffracted beam."""
+    step = scan.k_step or (1.0, 1.0)
+    unit = "pixel" if scan.k_step is None else "1/angstrom"
+    centre = scan.centre or tuple((n - 1) / 2 for n in scan.detector_shape)
+    return {
+        "name": "pattern",
+        "scale": step,
+        "translate": [-c * s for c, s in zip(centre, step, strict=True)],
+        "units": (unit, unit),
+        "axis_labels": ("ky", "kx"),
+        "colormap": "inferno",
+    }
+
+
+def _limits(image: np.ndarray) -> tuple[float, float]:
+    high = float(np.percentile(image, 99.9))
+    return 0.0, high if high > 0 else 1.0
+
+
+def _position_text(scan: Scan, position: tuple[int, int], pattern: np.ndarray) -> str:
+    y, x = position
+    text = f"y {y}, x {x}"
+    if scan.scan_step is not None:
+        text += f"  ({y * scan.scan_step[0]:.1f}, {x * scan.scan_step[1]:.1f} nm)"
+    return f"{text}   sum {pattern.sum():.4g}, max {pattern.max():.4g}"

@@ -1,0 +1,72 @@
+"""What the analysis widgets have in common: a scan to work on, a job row, remembered parameters."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+from ._job import JobRow
+from ._parts import ScanChoice
+from ._session import plain, session
+from ._settings import remember, remembered
+
+__all__ = ["Dock"]
+
+
+class Dock(QWidget):
+    """A dock widget that runs core functions on a scan of the viewer.
+
+    A subclass builds its form, then calls `ready`.
+    """
+
+    key = ""
+    """Under which name parameters are remembered."""
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__()
+        self.viewer = plain(napari_viewer)
+        self.session = session(self.viewer)
+        self.scans = ScanChoice(self.viewer)
+        self.row = JobRow(self)
+        self.column = QVBoxLayout(self)
+        self.column.setContentsMargins(8, 6, 8, 6)
+        self.column.setSpacing(6)
+
+    def ready(self) -> None:
+        """Put back the parameters of last time and start following the viewer."""
+        values = remembered(self.key)
+        if values:
+            # Where another version wrote them, the defaults are as good.
+            with contextlib.suppress(KeyError, TypeError, ValueError):
+                self.set_parameters(values)
+        self.scans.changed.connect(self.refresh)
+        self.row.running.connect(self._on_running)
+        self.session.closing.connect(self.row.stop)
+        self.refresh()
+
+    def parameters(self) -> dict[str, Any]:
+        """Return what the user set, as JSON types."""
+        return {}
+
+    def set_parameters(self, values: dict[str, Any]) -> None:
+        """Set what `parameters` returned."""
+
+    def refresh(self) -> None:
+        """Enable what can be done now."""
+
+    def keep(self) -> None:
+        """Remember the parameters for next time."""
+        remember(self.key, self.parameters())
+
+    def _on_running(self, running: bool) -> None:
+        self.refresh()
+
+    def why_not(self) -> str | None:
+        """Return why nothing can be computed now, or None."""
+        if self.row.busy:
+            return "Wait until the running job has finished, or cancel it."
+        if self.scans.scan() is None:
+            return "Open a scan first: File > IO Utilities > Open 4D-STEM scan..."
+        return None

@@ -1,0 +1,254 @@
+"""The one place where layers are made: their names, scale, units, metadata and order.
+
+Real space is nm and comes last in every layer, because napari aligns layers on their last axes.
+Units are given to every layer, since one layer without them makes scale bars vanish; where a file
+does not say how far apart its probe positions are, all its layers are plain pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_ferro4d.io import LabelResult, MapResult
+from napari_ferro4d.scan import Scan
+
+from ._classes import class_style
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Layer
+
+__all__ = [
+    "KEY",
+    "LayerData",
+    "Origin",
+    "add_layers",
+    "find_layer",
+    "label_layer",
+    "layer_info",
+    "map_layers",
+    "real_space",
+    "scan_layers",
+    "scan_of",
+    "scans_in",
+]
+
+KEY = "ferro4d"
+"""Where our notes are in a layer's metadata: the `Scan`, or a mapping that says what it shows."""
+
+LayerData = tuple[Any, dict[str, Any], str]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The scan that a map or label image belongs to.
+
+    Parameters
+    ----------
+    name : str
+        The first word of its layers' names.
+    signature : str
+        ``Scan.signature``, to recognise the scan whatever its layers are called.
+    scan_step : tuple of float, optional
+        Distance between probe positions ``(y, x)`` in nm; None for plain pixels.
+    """
+
+    name: str
+    signature: str = ""
+    scan_step: tuple[float, float] | None = None
+
+    @classmethod
+    def of(cls, scan: Scan) -> Origin:
+        """Return the origin of everything computed from `scan`."""
+        return cls(scan.name, scan.signature, scan.scan_step)
+
+
+def real_space(scan_step: tuple[float, float] | None) -> dict[str, Any]:
+    """Return scale, units and axis labels of a layer ``(y, x)``."""
+    unit = "pixel" if scan_step is None else "nm"
+    return {
+        "scale": scan_step or (1.0, 1.0),
+        "units": (unit, unit),
+        "axis_labels": ("y", "x"),
+    }
+
+
+def scan_layers(scan: Scan) -> list[LayerData]:
+    """Return the layers that show a scan: itself, lazy and hidden, and a visible preview.
+
+    Raises
+    ------
+    ScanError
+        If patterns cannot be read.
+    """
+    from napari_ferro4d.reduce import preview
+
+    k_unit = "pixel" if scan.k_step is None else "1/angstrom"
+    space = real_space(scan.scan_step)
+    itself = {
+        "name": scan.name,
+        "visible": False,
+        "scale": (*(scan.k_step or (1.0, 1.0)), *space["scale"]),
+        "units": (k_unit, k_unit, *space["units"]),
+        "axis_labels": ("ky", "kx", "y", "x"),
+        # Explicit, because napari would otherwise reduce the array to find them.
+        "contrast_limits": _counts_range(scan),
+        "metadata": {KEY: scan},
+    }
+    image = MapResult("preview", preview(scan), scan.scan_step, colormap="gray")
+    return [
+        (scan.data.transpose(2, 3, 0, 1), itself, "image"),
+        *map_layers(Origin.of(scan), image),
+    ]
+
+
+def map_layers(origin: Origin, result: MapResult, visible: bool = True) -> list[LayerData]:
+    """Return one image layer ``(y, x)`` per map, or per channel of a stack of maps.
+
+    Channels are layers of their own because a stack ``(channel, y, x)`` would share the axis of
+    the scan layer's ``kx``.
+    """
+    space = real_space(origin.scan_step)
+    if result.rgb or result.data.ndim == 2:
+        planes: list[tuple[str | None, np.ndarray]] = [(None, result.data)]
+    else:
+        names = result.channels or tuple(str(i) for i in range(len(result.data)))
+        planes = list(zip(names, result.data, strict=True))
+    layers: list[LayerData] = []
+    for channel, data in planes:
+        info: dict[str, Any] = {
+            "name": result.name,
+            "scan": origin.name,
+            "signature": origin.signature,
+            "unit": result.unit,
+            "array": data,
+        }
+        if channel is not None:
+            info["channel"] = channel
+        keywords: dict[str, Any] = {
+            "name": " ".join(filter(None, (origin.name, result.name, channel))),
+            "metadata": {KEY: info},
+            "visible": visible and channel in (None, planes[0][0]),
+            **space,
+        }
+        if result.rgb:
+            keywords["rgb"] = True
+        else:
+            keywords["contrast_limits"] = result.contrast_limits or _value_range(data)
+            keywords["colormap"] = result.colormap or "gray"
+        layers.append((data, keywords, "image"))
+    return layers
+
+
+def label_layer(origin: Origin, result: LabelResult, **keywords: Any) -> LayerData:
+    """Return a labels layer ``(y, x)`` with its class names and colours."""
+    info = {"name": result.name, "scan": origin.name, "signature": origin.signature}
+    made = {
+        "name": f"{origin.name} {result.name}".strip(),
+        "metadata": {KEY: info},
+        **real_space(origin.scan_step),
+        **class_style(result.classes, result.colours),
+    }
+    return result.data, {**made, **keywords}, "labels"
+
+
+def scan_of(layer: Layer) -> Scan | None:
+    """Return the scan that `layer` shows, or None if it shows something else."""
+    scan = layer.metadata.get(KEY)
+    return scan if isinstance(scan, Scan) else None
+
+
+def scans_in(viewer: ViewerModel) -> list[tuple[Layer, Scan]]:
+    """Return the scans in a viewer with their layers, newest last."""
+    return [(layer, scan) for layer in viewer.layers if (scan := scan_of(layer)) is not None]
+
+
+def layer_info(layer: Layer) -> Mapping[str, Any]:
+    """Return our notes on a map or labels layer; empty for layers that others made."""
+    info = layer.metadata.get(KEY)
+    return info if isinstance(info, Mapping) else {}
+
+
+def find_layer(
+    viewer: ViewerModel, signature: str, name: str, channel: str | None = None
+) -> Layer | None:
+    """Return the layer that shows result `name` of the scan with this signature, if there is one.
+
+    Goes by our notes, not by the layer's name, so that a user may rename layers.
+    """
+    for layer in viewer.layers:
+        info = layer_info(layer)
+        if (info.get("name"), info.get("signature")) == (name, signature) and info.get(
+            "channel"
+        ) == channel:
+            return layer
+    return None
+
+
+def add_layers(
+    viewer: ViewerModel, layers: Iterable[LayerData], note: Mapping[str, Any] | None = None
+) -> list[Layer]:
+    """Add layers, or update those that show the same result of the same scan.
+
+    `note` says how they were made (see `napari_ferro4d.io.provenance`) and is saved with them.
+    Images go below labels and points, so that painted labels and the probe stay on top. An image
+    whose data the user has exchanged is left alone, and so is every labels layer.
+    """
+    active = viewer.layers.selection.active
+    made = []
+    for data, keywords, kind in layers:
+        info = keywords["metadata"][KEY]
+        if note is not None and not isinstance(info, Scan):
+            info["provenance"] = dict(note)
+        made.append(_add_or_update(viewer, data, keywords, kind))
+    if type(active).__name__ in ("Labels", "Points"):
+        # napari selects every new layer; somebody who paints or drags goes on doing so.
+        viewer.layers.selection.active = active
+    return made
+
+
+def _add_or_update(viewer: ViewerModel, data: Any, keywords: dict[str, Any], kind: str) -> Layer:
+    from napari.layers import Layer
+
+    info = keywords["metadata"][KEY]
+    old = None
+    if kind == "image" and not isinstance(info, Scan):
+        old = find_layer(viewer, info["signature"], info["name"], info.get("channel"))
+    if (
+        old is not None
+        and old.data is layer_info(old).get("array")
+        and old.data.shape == data.shape
+    ):
+        old.data = data
+        old.metadata = {**old.metadata, KEY: info}
+        if "contrast_limits" in keywords:
+            old.contrast_limits_range = keywords["contrast_limits"]
+            old.contrast_limits = keywords["contrast_limits"]
+        return old
+    layer = Layer.create(data, keywords, kind)
+    viewer.layers.insert(_place(viewer, kind), layer)
+    return layer
+
+
+def _place(viewer: ViewerModel, kind: str) -> int:
+    above = {"image": ("labels", "points"), "labels": ("points",)}.get(kind, ())
+    types = [type(layer).__name__.lower() for layer in viewer.layers]
+    return next((i for i, name in enumerate(types) if name in above), len(types))
+
+
+def _counts_range(scan: Scan) -> tuple[float, float]:
+    ny, nx = scan.scan_shape
+    pattern = np.asarray(scan.data[ny // 2, nx // 2])
+    return 0.0, max(1.0, float(np.percentile(pattern, 99.9)))
+
+
+def _value_range(data: np.ndarray) -> tuple[float, float]:
+    finite = data[np.isfinite(data)]
+    if finite.size == 0:
+        return 0.0, 1.0
+    low, high = (float(v) for v in np.percentile(finite, (0.5, 99.5)))
+    return (low, high) if high > low else (low, low + 1.0)

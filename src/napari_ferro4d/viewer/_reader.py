@@ -1,0 +1,144 @@
+"""The one npe2 reader: 4D-STEM scans and results folders.
+
+It matches cheaply, and declines what is neither so that other readers get it. A scan or a results
+folder that turns out to be broken gives one notification and no layer.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from napari_ferro4d.errors import ScanError
+from napari_ferro4d.io import Results, is_results, is_scan, open_scan, read_results
+from napari_ferro4d.scan import Scan
+
+from ._autosave import restore
+from ._layers import LayerData, Origin, find_layer, label_layer, map_layers, scan_layers
+
+__all__ = ["demo_sample", "get_reader", "kept_labels", "opened_layers", "results_layers"]
+
+_NOTHING: list[tuple[None]] = [(None,)]
+"""What a napari reader returns for a file that it took on and that gave no layer."""
+
+
+def get_reader(
+    path: str | Sequence[str],
+) -> Callable[[str | Sequence[str]], list[LayerData] | list[tuple[None]]] | None:
+    """Return a function that reads `path`, or None if it is no scan and no results folder."""
+    one = _single(path)
+    if one is None:
+        return None
+    if is_results(one):
+        return _read_results
+    return _read_scan if is_scan(one) else None
+
+
+def demo_sample() -> list[LayerData]:
+    """Return the layers of the demo scan, for File > Open Sample."""
+    from napari_ferro4d.simulate import demo_scan
+
+    return opened_layers(demo_scan())
+
+
+def opened_layers(scan: Scan) -> list[LayerData]:
+    """Return the layers of a scan, with the labels that were autosaved for it.
+
+    Raises
+    ------
+    ScanError
+        If patterns cannot be read.
+    """
+    return [*scan_layers(scan), *kept_labels(scan)]
+
+
+def kept_labels(scan: Scan) -> list[LayerData]:
+    """Return the labels layers autosaved for `scan`, unless the viewer shows them already.
+
+    A notice tells the user what came back. Without a viewer there is nothing to come back to.
+    """
+    import napari
+    from napari.utils.notifications import show_info
+
+    viewer = napari.current_viewer()
+    if viewer is None:
+        return []
+    from ._session import session
+
+    session(viewer)
+    kept = restore(scan)
+    if kept is None or find_layer(viewer, scan.signature, "labels") is not None:
+        return []
+    show_info(kept.notice())
+    return kept.layers
+
+
+def results_layers(path: str | os.PathLike[str]) -> list[LayerData]:
+    """Return the layers of a results folder: maps, then labels on top.
+
+    Raises
+    ------
+    ResultsError
+        If it is not a results folder or is damaged.
+    """
+    results = read_results(path)
+    origin = _origin(results, Path(path))
+    saved = _saved_names(results)
+    layers: list[LayerData] = []
+    for image in results.maps:
+        step = Origin(origin.name, origin.signature, image.scan_step)
+        # Opaque maps hide one another: the first is shown, the others wait in the layer list.
+        layers += map_layers(step, image, visible=not layers)
+    for label in results.labels:
+        step = Origin(origin.name, origin.signature, label.scan_step)
+        layers.append(label_layer(step, label, visible=label.name != "corrections"))
+    for _, keywords, _ in layers:
+        info = keywords["metadata"]["ferro4d"]
+        key = (info["name"], info.get("channel"))
+        keywords["name"] = saved.get(key, keywords["name"])
+    return layers
+
+
+def _read_scan(path: str | Sequence[str]) -> list[LayerData] | list[tuple[None]]:
+    return _told(lambda: opened_layers(open_scan(_single(path) or "")))
+
+
+def _read_results(path: str | Sequence[str]) -> list[LayerData] | list[tuple[None]]:
+    return _told(lambda: results_layers(_single(path) or ""))
+
+
+def _told(read: Callable[[], list[LayerData]]) -> list[LayerData] | list[tuple[None]]:
+    from napari.utils.notifications import show_error
+
+    try:
+        return read() or list(_NOTHING)
+    except ScanError as error:
+        show_error(str(error))
+        return list(_NOTHING)
+
+
+def _single(path: str | Sequence[str]) -> str | None:
+    if isinstance(path, str | os.PathLike):
+        return os.fspath(path)
+    # Several files dropped as a stack are not one scan.
+    return os.fspath(path[0]) if len(path) == 1 else None
+
+
+def _origin(results: Results, folder: Path) -> Origin:
+    """Return the scan that the results say they are of; the folder's name if they do not say."""
+    for entry in reversed(results.provenance):
+        name = entry.get("parameters", {}).get("scan_name")
+        path = entry.get("scan", {}).get("path")
+        if name or path:
+            return Origin(name or Path(path).stem, entry.get("scan_signature") or "")
+    return Origin(folder.name.split(".")[0])
+
+
+def _saved_names(results: Results) -> dict[tuple[str, str | None], str]:
+    """Return the layer names that results saved from a viewer had there."""
+    names: dict[tuple[str, str | None], str] = {}
+    for entry in results.provenance:
+        for saved in entry.get("parameters", {}).get("layers", ()):
+            names[saved["result"], saved.get("channel")] = saved["layer"]
+    return names

@@ -1,0 +1,112 @@
+"""What every viewer with a scan gets: corrections kept apart, labels kept on disk, a tidy end.
+
+A session starts with the first widget, or with the first scan that our reader opens in a viewer,
+and lives as a child of its window.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QEvent, QObject, QTimer, Signal
+
+from . import _autosave
+from ._corrections import Corrections
+from ._layers import scan_of, scans_in
+from ._settings import preference
+
+if TYPE_CHECKING:
+    from napari import Viewer
+
+__all__ = ["Session", "plain", "session"]
+
+
+def plain(viewer: Any) -> Any:
+    """Return the viewer itself where napari hands a plugin a proxy of it."""
+    return getattr(viewer, "__wrapped__", viewer)
+
+
+def session(viewer: Any) -> Session:
+    """Return the session of `viewer`, starting it if need be."""
+    viewer = plain(viewer)
+    window = viewer.window._qt_window
+    found = window.findChild(Session)
+    return Session(viewer, window) if found is None else found
+
+
+class Session(QObject):
+    """Watches one viewer; see the module.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        The viewer to watch.
+    window : QWidget
+        Its main window, which owns the session.
+    """
+
+    closing = Signal()
+    """The window is about to go: stop threads, close canvases."""
+
+    def __init__(self, viewer: Viewer, window: QObject) -> None:
+        super().__init__(window)
+        self._viewer = viewer
+        self.corrections = Corrections(viewer)
+        self._unsaved = False
+        self._timer = QTimer(self, singleShot=True)
+        self._timer.timeout.connect(self.autosave)
+        viewer.layers.events.inserted.connect(self._on_inserted)
+        viewer.layers.events.removed.connect(self._on_changed)
+        for layer in viewer.layers:
+            self._watch(layer)
+        window.installEventFilter(self)
+
+    def autosave(self) -> None:
+        """Write the labels that users made on every scan in the viewer, if any changed."""
+        self._timer.stop()
+        if not self._unsaved:
+            return
+        self._unsaved = False
+        self.corrections.flush()
+        for _, scan in scans_in(self._viewer):
+            try:
+                _autosave.save(scan, _autosave.user_labels(self._viewer, scan))
+            except OSError as error:
+                from napari.utils.notifications import show_warning
+
+                show_warning(f"The labels of {scan.name} cannot be autosaved: {error}.")
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Save when the window is asked to close, and end when it does."""
+        kind = event.type()
+        if kind == QEvent.Type.Close:
+            self.autosave()
+        # A close that the user asked for may be taken back in napari's dialog; hiding is not.
+        if kind in (QEvent.Type.Close, QEvent.Type.Hide) and not event.spontaneous():
+            self._end()
+        return False
+
+    def _end(self) -> None:
+        self.parent().removeEventFilter(self)
+        self._viewer.layers.events.inserted.disconnect(self._on_inserted)
+        self._viewer.layers.events.removed.disconnect(self._on_changed)
+        self.autosave()
+        self._timer.stop()
+        self.closing.emit()
+
+    def _on_inserted(self, event: Any) -> None:
+        self._watch(event.value)
+
+    def _watch(self, layer: Any) -> None:
+        if scan_of(layer) is not None:
+            self._viewer.canvas.overlays.scale_bar.visible = True
+        if not hasattr(layer, "brush_size"):  # labels layers only
+            return
+        for name in ("paint", "set_data", "features", "colormap", "name"):
+            getattr(layer.events, name).connect(self._on_changed)
+
+    def _on_changed(self, event: Any = None) -> None:
+        self._unsaved = True
+        # Started once, not restarted: someone who paints without a pause is saved all the same.
+        if not self._timer.isActive():
+            self._timer.start(int(1000 * float(preference("autosave_seconds"))))

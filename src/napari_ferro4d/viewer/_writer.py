@@ -1,0 +1,229 @@
+"""The npe2 writers: image and labels layers to a results folder, or one of them to TIFF."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from napari_ferro4d.errors import ResultsError
+from napari_ferro4d.io import LabelResult, MapResult, provenance, write_results, write_tiff
+from napari_ferro4d.scan import Scan
+
+from ._classes import colours_of, names_in
+from ._layers import KEY, LayerData
+
+__all__ = ["write_image", "write_labels", "write_layers"]
+
+
+@dataclass(frozen=True)
+class _Plane:
+    """One layer to write: its pixels and what they are called."""
+
+    data: np.ndarray
+    state: Mapping[str, Any]
+    kind: str
+    info: Mapping[str, Any]
+    scan_step: tuple[float, float] | None
+
+    @property
+    def layer(self) -> str:
+        return str(self.state["name"])
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Planes with the same key are the channels of one map."""
+        return str(self.info.get("name", self.layer)), str(self.info.get("signature", ""))
+
+
+def write_layers(path: str, layers: Sequence[LayerData]) -> list[str]:
+    """Write image and labels layers to an OME-Zarr results folder, adding to it if it exists.
+
+    The scan itself is not copied, nor are points; a notification says so.
+
+    Raises
+    ------
+    ResultsError
+        If a layer is not ``(y, x)`` or ``(channel, y, x)``, or nothing is left to write.
+    """
+    planes, left_out = _planes(layers)
+    if not planes:
+        raise ResultsError(f"{path}: there is no map and no labels layer to write.")
+    names = _names(planes)
+    maps, labels = [], []
+    for key in dict.fromkeys((plane.kind, plane.key) for plane in planes):
+        group = [plane for plane in planes if (plane.kind, plane.key) == key]
+        if group[0].kind == "labels":
+            labels += [_label(plane, names[plane.layer]) for plane in group]
+        else:
+            maps += _maps(group, names)
+    entries = _notes(planes)
+    entries += [
+        _entry([plane for plane in planes if plane.key[1] == signature], names, layers)
+        for signature in dict.fromkeys(plane.key[1] for plane in planes)
+    ]
+    written = write_results(path, maps=maps, labels=labels, provenance=entries)
+    if left_out:
+        from napari.utils.notifications import show_info
+
+        show_info(f"{written.name}: written without {', '.join(left_out)}.")
+    return [str(written)]
+
+
+def write_image(path: str, data: Any, state: Mapping[str, Any]) -> list[str]:
+    """Write one image layer to a TIFF file with its pixel size.
+
+    Raises
+    ------
+    ResultsError
+        If the layer is not one image.
+    """
+    plane = _plane(data, state, "image")
+    unit = str(plane.info.get("unit", "")) or None
+    return [str(write_tiff(path, plane.data, scan_step=plane.scan_step, unit=unit))]
+
+
+def write_labels(path: str, data: Any, state: Mapping[str, Any]) -> list[str]:
+    """Write one labels layer to a TIFF file with its pixel size; names and colours are not kept.
+
+    Raises
+    ------
+    ResultsError
+        If the layer is not one image.
+    """
+    plane = _plane(data, state, "labels")
+    return [str(write_tiff(path, plane.data, scan_step=plane.scan_step))]
+
+
+def _planes(layers: Sequence[LayerData]) -> tuple[list[_Plane], list[str]]:
+    planes, left_out = [], []
+    for data, state, kind in layers:
+        if isinstance(state.get("metadata", {}).get(KEY), Scan):
+            left_out.append(f"the scan {state['name']!r} (it stays in its own file)")
+        elif kind in ("image", "labels"):
+            planes.append(_plane(data, state, kind))
+        elif "probe" not in state["metadata"].get(KEY, {}).get("name", ""):
+            left_out.append(f"the {kind} layer {state['name']!r}")
+    return planes, left_out
+
+
+def _plane(data: Any, state: Mapping[str, Any], kind: str) -> _Plane:
+    info = state.get("metadata", {}).get(KEY, {})
+    rgb = bool(state.get("rgb", False))
+    if state.get("multiscale"):
+        data = data[0]
+    axes = data.ndim - rgb
+    if isinstance(info, Scan) or axes not in ((2,) if rgb or kind == "labels" else (2, 3)):
+        raise ResultsError(
+            f"layer {state['name']!r} has shape {tuple(data.shape)}; only images and labels "
+            "(y, x) can be saved. The scan itself stays in its own file."
+        )
+    pixels = np.asarray(data)
+    if rgb:
+        pixels = pixels[..., :3]
+        if pixels.dtype.kind == "f":
+            pixels = (255 * pixels.clip(0, 1)).round()
+        pixels = pixels.astype(np.uint8)
+    return _Plane(pixels, state, kind, info, _scan_step(state))
+
+
+def _scan_step(state: Mapping[str, Any]) -> tuple[float, float] | None:
+    """Return the pixel size in nm, or None for a layer in pixels."""
+    from pint import Unit, get_application_registry
+
+    steps = []
+    for size, unit in zip(state["scale"][-2:], state["units"][-2:], strict=True):
+        quantity = get_application_registry().Quantity(float(size), Unit(str(unit)))
+        if not quantity.check("[length]"):
+            return None
+        steps.append(float(quantity.to("nm").magnitude))
+    return steps[0], steps[1]
+
+
+def _names(planes: Sequence[_Plane]) -> dict[str, str]:
+    """Return the result name per layer name; the layer's own name where two scans share one."""
+    signatures: dict[tuple[str, str], set[str]] = {}
+    for plane in planes:
+        signatures.setdefault((plane.kind, plane.key[0]), set()).add(plane.key[1])
+    repeated = Counter((plane.kind, plane.key, plane.info.get("channel")) for plane in planes)
+    names = {}
+    for plane in planes:
+        unique = len(signatures[plane.kind, plane.key[0]]) == 1
+        alone = repeated[plane.kind, plane.key, plane.info.get("channel")] == 1
+        name = plane.key[0] if unique and alone else plane.layer
+        names[plane.layer] = "".join("_" if c in '/\\:*?"<>|' else c for c in name)
+    return names
+
+
+def _label(plane: _Plane, name: str) -> LabelResult:
+    if plane.data.dtype.kind == "i" and plane.data.min(initial=0) < 0:
+        raise ResultsError(f"layer {plane.layer!r} holds negative labels; classes are 1, 2, ...")
+    classes = names_in(plane.state.get("features"))
+    numbers = sorted({*classes, *(int(n) for n in np.unique(plane.data))})
+    colours = colours_of(plane.state["colormap"], numbers)
+    return LabelResult(name, plane.data, plane.scan_step, classes, colours)
+
+
+def _maps(group: Sequence[_Plane], names: Mapping[str, str]) -> list[MapResult]:
+    channels = [plane for plane in group if plane.info.get("channel") is not None]
+    same = {(plane.data.shape, names[plane.layer]) for plane in channels}
+    if len(channels) != len(group) or len(same) != 1:
+        return [_map(plane, plane.data, names[plane.layer]) for plane in group]
+    stack = np.stack([plane.data for plane in channels])
+    labels = tuple(str(plane.info["channel"]) for plane in channels)
+    return [_map(channels[0], stack, names[channels[0].layer], labels)]
+
+
+def _map(plane: _Plane, data: np.ndarray, name: str, channels: tuple[str, ...] = ()) -> MapResult:
+    limits = plane.state.get("contrast_limits")
+    rgb = bool(plane.state.get("rgb", False))
+    if not rgb:
+        data = data.astype(np.float32, copy=False)
+    return MapResult(
+        name=name,
+        data=data,
+        scan_step=plane.scan_step,
+        unit=str(plane.info.get("unit", "")),
+        channels=channels,
+        colormap="" if rgb else _colormap_name(plane.state.get("colormap")),
+        # The limits of one channel do not suit the others.
+        contrast_limits=None if rgb or channels or limits is None else (limits[0], limits[1]),
+        rgb=rgb,
+    )
+
+
+def _colormap_name(colormap: Any) -> str:
+    name = colormap.get("name") if isinstance(colormap, Mapping) else getattr(colormap, "name", "")
+    return str(name or "")
+
+
+def _notes(planes: Sequence[_Plane]) -> list[dict[str, Any]]:
+    """Return how the layers were made, each note once."""
+    notes: list[dict[str, Any]] = []
+    for plane in planes:
+        note = plane.info.get("provenance")
+        if note is not None and note not in notes:
+            notes.append(note)
+    return notes
+
+
+def _entry(
+    planes: Sequence[_Plane], names: Mapping[str, str], layers: Sequence[LayerData]
+) -> dict[str, Any]:
+    """Return the provenance entry of the layers of one scan."""
+    signature = planes[0].key[1]
+    scans = [state["metadata"].get(KEY) for _, state, _ in layers]
+    scan = next((s for s in scans if isinstance(s, Scan) and s.signature == signature), None)
+    saved = [
+        {"result": names[p.layer], "channel": p.info.get("channel"), "layer": p.layer}
+        for p in planes
+    ]
+    parameters: dict[str, Any] = {"layers": saved}
+    if "scan" in planes[0].info:
+        parameters["scan_name"] = planes[0].info["scan"]
+    entry = provenance("save", parameters, scan)
+    entry["scan_signature"] = signature or None
+    return entry

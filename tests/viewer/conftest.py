@@ -1,0 +1,93 @@
+"""Small scans on disk, user folders of their own, and a viewer with the widget asked for."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+
+from napari_ferro4d.io import open_scan
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path, monkeypatch):
+    """Keep remembered parameters and autosaved labels of one test away from the next."""
+    for name in ("CONFIG", "DATA"):
+        folder = tmp_path / f"xdg-{name.lower()}"
+        folder.mkdir()
+        monkeypatch.setenv(f"XDG_{name}_HOME", os.fspath(folder))
+
+
+@pytest.fixture
+def counts():
+    """Patterns whose beam goes up on the left half of the scan and down on the right."""
+    rng = np.random.default_rng(4)
+    y, x, ky, kx = np.ogrid[:12, :14, :16, :16]
+    centre = np.where(x < 7, 6.5, 8.5) + 0.0 * y
+    beam = 60 * np.exp(-((ky - centre) ** 2 + (kx - 7.5) ** 2) / 8)
+    return rng.poisson(beam).astype(np.uint16)
+
+
+@pytest.fixture
+def scan_file(tmp_path, counts):
+    path = tmp_path / "wedge.npy"
+    np.save(path, counts)
+    return path
+
+
+@pytest.fixture
+def scan(scan_file):
+    return open_scan(scan_file, scan_step=(1.5, 2.0), k_step=0.02)
+
+
+@pytest.fixture
+def notes(monkeypatch):
+    """Collect the texts of napari's notifications, instead of showing them."""
+    from napari.utils.notifications import notification_manager
+
+    seen = []
+
+    def collect(notification):
+        seen.append(notification.message)
+
+    notification_manager.notification_ready.connect(collect)
+    yield seen
+    notification_manager.notification_ready.disconnect(collect)
+
+
+@pytest.fixture
+def viewer(make_napari_viewer):
+    viewer = make_napari_viewer()
+    viewer.window.resize(1200, 800)
+    return viewer
+
+
+@pytest.fixture
+def shown(viewer, scan):
+    """A viewer that shows the scan."""
+    from napari_ferro4d.viewer._layers import add_layers
+    from napari_ferro4d.viewer._reader import opened_layers
+
+    add_layers(viewer, opened_layers(scan))
+    return viewer
+
+
+@pytest.fixture
+def dock(shown):
+    """Open one of our widgets in the viewer as the Plugins menu does."""
+
+    def open_dock(name):
+        return shown.window.add_plugin_dock_widget("napari-ferro4d", name)[1]
+
+    return open_dock
+
+
+@pytest.fixture
+def finish(qtbot):
+    """Wait for the job in a row to end."""
+
+    def wait(row, seconds=60):
+        qtbot.waitUntil(lambda: not row.busy, timeout=int(1000 * seconds))
+
+    return wait

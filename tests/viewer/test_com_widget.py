@@ -1,0 +1,220 @@
+"""The centre-of-mass widget, and what all job widgets have in common."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from napari_ferro4d.errors import ScanError
+from napari_ferro4d.io import open_scan
+from napari_ferro4d.jobs import Progress, Steps
+from napari_ferro4d.reduce import com
+from napari_ferro4d.viewer._job import progress_text
+from napari_ferro4d.viewer._layers import add_layers
+from napari_ferro4d.viewer._reader import opened_layers
+
+NAMES = ["wedge com_y", "wedge com_x", "wedge magnitude", "wedge direction"]
+
+
+@pytest.fixture
+def widget(dock):
+    return dock("Centre of mass")
+
+
+def test_it_adds_what_the_function_returns(shown, scan, widget, finish):
+    widget.run.click()
+    finish(widget.row)
+    maps = com(scan)
+    np.testing.assert_array_equal(shown.layers["wedge com_y"].data, maps.com_y)
+    np.testing.assert_array_equal(shown.layers["wedge com_x"].data, maps.com_x)
+    assert shown.layers["wedge direction"].rgb
+    for name in NAMES:
+        assert tuple(shown.layers[name].scale) == scan.scan_step
+        assert [str(unit) for unit in shown.layers[name].units] == ["nanometer"] * 2
+    assert shown.layers.units is not None
+
+
+def test_typed_values_reach_the_function(shown, scan, widget, finish):
+    widget._centre.setCurrentText("typed")
+    widget._ky.setValue(7)
+    widget._kx.setValue(6.5)
+    widget._masked.setChecked(True)
+    widget._radius.setValue(4)
+    widget._rotation.setValue(90)
+    widget.run.click()
+    finish(widget.row)
+    maps = com(scan, centre=(7, 6.5), mask_radius=4, rotation=90)
+    np.testing.assert_array_equal(shown.layers["wedge com_x"].data, maps.com_x)
+
+
+def test_running_again_updates_the_layers_in_place(shown, widget, finish):
+    widget.run.click()
+    finish(widget.row)
+    before = shown.layers["wedge com_y"]
+    first = before.data.copy()
+    before.colormap = "magma"
+    widget._rotation.setValue(90)
+    widget.run.click()
+    finish(widget.row)
+    assert shown.layers["wedge com_y"] is before
+    assert before.colormap.name == "magma"
+    assert not np.array_equal(before.data, first)
+    assert sum("com_y" in layer.name for layer in shown.layers) == 1
+
+
+def test_a_map_that_the_user_changed_is_not_replaced(shown, widget, finish):
+    widget.run.click()
+    finish(widget.row)
+    mine = shown.layers["wedge com_y"]
+    mine.data = np.full(mine.data.shape, 3.0, np.float32)
+    widget.run.click()
+    finish(widget.row)
+    assert np.all(mine.data == 3.0)
+    assert sum("com_y" in layer.name for layer in shown.layers) == 2
+
+
+def test_without_a_scan_the_button_says_what_to_do(viewer):
+    widget = viewer.window.add_plugin_dock_widget("napari-ferro4d", "Centre of mass")[1]
+    assert not widget.run.isEnabled()
+    assert "Open a scan first" in widget.run.toolTip()
+
+
+def test_the_choice_follows_layers_renamed_added_and_removed(shown, widget, tmp_path, counts):
+    assert widget.scans.currentText() == "wedge"
+    shown.layers["wedge"].name = "sample A"
+    assert widget.scans.currentText() == "sample A"
+    np.save(tmp_path / "second.npy", counts[:6])
+    second = open_scan(tmp_path / "second.npy")
+    add_layers(shown, opened_layers(second))
+    assert [widget.scans.itemText(i) for i in range(2)] == ["sample A", "second"]
+    shown.layers.remove("sample A")
+    assert widget.scans.scan() is second
+    shown.layers.clear()
+    assert widget.scans.scan() is None
+    assert not widget.run.isEnabled()
+
+
+def test_parameters_are_remembered(shown, widget, finish):
+    widget._descan.setCurrentText("plane")
+    widget._rotation.setValue(12)
+    widget.run.click()
+    finish(widget.row)
+    from napari_ferro4d.viewer._com import ComWidget
+
+    again = ComWidget(shown)
+    assert (again._descan.currentText(), again._rotation.value()) == ("plane", 12)
+    again.deleteLater()
+
+
+def test_images_go_below_painted_labels(shown, dock, widget, finish):
+    dock("Classifier").new_labels()
+    widget.run.click()
+    finish(widget.row)
+    names = [layer.name for layer in shown.layers]
+    assert names.index("wedge labels") > names.index("wedge direction")
+    assert shown.layers.selection.active is shown.layers["wedge labels"]
+
+
+def test_a_scan_error_is_one_notification_and_leaves_the_widget_usable(
+    shown, widget, finish, notes, scan_file
+):
+    layers = list(shown.layers)
+    content = scan_file.read_bytes()
+    widget._centre.setCurrentText("typed")
+    widget.row.start(_fails, lambda result: None, "Reading")
+    finish(widget.row)
+    assert notes == ["wedge.npy: the disk is gone; plug it in."]
+    assert list(shown.layers) == layers
+    assert widget.run.isEnabled()
+    assert content == scan_file.read_bytes()
+
+
+def _fails(report):
+    Steps(report, 3).add()
+    raise ScanError("wedge.npy: the disk is gone; plug it in.")
+
+
+def test_an_unexpected_error_is_told_and_logged(widget, finish, notes, caplog):
+    widget.row.start(lambda report: 1 / 0, lambda result: None, "Dividing")
+    finish(widget.row)
+    assert len(notes) == 1
+    assert "ZeroDivisionError" in notes[0]
+    assert "Dividing failed" in caplog.text
+    assert widget.run.isEnabled()
+
+
+def test_cancel_acts_within_a_second_and_changes_nothing(shown, widget, finish, qtbot):
+    layers = list(shown.layers)
+    started = threading.Event()
+
+    def endless(report):
+        steps = Steps(report, 10**6, "reading rows")
+        while True:
+            time.sleep(0.05)
+            started.set()
+            steps.add()
+
+    widget.row.start(endless, lambda result: "never", "Reading")
+    qtbot.waitUntil(started.is_set)
+    qtbot.waitUntil(lambda: "reading rows" in widget.row.text)
+    assert not widget.run.isEnabled()
+    asked = time.perf_counter()
+    widget.row._cancel.click()
+    finish(widget.row, 5)
+    assert time.perf_counter() - asked < 1.0
+    assert "cancelled" in widget.row.text
+    assert list(shown.layers) == layers
+    widget.run.click()
+    finish(widget.row)
+    assert set(NAMES) <= {layer.name for layer in shown.layers}
+
+
+def test_com_itself_is_cancelled_within_a_second(viewer, tmp_path, finish, qtbot):
+    path = tmp_path / "long.npy"
+    patterns = np.lib.format.open_memmap(path, "w+", np.uint16, (96, 96, 128, 128))
+    patterns[:] = 1
+    patterns.flush()
+    del patterns
+    scan = open_scan(path)
+    add_layers(viewer, opened_layers(scan))
+    widget = viewer.window.add_plugin_dock_widget("napari-ferro4d", "Centre of mass")[1]
+    before = list(viewer.layers)
+    widget.run.click()
+    asked = time.perf_counter()
+    widget.row.cancel()
+    finish(widget.row, 10)
+    assert time.perf_counter() - asked < 1.0
+    assert list(viewer.layers) == before
+
+
+def test_the_screen_is_not_updated_more_than_ten_times_a_second(widget, finish):
+    seen = []
+    widget.row.progressed.connect(seen.append)
+
+    def quick(report):
+        steps = Steps(report, 5000)
+        end = time.monotonic() + 0.5
+        while time.monotonic() < end:
+            steps.add()
+            time.sleep(0.0005)
+
+    widget.row.start(quick, lambda result: None, "Counting")
+    finish(widget.row)
+    assert 1 <= len(seen) <= 7
+
+
+@pytest.mark.parametrize(
+    ("progress", "text"),
+    [
+        (Progress(12, 48, "reading rows", 3.2), "reading rows: 12 of 48, 3 s left"),
+        (Progress(0, 48), "0 of 48"),
+        (Progress(48, 48, "done", 0.0), "done: 48 of 48"),
+        (Progress(1, 9, "", 300.0), "1 of 9, 5 min left"),
+        (Progress(1, 9, "", 9000.0), "1 of 9, 2.5 h left"),
+    ],
+)
+def test_progress_is_said_in_words(progress, text):
+    assert progress_text(progress) == text

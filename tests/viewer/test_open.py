@@ -1,0 +1,179 @@
+"""What opening a scan or a results folder adds to a viewer, and what it never does."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import psutil
+import pytest
+
+from napari_ferro4d.io import FORMATS, read_labels, read_results
+from napari_ferro4d.scan import Scan
+from napari_ferro4d.viewer._reader import get_reader
+
+PLUGIN = "napari-ferro4d"
+
+
+def units(layer):
+    return tuple(str(unit) for unit in layer.units)
+
+
+def test_a_scan_opens_as_hidden_lazy_layer_and_visible_preview(viewer, scan_file, counts):
+    viewer.open(scan_file, plugin=PLUGIN)
+    itself, preview = viewer.layers
+    assert (itself.name, preview.name) == ("wedge", "wedge preview")
+    assert not itself.visible
+    assert preview.visible
+    assert hasattr(itself.data, "dask")
+    assert itself.data.shape == (16, 16, 12, 14)
+    np.testing.assert_array_equal(itself.data[3, 4].compute(), counts[:, :, 3, 4])
+    assert itself.axis_labels == ("ky", "kx", "y", "x")
+    assert isinstance(itself.metadata["ferro4d"], Scan)
+    assert preview.data.shape == (12, 14)
+
+
+def test_unknown_steps_are_plain_pixels_in_every_layer(viewer, scan_file):
+    viewer.open(scan_file, plugin=PLUGIN)
+    itself, preview = viewer.layers
+    assert units(itself) == ("pixel",) * 4
+    assert units(preview) == ("pixel",) * 2
+    assert viewer.layers.units is not None
+
+
+def test_known_steps_are_nm_and_inverse_angstrom(shown):
+    itself, preview = shown.layers
+    assert units(itself) == ("1 / angstrom", "1 / angstrom", "nanometer", "nanometer")
+    assert tuple(itself.scale) == (0.02, 0.02, 1.5, 2.0)
+    assert units(preview) == ("nanometer", "nanometer")
+    assert tuple(preview.scale) == (1.5, 2.0)
+    assert shown.layers.units is not None  # else napari shows no scale bar
+
+
+def test_a_label_painted_at_a_position_in_nm_is_that_probe_position_everywhere(
+    shown, scan, counts, tmp_path, dock
+):
+    widget = dock("Classifier")
+    widget.new_labels()
+    labels, itself = shown.layers["wedge labels"], shown.layers["wedge"]
+    where_nm = (4 * 1.5, 9 * 2.0)
+    labels.brush_size = 1
+    labels.paint(labels.world_to_data(where_nm), 2)
+    painted = np.argwhere(labels.data == 2)
+    assert painted.tolist() == [[4, 9]]
+    in_scan = np.rint(itself.world_to_data((0, 0, *where_nm))).astype(int)[2:]
+    assert in_scan.tolist() == [4, 9]
+    np.testing.assert_array_equal(
+        itself.data[:, :, in_scan[0], in_scan[1]].compute(), counts[4, 9]
+    )
+    shown.layers.selection = {labels}
+    results = tmp_path / "out.zarr"
+    shown.layers.save(str(results), selected=True, plugin=PLUGIN)
+    (label,) = read_results(results).labels
+    y, x = (round(nm / step) for nm, step in zip(where_nm, label.scan_step, strict=True))
+    assert label.data[y, x] == 2
+    assert read_labels(results / "labels" / "labels", scan.scan_shape)[4, 9] == 2
+
+
+@pytest.mark.parametrize("shape", [(5, 4), (3, 5, 4), (2, 3, 4, 5, 6)])
+def test_arrays_that_are_no_scan_are_left_to_other_readers(tmp_path, shape):
+    path = tmp_path / "other.npy"
+    np.save(path, np.zeros(shape))
+    assert get_reader(str(path)) is None
+
+
+def test_folders_missing_files_and_stacks_are_declined(tmp_path, scan_file):
+    assert get_reader(str(tmp_path)) is None
+    assert get_reader(str(tmp_path / "nothing.npy")) is None
+    assert get_reader([str(scan_file), str(scan_file)]) is None
+
+
+def test_a_broken_scan_gives_one_notification_and_no_layer(viewer, tmp_path, notes):
+    path = tmp_path / "broken.mib"
+    path.write_bytes(b"MQ1,000001,00384,01,0256,0256,U16")
+    viewer.open(path, plugin=PLUGIN)
+    assert len(viewer.layers) == 0
+    assert len(notes) == 1
+    assert "broken.mib" in notes[0]
+    assert "\n" not in notes[0]
+
+
+def test_a_truncated_array_adds_nothing(viewer, scan_file, notes):
+    content = scan_file.read_bytes()
+    scan_file.write_bytes(content[: len(content) // 2])
+    reader = get_reader(str(scan_file))
+    if reader is not None:
+        viewer.open(scan_file, plugin=PLUGIN)
+        assert len(notes) == 1
+        assert "wedge.npy" in notes[0]
+    assert len(viewer.layers) == 0
+
+
+def test_the_demo_opens_as_sample_data(viewer):
+    viewer.open_sample(PLUGIN, "demo")
+    assert [layer.name for layer in viewer.layers] == ["demo", "demo preview"]
+
+
+def test_a_file_of_2_gb_opens_in_a_second_and_200_mb(make_napari_viewer, tmp_path):
+    viewer = make_napari_viewer()
+    path = tmp_path / "large.npy"
+    patterns = np.lib.format.open_memmap(path, "w+", np.uint16, (128, 128, 256, 256))
+    for y in range(128):  # written, not a hole: reading holes is slow in its own way
+        patterns[y] = y
+    patterns.flush()
+    del patterns
+    assert path.stat().st_size > 2 * 2**30
+    viewer.open_sample(PLUGIN, "demo")  # imports are paid for once per session
+    viewer.layers.clear()
+    process = psutil.Process()
+    before, start = process.memory_info().rss, time.perf_counter()
+    viewer.open(path, plugin=PLUGIN)
+    elapsed, grown = time.perf_counter() - start, process.memory_info().rss - before
+    assert len(viewer.layers) == 2
+    path.unlink()
+    assert elapsed < 1.0
+    assert grown < 200 * 2**20
+
+
+def test_the_open_widget_gives_hints_a_file_lacks(viewer, tmp_path, counts, finish):
+    path = tmp_path / "flat.npy"
+    np.save(path, counts.reshape(-1, 16, 16))
+    widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Open 4D-STEM scan...")[1]
+    assert not widget.open_button.isEnabled()
+    widget.path.setText(str(path))
+    widget.rows.setValue(12)
+    assert not widget.open_button.isEnabled()
+    assert "columns" in widget.open_button.toolTip()
+    widget.columns.setValue(14)
+    widget.scan_step.setValue(0.8)
+    widget.k_step.setValue(0.025)
+    widget.open_button.click()
+    finish(widget.row)
+    itself, preview = viewer.layers
+    assert itself.data.shape == (16, 16, 12, 14)
+    assert tuple(preview.scale) == (0.8, 0.8)
+    assert tuple(itself.scale)[:2] == (0.025, 0.025)
+    assert "12 x 14" in widget.row.text
+
+
+def test_the_open_widget_says_what_is_wrong_and_adds_nothing(viewer, scan_file, finish, notes):
+    widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Open 4D-STEM scan...")[1]
+    widget.path.setText(str(scan_file))
+    widget.rows.setValue(5)
+    widget.columns.setValue(5)
+    widget.open_button.click()
+    finish(widget.row)
+    assert len(viewer.layers) == 0
+    assert len(notes) == 1
+    assert "5 x 5" in notes[0]
+    widget.rows.setValue(12)
+    widget.columns.setValue(14)
+    widget.open_button.click()
+    finish(widget.row)
+    assert len(viewer.layers) == 2
+
+
+def test_every_format_of_open_scan_is_offered(viewer):
+    widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Open 4D-STEM scan...")[1]
+    box = widget._format
+    assert [box.itemText(i) for i in range(1, box.count())] == list(FORMATS)

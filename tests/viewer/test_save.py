@@ -1,0 +1,133 @@
+"""What is saved from a viewer, and how it comes back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_ferro4d.errors import ResultsError
+from napari_ferro4d.io import LabelResult, read_results
+from napari_ferro4d.viewer._layers import Origin, add_layers, find_layer, label_layer
+
+PLUGIN = "napari-ferro4d"
+CLASSES = {1: "up", 2: "down"}
+COLOURS = {1: (1.0, 0.0, 0.0, 1.0), 2: (0.0, 0.0, 1.0, 1.0)}
+
+
+@pytest.fixture
+def mapped(shown, scan, dock, finish):
+    """A viewer with centre-of-mass maps and a labels layer with named classes."""
+    widget = dock("Centre of mass")
+    widget.compute()
+    finish(widget.row)
+    data = np.zeros(scan.scan_shape, np.uint8)
+    data[2:5, 3:6], data[8, 9] = 1, 2
+    result = LabelResult("labels", data, scan.scan_step, CLASSES, COLOURS)
+    add_layers(shown, [label_layer(Origin.of(scan), result)])
+    return shown
+
+
+def save_all(viewer, path):
+    return viewer.layers.save(str(path), plugin=PLUGIN)
+
+
+def test_all_layers_go_to_one_results_folder(mapped, scan, tmp_path, notes):
+    assert save_all(mapped, tmp_path / "out.zarr")
+    results = read_results(tmp_path / "out.zarr")
+    maps = {one.name: one for one in results.maps}
+    assert set(maps) == {"preview", "com_y", "com_x", "magnitude", "direction"}
+    assert maps["com_y"].unit == "px"
+    assert maps["com_y"].scan_step == scan.scan_step
+    assert maps["direction"].rgb
+    np.testing.assert_array_equal(maps["com_y"].data, mapped.layers["wedge com_y"].data)
+    (labels,) = results.labels
+    assert (labels.classes, labels.colours) == (CLASSES, COLOURS)
+    commands = [entry["command"] for entry in results.provenance]
+    assert commands == ["com", "save"]
+    assert {entry["scan_signature"] for entry in results.provenance} == {scan.signature}
+    assert any("stays in its own file" in note for note in notes)
+
+
+def test_a_results_folder_restores_names_units_colours_and_classes(
+    mapped, tmp_path, make_napari_viewer, scan
+):
+    mapped.layers["wedge magnitude"].name = "how far"
+    mapped.layers["wedge com_y"].contrast_limits = (-0.5, 0.25)
+    save_all(mapped, tmp_path / "out.zarr")
+    again = make_napari_viewer()
+    again.open(tmp_path / "out.zarr", plugin=PLUGIN)
+    before = {layer.name: layer for layer in mapped.layers if layer.name != "wedge"}
+    after = {layer.name: layer for layer in again.layers}
+    assert set(after) == set(before)
+    for name, layer in after.items():
+        assert type(layer) is type(before[name])
+        assert layer.units == before[name].units
+        np.testing.assert_allclose(layer.scale, before[name].scale)
+        np.testing.assert_array_equal(layer.data, before[name].data)
+    assert after["wedge com_y"].contrast_limits == [-0.5, 0.25]
+    assert after["wedge com_y"].colormap.name == before["wedge com_y"].colormap.name
+    labels = after["wedge labels"]
+    np.testing.assert_allclose(labels.get_color(1), COLOURS[1])
+    np.testing.assert_allclose(labels.get_color(2), COLOURS[2])
+    assert dict(zip(labels.features["index"], labels.features["class"], strict=True))[2] == "down"
+    assert find_layer(again, scan.signature, "com_y") is after["wedge com_y"]
+
+
+def test_names_and_colours_survive_a_second_round(mapped, tmp_path, make_napari_viewer):
+    save_all(mapped, tmp_path / "one.zarr")
+    again = make_napari_viewer()
+    again.open(tmp_path / "one.zarr", plugin=PLUGIN)
+    save_all(again, tmp_path / "two.zarr")
+    one, two = (read_results(tmp_path / name).labels[0] for name in ("one.zarr", "two.zarr"))
+    assert (two.classes, two.colours) == (one.classes, one.colours)
+
+
+def test_layers_of_other_plugins_are_saved_under_their_own_names(viewer, tmp_path):
+    viewer.add_image(np.ones((4, 5)), name="by hand", scale=(0.5, 0.5), units=("um", "um"))
+    viewer.add_labels(np.arange(20).reshape(4, 5), name="grains")
+    save_all(viewer, tmp_path / "mine.zarr")
+    results = read_results(tmp_path / "mine.zarr")
+    assert [one.name for one in results.maps] == ["by hand"]
+    assert results.maps[0].scan_step == (500.0, 500.0)
+    assert results.labels[0].scan_step is None
+    assert len(results.labels[0].colours) == 19
+
+
+def test_saving_again_replaces_by_name_and_keeps_the_rest(mapped, tmp_path):
+    save_all(mapped, tmp_path / "out.zarr")
+    labels = mapped.layers["wedge labels"]
+    labels.data_setitem((np.array([0]), np.array([0])), 2)
+    mapped.layers.selection = {labels}
+    mapped.layers.save(str(tmp_path / "out.zarr"), selected=True, plugin=PLUGIN)
+    results = read_results(tmp_path / "out.zarr")
+    assert results.labels[0].data[0, 0] == 2
+    assert len(results.maps) == 5
+
+
+@pytest.mark.parametrize("name", ["wedge com_y", "wedge labels", "wedge direction"])
+def test_one_layer_goes_to_a_calibrated_tiff(mapped, tmp_path, name):
+    mapped.layers.selection = {mapped.layers[name]}
+    path = tmp_path / "one.tif"
+    mapped.layers.save(str(path), selected=True, plugin=PLUGIN)
+    with tifffile.TiffFile(path) as file:
+        np.testing.assert_array_equal(file.asarray(), mapped.layers[name].data)
+        assert file.imagej_metadata["unit"] == "nm"
+        across, _ = file.pages[0].tags["XResolution"].value, None
+        assert across[0] / across[1] == pytest.approx(1 / 2.0)
+
+
+def test_the_scan_itself_is_not_saved_as_a_map(shown, tmp_path):
+    shown.layers.selection = {shown.layers["wedge"]}
+    with pytest.raises(ResultsError, match="no map"):
+        shown.layers.save(str(tmp_path / "scan.zarr"), selected=True, plugin=PLUGIN)
+    assert not (tmp_path / "scan.zarr").exists()
+
+
+def test_a_folder_of_something_else_is_not_touched(mapped, tmp_path):
+    folder = tmp_path / "photos.zarr"
+    folder.mkdir()
+    (folder / "a.txt").write_text("mine")
+    with pytest.raises(ResultsError, match=r"photos\.zarr"):
+        save_all(mapped, folder)
+    assert [path.name for path in folder.iterdir()] == ["a.txt"]
