@@ -57,12 +57,15 @@ class Frames:
         Type and byte order of the counts.
     offset, stride : int
         Bytes to the first pattern, and from one pattern to the next (headers included).
+    bottom_up : bool
+        The first stored row is the bottom of the pattern; `view` turns it over.
     """
 
     path: str
     dtype: np.dtype[Any]
     offset: int
     stride: int
+    bottom_up: bool = False
 
     def view(self, shape: tuple[int, int, int, int]) -> np.ndarray:
         """Return the patterns as a read-only memory map ``[y, x, ky, kx]``; reads nothing yet."""
@@ -76,7 +79,8 @@ def _map_frames(frames: Frames, shape: tuple[int, int, int, int]) -> np.ndarray:
     length = frames.offset + (ny * nx - 1) * frames.stride + ky * kx * item
     buffer = np.memmap(frames.path, np.uint8, mode="r", shape=(length,))
     strides = (nx * frames.stride, frames.stride, kx * item, item)
-    return np.ndarray(shape, frames.dtype, buffer, frames.offset, strides)
+    patterns = np.ndarray(shape, frames.dtype, buffer, frames.offset, strides)
+    return patterns[:, :, ::-1] if frames.bottom_up else patterns
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from napari_ferro4d.errors import ScanError
 from napari_ferro4d.scan import Frames, Scan, Source
 
 from . import _formats
+from ._stored import Format
 from .results import is_results
 
 __all__ = ["FORMATS", "is_scan", "open_scan"]
@@ -111,11 +112,10 @@ def is_scan(path: str | os.PathLike[str]) -> bool:
     try:
         return formats[0].axes(file) == 4
     except Exception:  # any decoder error: broken, or not of this format
-        # A broken .npy, .h5 or .zarr could be anybody's; these are only ever scans.
-        return formats[0].name in ("mib", "blo", "hspy", "zspy")
+        return formats[0].only_scans
 
 
-def _choose(file: Path, name: str | None) -> _formats.Format:
+def _choose(file: Path, name: str | None) -> Format:
     for one in _formats.FORMATS:
         if name == one.name or (name is None and file.suffix.lower() in one.suffixes):
             return one
