@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,10 +96,8 @@ def _read_mask(path: Path) -> np.ndarray:
         raise ScanError(
             f"{path}: no such detector; give disk:R, annulus:R1,R2 or an image of the mask."
         )
-    from skimage.io import imread
-
     try:
-        image = np.asarray(imread(os.fspath(path)))
+        image = _read_image(path)
     except Exception as error:  # image decoders raise anything on a broken file
         raise ScanError(f"{path}: cannot be read as a detector mask ({error}).") from error
     if image.ndim == 3 and image.shape[-1] in (2, 4):
@@ -109,6 +106,19 @@ def _read_mask(path: Path) -> np.ndarray:
     if image.ndim != 2:
         raise ScanError(f"{path}: has shape {image.shape}; a detector mask is one image [ky, kx].")
     return np.asarray(image != 0)
+
+
+def _read_image(path: Path) -> np.ndarray:
+    if path.suffix.lower() == ".npy":
+        return np.asarray(np.load(path, allow_pickle=False))
+    if path.suffix.lower() in (".tif", ".tiff"):
+        from tifffile import imread
+
+        return np.asarray(imread(path))
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return np.asarray(image)
 
 
 def detector_mask(
