@@ -244,9 +244,10 @@ def rotation_of_least_curl(com_y: np.ndarray, com_x: np.ndarray) -> float:
     dx_y, dx_x = np.gradient(com_x)
     curl, div = dy_x - dx_y, dy_y + dx_x
     known = np.isfinite(curl) & np.isfinite(div)
-    cc, dd, cd = ((a[known] * b[known]).sum() for a, b in ((curl, curl), (div, div), (curl, div)))
+    cc, dd, cd = (
+        float((a[known] * b[known]).sum()) for a, b in ((curl, curl), (div, div), (curl, div))
+    )
     if cc + dd == 0:
         return 0.0
     # Turned by t: dy' = c y - s x, dx' = s y + c x, so curl' = c curl - s div; least squares in t.
-    angle = math.degrees(0.5 * math.atan2(2 * cd, dd - cc))
-    return angle
+    return float(np.degrees(0.5 * np.arctan2(2 * cd, dd - cc)))
