@@ -211,7 +211,7 @@ def _slope(field: np.ndarray, axis: int) -> float:
     middle = np.median(differences)
     spread = 1.4826 * np.median(np.abs(differences - middle))
     near = differences[np.abs(differences - middle) <= 3 * spread + 1e-9]
-    return float(near.mean()) / lag
+    return float(near.mean() / lag)
 
 
 def rotate(com_y: np.ndarray, com_x: np.ndarray, degrees: float) -> tuple[np.ndarray, np.ndarray]:
