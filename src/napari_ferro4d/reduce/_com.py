@@ -12,8 +12,9 @@ from napari_ferro4d.errors import ScanError
 from napari_ferro4d.jobs import Report
 from napari_ferro4d.scan import Scan
 
-from ._pass import Where, over_blocks
+from ._engine import reduce_scan
 from ._pattern import find_centre, mean_pattern
+from ._reduction import moments
 
 __all__ = ["ComMaps", "com", "rotate", "rotation_of_least_curl"]
 
@@ -105,7 +106,7 @@ def com(
     if beam is None and mask_radius is not None:
         beam = find_centre(mean_pattern(scan, report=report), mask_radius)
     first, last = _spans(scan, beam, mask_radius)
-    sums = _moments(scan, first, last, report)
+    (sums,) = reduce_scan(scan, [moments(scan, first, last, np.asarray)], report, "centre of mass")
     total = sums[..., 0]
     if beam is None:
         beam = _overall_centre(scan, sums)
@@ -162,20 +163,6 @@ def _spans(
     first = np.where(room >= 0, np.ceil(beam[1] - half), 0)
     last = np.where(room >= 0, np.floor(beam[1] + half) + 1, 0)
     return np.clip(first, 0, kx).astype(np.int64), np.clip(last, 0, kx).astype(np.int64)
-
-
-def _moments(scan: Scan, first: np.ndarray, last: np.ndarray, report: Report | None) -> np.ndarray:
-    from ._kernels import accumulator, moments
-
-    def work(block: np.ndarray, place: Where) -> np.ndarray:
-        out = np.empty((*block.shape[:2], 3))
-        moments(block, first, last, np.zeros(block.shape[-1], accumulator(block.dtype)), out)
-        return out
-
-    sums = np.empty((*scan.scan_shape, 3))
-    for place, part in over_blocks(scan, work, report, "centre of mass"):
-        sums[place] = part
-    return sums
 
 
 def _overall_centre(scan: Scan, sums: np.ndarray) -> tuple[float, float]:

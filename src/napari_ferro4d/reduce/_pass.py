@@ -14,8 +14,9 @@ from napari_ferro4d.errors import ScanError
 from napari_ferro4d.jobs import Report, Steps
 from napari_ferro4d.scan import Scan
 
+from ._reduction import Place
+
 T = TypeVar("T")
-Where = tuple[slice, slice]
 
 BLOCK_BYTES = 8 * 2**20
 """Size of a block read straight from a file: cancel is checked, and progress said, between two."""
@@ -23,10 +24,12 @@ BLOCK_BYTES = 8 * 2**20
 
 def over_blocks(
     scan: Scan,
-    work: Callable[[np.ndarray, Where], T],
+    work: Callable[[np.ndarray, Place], T],
     report: Report | None = None,
     message: str = "reading patterns",
-) -> Iterator[tuple[Where, T]]:
+    *,
+    native: bool = True,
+) -> Iterator[tuple[Place, T]]:
     """Apply `work` to every block of patterns, on all cores, and yield the results in order.
 
     Parameters
@@ -34,19 +37,21 @@ def over_blocks(
     scan : Scan
         The scan.
     work : callable
-        Takes an array ``[y, x, ky, kx]`` in native byte order and its place ``(rows, columns)``
-        in the scan, and returns anything. Runs in threads, so its time should be spent outside
+        Takes an array ``[y, x, ky, kx]`` and its place ``(rows, columns)`` in the scan, and
+        returns anything. Runs in threads, so its time should be spent outside
         the interpreter lock.
     report : callable, optional
         Receives a `Progress` per block, counted in probe positions; may raise `Cancelled`.
     message : str
         Said with the progress.
+    native : bool
+        Turn the counts into native byte order first.
 
     Yields
     ------
     tuple
-        The block's place and what `work` returned. The order is
-        that of the scan whatever the threads did, so sums of floats are reproducible.
+        The block's place and what `work` returned. The order is that of the scan whatever the
+        threads did, so sums of floats are reproducible.
 
     Raises
     ------
@@ -55,9 +60,9 @@ def over_blocks(
     """
     steps = Steps(report, scan.shape[0] * scan.shape[1], message)
     workers = os.cpu_count() or 1
-    waiting: deque[tuple[Where, Future[T]]] = deque()
+    waiting: deque[tuple[Place, Future[T]]] = deque()
 
-    def finish() -> tuple[Where, T]:
+    def finish() -> tuple[Place, T]:
         where, future = waiting.popleft()
         result = future.result()
         steps.add((where[0].stop - where[0].start) * (where[1].stop - where[1].start))
@@ -66,7 +71,7 @@ def over_blocks(
     pool = ThreadPoolExecutor(workers, thread_name_prefix="ferro4d")
     try:
         for where, load in _blocks(scan):
-            waiting.append((where, pool.submit(_one, scan, where, load, work)))
+            waiting.append((where, pool.submit(_one, scan, where, load, work, native)))
             if len(waiting) > 2 * workers:
                 yield finish()
         while waiting:
@@ -77,9 +82,10 @@ def over_blocks(
 
 def _one(
     scan: Scan,
-    where: Where,
+    where: Place,
     load: Callable[[], np.ndarray],
-    work: Callable[[np.ndarray, Where], T],
+    work: Callable[[np.ndarray, Place], T],
+    native: bool,
 ) -> T:
     try:
         block = load()
@@ -89,12 +95,12 @@ def _one(
             f"{scan.where()}: rows {rows.start} to {rows.stop - 1} cannot be read "
             f"({type(error).__name__}: {error}); the file is damaged or went away."
         ) from error
-    if not block.dtype.isnative:
+    if native and not block.dtype.isnative:
         block = block.astype(block.dtype.newbyteorder("="))
     return work(block, where)
 
 
-def _blocks(scan: Scan) -> Iterator[tuple[Where, Callable[[], np.ndarray]]]:
+def _blocks(scan: Scan) -> Iterator[tuple[Place, Callable[[], np.ndarray]]]:
     ny, nx = scan.scan_shape
     if scan.frames is not None:
         view = scan.frames.view(scan.shape)
@@ -115,7 +121,7 @@ def _blocks(scan: Scan) -> Iterator[tuple[Where, Callable[[], np.ndarray]]]:
         y += rows
 
 
-def _slicer(view: np.ndarray, where: Where) -> Callable[[], np.ndarray]:
+def _slicer(view: np.ndarray, where: Place) -> Callable[[], np.ndarray]:
     return lambda: view[where]
 
 

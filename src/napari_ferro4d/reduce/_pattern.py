@@ -8,7 +8,8 @@ from napari_ferro4d.errors import ScanError
 from napari_ferro4d.jobs import Report
 from napari_ferro4d.scan import Scan
 
-from ._pass import Where, over_blocks
+from ._engine import reduce_scan
+from ._reduction import pattern_sums
 
 __all__ = ["find_centre", "mean_pattern"]
 
@@ -37,8 +38,6 @@ def mean_pattern(
     ScanError
         If `where` has another shape than the scan or chooses nothing.
     """
-    from ._kernels import add_patterns
-
     chosen = np.ones(scan.scan_shape, bool) if where is None else np.asarray(where, bool)
     if chosen.shape != scan.scan_shape:
         raise ScanError(
@@ -46,17 +45,10 @@ def mean_pattern(
         )
     if not chosen.any():
         raise ScanError(f"{scan.where()}: no probe position is chosen, so there is no mean.")
-    kind = np.float64 if scan.dtype.kind == "f" else np.int64
-
-    def add(block: np.ndarray, place: Where) -> np.ndarray:
-        out = np.zeros(scan.detector_shape, kind)
-        add_patterns(block, chosen[place], out)
-        return out
-
-    total = np.zeros(scan.detector_shape, kind)
-    for _, part in over_blocks(scan, add, report, "averaging patterns"):
-        total += part
-    return np.asarray(total / np.count_nonzero(chosen))
+    regions = np.where(chosen, 0, -1).astype(np.int64)
+    reduction = pattern_sums(scan, regions, 1, lambda sums: sums[0] / np.count_nonzero(chosen))
+    (mean,) = reduce_scan(scan, [reduction], report, "averaging patterns")
+    return np.asarray(mean)
 
 
 def find_centre(pattern: np.ndarray, radius: float | None = None) -> tuple[float, float]:

@@ -9,9 +9,10 @@ import numpy as np
 from napari_ferro4d.jobs import Report
 from napari_ferro4d.scan import Scan
 
-from ._detectors import Annulus, Disk, detector_mask, runs_of
-from ._pass import Where, over_blocks
+from ._detectors import Annulus, Disk, detector_mask
+from ._engine import reduce_scan
 from ._pattern import find_centre, mean_pattern
+from ._reduction import detector_sum
 
 __all__ = ["VirtualImage", "virtual"]
 
@@ -78,24 +79,11 @@ def virtual(
     >>> virtual(scan, Disk(1), centre=(2, 2)).image.tolist()
     [[5.0, 5.0]]
     """
-    from ._kernels import accumulator, sum_runs, sum_weighted
-
     beam = None
     if isinstance(detector, Disk | Annulus):
         beam = centre or scan.centre or find_centre(mean_pattern(scan, report=report))
     mask = detector_mask(detector, scan.detector_shape, beam, scan.where())
-    runs = runs_of(mask)
-
-    def work(block: np.ndarray, place: Where) -> np.ndarray:
-        out = np.empty(block.shape[:2])
-        if mask.dtype.kind == "b":
-            sum_runs(block, runs, np.zeros(1, accumulator(block.dtype)), out)
-        else:
-            sum_weighted(block, runs, mask, out)
-        return out
-
-    image = np.empty(scan.scan_shape, np.float32)
-    for place, part in over_blocks(scan, work, report, "virtual image"):
-        image[place] = part
+    reduction = detector_sum(scan, mask, lambda sums: sums.astype(np.float32))
+    (image,) = reduce_scan(scan, [reduction], report, "virtual image")
     name = detector.name if isinstance(detector, Disk | Annulus) else "virtual_mask"
     return VirtualImage(image, mask, beam, name)

@@ -1,0 +1,88 @@
+"""Run reductions: one pass over the scan for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from napari_ferro4d.jobs import Report
+from napari_ferro4d.scan import Scan
+
+from ._pass import over_blocks
+from ._reduction import Place, Reduction
+
+__all__ = ["reduce_scan"]
+
+_CACHED_BYTES = 2**19
+"""Patterns worked on together: they fit a core's own cache, so memory is read once for all."""
+
+
+def reduce_scan(
+    scan: Scan,
+    reductions: Sequence[Reduction[Any]],
+    report: Report | None = None,
+    message: str = "reading patterns",
+) -> list[Any]:
+    """Run any number of reductions in one pass over a scan.
+
+    Parameters
+    ----------
+    scan : Scan
+        The scan.
+    reductions : sequence of Reduction
+        What to compute.
+    report : callable, optional
+        Receives `Progress`, counted in probe positions; may raise `Cancelled`.
+    message : str
+        Said with the progress.
+
+    Returns
+    -------
+    list
+        The result of each reduction.
+
+    Raises
+    ------
+    ScanError
+        If a part of the file cannot be read.
+    """
+    wholes = [reduction.empty(scan.scan_shape) for reduction in reductions]
+
+    def work(block: np.ndarray, place: Place) -> list[np.ndarray]:
+        return reduce_block(block, place, reductions)
+
+    for place, parts in over_blocks(scan, work, report, message, native=False):
+        for reduction, whole, part in zip(reductions, wholes, parts, strict=True):
+            reduction.merge(whole, part, place)
+    return [r.finish(whole) for r, whole in zip(reductions, wholes, strict=True)]
+
+
+def reduce_block(
+    block: np.ndarray, place: Place, reductions: Sequence[Reduction[Any]]
+) -> list[np.ndarray]:
+    """Return what one block gives for each of the reductions."""
+    patterns, swap = _loadable(block)
+    parts = [reduction.empty(block.shape[:2]) for reduction in reductions]
+    top, left = place[0].start, place[1].start
+    together = max(1, _CACHED_BYTES // max(1, patterns[0, 0].nbytes))
+    for y in range(patterns.shape[0]):
+        for x in range(0, patterns.shape[1], together):
+            some = np.s_[y : y + 1, x : x + together]
+            length = patterns[some].shape[1]
+            at = slice(top + y, top + y + 1), slice(left + x, left + x + length)
+            for reduction, part in zip(reductions, parts, strict=True):
+                out = part[some] if reduction.per_position else part
+                reduction.add(patterns[some], swap, out, at)
+    return parts
+
+
+def _loadable(block: np.ndarray) -> tuple[np.ndarray, bool]:
+    # The kernels turn over 16-bit counts themselves; anything else foreign is converted first.
+    if block.dtype.isnative:
+        return block, False
+    native = block.dtype.newbyteorder("=")
+    if block.dtype.kind == "u" and block.dtype.itemsize == 2:
+        return block.view(native), True
+    return block.astype(native), False
