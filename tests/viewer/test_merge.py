@@ -15,9 +15,7 @@ classes = arrays(np.uint8, (3, 4), elements=st.integers(1, 3))
 
 @given(classes, labels)
 def test_nothing_painted_leaves_the_decisions_as_they_were(machine, decided):
-    np.testing.assert_array_equal(
-        decisions(shown(machine, decided), machine, decided), decided
-    )
+    np.testing.assert_array_equal(decisions(shown(machine, decided), machine, decided), decided)
 
 
 @given(classes, labels, classes, st.integers(0, 2), st.integers(0, 3), st.integers(1, 3))

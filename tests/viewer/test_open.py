@@ -63,9 +63,7 @@ def test_a_label_painted_at_a_position_in_nm_is_that_probe_position_everywhere(
     assert painted.tolist() == [[4, 9]]
     in_scan = np.rint(itself.world_to_data((0, 0, *where_nm))).astype(int)[2:]
     assert in_scan.tolist() == [4, 9]
-    np.testing.assert_array_equal(
-        itself.data[:, :, in_scan[0], in_scan[1]].compute(), counts[4, 9]
-    )
+    np.testing.assert_array_equal(itself.data[:, :, in_scan[0], in_scan[1]].compute(), counts[4, 9])
     shown.layers.selection = {labels}
     results = tmp_path / "out.zarr"
     shown.layers.save(str(results), selected=True, plugin=PLUGIN)

@@ -89,7 +89,7 @@ def test_layers_of_other_plugins_are_saved_under_their_own_names(viewer, tmp_pat
     save_all(viewer, tmp_path / "mine.zarr")
     results = read_results(tmp_path / "mine.zarr")
     assert [one.name for one in results.maps] == ["by hand"]
-    assert results.maps[0].scan_step == (500.0, 500.0)
+    assert results.maps[0].scan_step == pytest.approx((500, 500))
     assert results.labels[0].scan_step is None
     assert len(results.labels[0].colours) == 19
 

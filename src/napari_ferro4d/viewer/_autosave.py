@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import time
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,11 +99,11 @@ def restore(scan: Scan) -> Restored | None:
     """Return the labels layers kept for `scan`; None if there are none or they cannot be read."""
     file = autosave_file(scan.signature)
     try:
-        with np.load(file, allow_pickle=False) as stored:
+        with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as stored:
             notes: list[dict[str, Any]] = json.loads(str(stored["notes"]))
             arrays = [stored[f"labels_{i}"] for i in range(len(notes))]
         written = file.stat().st_mtime
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
     layers = [
         _layer(scan, note, data)

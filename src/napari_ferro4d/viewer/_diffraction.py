@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from napari.components import ViewerModel
+from napari.qt import QtViewer
 from qtpy.QtCore import QSize, QTimer
 from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
@@ -20,6 +22,23 @@ from ._settings import remember, remembered
 __all__ = ["DiffractionWidget"]
 
 
+class PatternView(QtViewer):
+    """A canvas for a dock: napari's own asks for the width of a main window."""
+
+    def sizeHint(self) -> QSize:
+        """Ask for a square that leaves the main canvas its room."""
+        return QSize(340, 340)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Show the whole pattern again, once the canvas inside has its new size."""
+        super().resizeEvent(event)
+        QTimer.singleShot(0, self._fit)
+
+    def _fit(self) -> None:
+        if self.viewer.layers:
+            self.viewer.fit_to_view()
+
+
 class DiffractionWidget(QWidget):
     """Show the diffraction pattern at a probe that the user drags over the scan.
 
@@ -31,8 +50,6 @@ class DiffractionWidget(QWidget):
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
-        from napari.components import ViewerModel
-
         self._main = plain(napari_viewer)
         self._shown: np.ndarray | None = None
         self._shown_of: Scan | None = None
@@ -49,7 +66,8 @@ class DiffractionWidget(QWidget):
         self.text.setWordWrap(True)
         self.canvas = ViewerModel(title="Diffraction")
         self.canvas.canvas.overlays.scale_bar.visible = True
-        self.view = _view(self.canvas)
+        self.view = PatternView(self.canvas)
+        self.view.setMinimumSize(220, 220)
         self._lay_out()
         self.probe = Probe(self._main)
         self.reader = PatternReader()
@@ -134,24 +152,7 @@ class DiffractionWidget(QWidget):
         self.reader.stop()
         self.probe.release()
         self.view.close()
-
-
-def _view(model: Any) -> QWidget:
-    """Return a canvas for a dock: napari's own asks for the width of a main window."""
-    from napari.qt import QtViewer
-
-    class PatternView(QtViewer):
-        def sizeHint(self) -> QSize:
-            return QSize(340, 340)
-
-        def resizeEvent(self, event: QResizeEvent) -> None:
-            super().resizeEvent(event)
-            # After the canvas inside has taken its new size.
-            QTimer.singleShot(0, self, model.fit_to_view)
-
-    view = PatternView(model)
-    view.setMinimumSize(220, 220)
-    return view
+        del self.view  # napari wants every canvas gone with its window
 
 
 def _pattern_space(scan: Scan) -> dict[str, Any]:

@@ -52,21 +52,25 @@ class Session(QObject):
         super().__init__(window)
         self._viewer = viewer
         self.corrections = Corrections(viewer)
-        self._unsaved = False
+        self._edited = False
         self._timer = QTimer(self, singleShot=True)
         self._timer.timeout.connect(self.autosave)
-        viewer.layers.events.inserted.connect(self._on_inserted)
-        viewer.layers.events.removed.connect(self._on_changed)
+        events = viewer.layers.events
+        self._connected = (
+            (events.inserted, self._on_inserted),
+            (events.removing, self._on_removing),
+            (events.removed, self._start_timer),
+        )
+        for event, call in self._connected:
+            event.connect(call)
         for layer in viewer.layers:
             self._watch(layer)
         window.installEventFilter(self)
 
     def autosave(self) -> None:
-        """Write the labels that users made on every scan in the viewer, if any changed."""
+        """Write the labels that users made on every scan in the viewer."""
         self._timer.stop()
-        if not self._unsaved:
-            return
-        self._unsaved = False
+        self._edited = False
         self.corrections.flush()
         for _, scan in scans_in(self._viewer):
             try:
@@ -80,7 +84,7 @@ class Session(QObject):
         """Save when the window is asked to close, and end when it does."""
         kind = event.type()
         if kind == QEvent.Type.Close:
-            self.autosave()
+            self._save_edits()
         # A close that the user asked for may be taken back in napari's dialog; hiding is not.
         if kind in (QEvent.Type.Close, QEvent.Type.Hide) and not event.spontaneous():
             self._end()
@@ -88,14 +92,22 @@ class Session(QObject):
 
     def _end(self) -> None:
         self.parent().removeEventFilter(self)
-        self._viewer.layers.events.inserted.disconnect(self._on_inserted)
-        self._viewer.layers.events.removed.disconnect(self._on_changed)
-        self.autosave()
+        for event, call in self._connected:
+            event.disconnect(call)
+        self._save_edits()
         self._timer.stop()
         self.closing.emit()
 
+    def _save_edits(self) -> None:
+        if self._edited:
+            self.autosave()
+
     def _on_inserted(self, event: Any) -> None:
         self._watch(event.value)
+
+    def _on_removing(self, event: Any) -> None:
+        # The last moment to save what was painted: a viewer that closes empties itself first.
+        self._save_edits()
 
     def _watch(self, layer: Any) -> None:
         if scan_of(layer) is not None:
@@ -103,10 +115,13 @@ class Session(QObject):
         if not hasattr(layer, "brush_size"):  # labels layers only
             return
         for name in ("paint", "set_data", "features", "colormap", "name"):
-            getattr(layer.events, name).connect(self._on_changed)
+            getattr(layer.events, name).connect(self._on_edited)
 
-    def _on_changed(self, event: Any = None) -> None:
-        self._unsaved = True
+    def _on_edited(self, event: Any = None) -> None:
+        self._edited = True
+        self._start_timer()
+
+    def _start_timer(self, event: Any = None) -> None:
         # Started once, not restarted: someone who paints without a pause is saved all the same.
         if not self._timer.isActive():
             self._timer.start(int(1000 * float(preference("autosave_seconds"))))
