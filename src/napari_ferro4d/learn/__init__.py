@@ -1,0 +1,47 @@
+"""Learning on scans: the autoencoder's embedding and the few-label classifier (needs torch).
+
+Importing this package imports no torch; the first call of a function does.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__all__ = [
+    "PRESETS",
+    "Classification",
+    "Embedding",
+    "Phase",
+    "TrainingState",
+    "classify",
+    "devices",
+    "embed",
+    "train",
+]
+
+_HOME = {
+    "PRESETS": ".schedule",
+    "Classification": ".classify",
+    "Embedding": ".autoencoder",
+    "Phase": ".schedule",
+    "TrainingState": ".progress",
+    "classify": ".classify",
+    "devices": ".device",
+    "embed": ".autoencoder",
+    "train": ".autoencoder",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # `classify` is both a module and a function; the function is the public one, so it is
+    # fetched from its module and kept under the name, whatever was imported before.
+    value = getattr(import_module(_HOME[name], __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,292 @@
+"""The convolutional autoencoder: train it on scans, embed a scan with it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import ModelError, ScanError
+from ..io.model import Model, load_model
+from ..jobs import Report
+from ..scan import Scan
+from .cache import read_patterns, thinned
+from .device import choose_device, import_torch
+from .preprocess import Preprocess, fit_preprocess
+from .schedule import PRESETS, resize
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["Embedding", "embed", "train"]
+
+ACTIVE = 1e-3
+"""A channel is active if it varies over the scan by more than this share of the one that varies
+most (standard deviations)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Embedding:
+    """What the encoder says about every probe position.
+
+    Parameters
+    ----------
+    channels : ndarray
+        float32 ``[channel, y, x]``, not negative.
+    active : tuple of int
+        The channels that carry anything: not zero, or the same, all over the scan.
+    """
+
+    channels: npt.NDArray[np.float32]
+    active: tuple[int, ...]
+
+
+def train(
+    scans: Scan | Sequence[Scan],
+    *,
+    preset: str = "compact",
+    embedding: int = 32,
+    epochs: int | None = None,
+    device: str = "auto",
+    seed: int = 0,
+    resume: str | os.PathLike[str] | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    report: Report | None = None,
+) -> Model:
+    """Train an autoencoder on the patterns of one or more scans.
+
+    Parameters
+    ----------
+    scans : Scan or sequence of Scan
+        Scans ``[y, x, ky, kx]`` of the same detector. If all their patterns would take more than
+        2 GiB once preprocessed, every n-th row and column is used.
+    preset : str
+        ``"paper"`` (256 x 256, for GPUs) or ``"compact"`` (at most 64 x 64, for CPUs).
+    embedding : int
+        Channels of the embedding.
+    epochs : int, optional
+        Passes over the patterns; the preset's phases are stretched or shortened to it. None is
+        the preset's own schedule, or that of the checkpoint to resume.
+    device : str
+        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
+    seed : int
+        Of the initial weights and the order of the patterns. On a CPU, the same seed, number of
+        threads and versions give the same model, bit by bit.
+    resume : path, optional
+        A checkpoint from which to go on. Preset, embedding, seed and scans must be those it was
+        made with; then the result is the one of an uninterrupted training.
+    checkpoint : path, optional
+        Written atomically after each epoch; it stays when the training is cancelled.
+    report : callable, optional
+        Receives a `Progress` several times per second, with a `TrainingState` as its `partial`;
+        may raise `Cancelled`.
+
+    Returns
+    -------
+    Model
+        Of kind ``"autoencoder"``.
+
+    Raises
+    ------
+    ScanError
+        If the scans differ in detector, hold negative or non-finite counts, or the device is not
+        there.
+    ModelError
+        If the checkpoint is of another training.
+
+    References
+    ----------
+    Ludacka et al., npj Comput. Mater. 10, 106 (2024), doi:10.1038/s41524-024-01265-y.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> scan = Scan.from_array(rng.poisson(5.0, (4, 4, 16, 16)).astype(np.uint16))
+    >>> train(scan, epochs=1, embedding=8, device="cpu").header["preset"]
+    'compact'
+    """
+    import_torch()
+    from .training import Training
+
+    scans = (scans,) if isinstance(scans, Scan) else tuple(scans)
+    _check(scans, preset, embedding, epochs)
+    where = choose_device(device)
+    header = _header(scans, preset, embedding, epochs, seed)
+    start = None
+    if resume is not None:
+        start = load_model(resume)
+        header = _continued(header, start, epochs, str(resume))
+    how = Preprocess.from_json(header["preprocess"])
+    cache = read_patterns(thinned(scans, how.size), how, report)
+    training = Training(build(header), cache, header, where, start)
+    return training.run(checkpoint, report)
+
+
+def embed(
+    scan: Scan, model: Model, *, device: str = "auto", report: Report | None = None
+) -> Embedding:
+    """Embed every pattern of a scan with a trained autoencoder.
+
+    Parameters
+    ----------
+    scan : Scan
+        ``[y, x, ky, kx]``, of the detector that the model was trained for; not necessarily a scan
+        that it was trained on. It is read block by block.
+    model : Model
+        From `train` or `load_model`.
+    device : str
+        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
+    report : callable, optional
+        Receives a `Progress` several times per second; may raise `Cancelled`.
+
+    Returns
+    -------
+    Embedding
+        All channels, and which of them are active.
+
+    Raises
+    ------
+    ModelError
+        If the model is no autoencoder, or for another detector.
+    ScanError
+        If counts are negative or not finite, or the device is not there.
+    """
+    import_torch()
+    from .inference import apply
+    from .weights import load_network
+
+    where = choose_device(device)
+    how = preprocess_of(model, "autoencoder", scan)
+    network = build(model.header)
+    load_network(network, model.weights)
+    network.eval().to(where)
+    channels = apply(scan, how, network.encode, network, where, report, "embedding patterns")  # type: ignore[operator,arg-type]
+    return Embedding(channels, _active(channels))
+
+
+def preprocess_of(model: Model, kind: str, scan: Scan) -> Preprocess:
+    """Return the preprocessing of a model, checked against a scan.
+
+    Raises
+    ------
+    ModelError
+        If the model is of another kind, for another detector, or its header is incomplete.
+    """
+    if model.kind != kind:
+        raise ModelError(f"the model is of kind {model.kind!r}, not {kind!r}; load or train one.")
+    try:
+        how = Preprocess.from_json(model.header["preprocess"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"the model's header does not tell how to prepare patterns ({error!r}); train it again."
+        ) from error
+    if how.detector != scan.detector_shape:
+        (ky, kx), (sy, sx) = how.detector, scan.detector_shape
+        raise ModelError(
+            f"{scan.where()}: the detector has {sy} x {sx} pixels, but the model was trained for "
+            f"{ky} x {kx}; train a model on this scan, or bin the scan alike."
+        )
+    return how
+
+
+def build(header: Mapping[str, Any]) -> nn.Module:
+    """Build the network that a header describes, with fresh weights.
+
+    Raises
+    ------
+    ModelError
+        If the header does not describe one.
+    """
+    from .networks import CompactAutoencoder, PaperAutoencoder
+
+    kinds: dict[str, type[nn.Module]] = {"paper": PaperAutoencoder, "compact": CompactAutoencoder}
+    try:
+        return kinds[header["preset"]](**header["network"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"the model's header does not describe a network ({error!r}); train it again."
+        ) from error
+
+
+def _check(scans: tuple[Scan, ...], preset: str, embedding: int, epochs: int | None) -> None:
+    if not scans:
+        raise ScanError("no scan was given; training needs at least one.")
+    first = scans[0]
+    for scan in scans[1:]:
+        if scan.detector_shape != first.detector_shape:
+            raise ScanError(
+                f"{scan.where()}: the detector has {_by(scan)} pixels, that of {first.where()} "
+                f"{_by(first)}; train on scans of one detector."
+            )
+    if preset not in PRESETS:
+        raise ScanError(f"preset {preset!r} is unknown; choose one of {', '.join(PRESETS)}.")
+    if embedding < 1:
+        raise ScanError(f"an embedding of {embedding} channels is empty; ask for 1 or more.")
+    if epochs is not None and epochs < 1:
+        raise ScanError(f"{epochs} epochs train nothing; ask for 1 or more.")
+
+
+def _by(scan: Scan) -> str:
+    return " x ".join(str(n) for n in scan.detector_shape)
+
+
+def _header(
+    scans: tuple[Scan, ...], preset: str, embedding: int, epochs: int | None, seed: int
+) -> dict[str, Any]:
+    detector = scans[0].detector_shape
+    how = fit_preprocess(detector, 256 if preset == "paper" else _compact_size(detector))
+    phases = PRESETS[preset] if epochs is None else resize(PRESETS[preset], epochs)
+    return {
+        "preset": preset,
+        "network": {"embedding": embedding, "size": how.size},
+        "seed": seed,
+        "preprocess": how.to_json(),
+        "schedule": [phase.to_json() for phase in phases],
+        "scans": [_described(scan) for scan in scans],
+        "history": {"losses": []},
+        "versions": _versions(),
+    }
+
+
+def _described(scan: Scan) -> dict[str, Any]:
+    return {"name": scan.name, "signature": scan.signature, "shape": list(scan.shape)}
+
+
+def _versions() -> dict[str, str]:
+    import torch
+
+    import napari_ferro4d
+
+    return {"napari-ferro4d": napari_ferro4d.__version__, "torch": str(torch.__version__)}
+
+
+def _compact_size(detector: tuple[int, int]) -> int:
+    """Return the side of the compact network's input: at most 64, and a multiple of 8."""
+    longest = max(detector)
+    binned = -(-longest // max(1, round(longest / 64)))
+    return min(64, 8 * -(-binned // 8))
+
+
+def _continued(
+    header: dict[str, Any], start: Model, epochs: int | None, path: str
+) -> dict[str, Any]:
+    """Return the header of `start`, if it is of the training that `header` describes."""
+    if start.kind != "autoencoder":
+        raise ModelError(f"{path}: holds a {start.kind}, which `train` cannot go on with.")
+    for key in ("preset", "network", "seed", "preprocess", "scans"):
+        if start.header.get(key) != header[key]:
+            raise ModelError(
+                f"{path}: was trained with {key} {start.header.get(key)}, not {header[key]}; "
+                "resume with the same, or start a new training."
+            )
+    schedule = header["schedule"] if epochs is not None else start.header["schedule"]
+    return {**start.header, "schedule": schedule}
+
+
+def _active(channels: npt.NDArray[np.float32]) -> tuple[int, ...]:
+    spread = channels.std(axis=(1, 2), dtype=np.float64)
+    return tuple(int(i) for i in np.flatnonzero(spread > ACTIVE * spread.max()))

@@ -1,0 +1,79 @@
+"""The patterns to learn from: read once, preprocessed, kept in memory. Knows no torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import ScanError
+from ..jobs import Report
+from ..reduce._pass import over_blocks
+from ..scan import Scan
+from .preprocess import Preprocess, prepare
+
+__all__ = ["CACHE_BYTES", "read_patterns", "thinned"]
+
+CACHE_BYTES = 2 * 2**30
+"""Most memory that preprocessed patterns may take: 131 072 of 64 x 64, or 8 192 of 256 x 256."""
+
+
+def thinned(scans: Sequence[Scan], size: int) -> tuple[Scan, ...]:
+    """Return the scans, or every n-th row and column of them if all would not fit in the cache.
+
+    Neighbouring positions of a finely sampled scan tell nearly the same, so that a regular grid
+    loses least. One n for all scans: the smallest with which they fit.
+    """
+    most = CACHE_BYTES // (size * size * 4)
+
+    def kept(n: int) -> int:
+        return sum(math.ceil(s.shape[0] / n) * math.ceil(s.shape[1] / n) for s in scans)
+
+    every = 1
+    while kept(every) > most:
+        every += 1
+    if every == 1:
+        return tuple(scans)
+    # `frames` would map the whole file again, past the slicing.
+    return tuple(replace(s, data=s.data[::every, ::every], frames=None) for s in scans)
+
+
+def read_patterns(
+    scans: Sequence[Scan], how: Preprocess, report: Report | None = None
+) -> npt.NDArray[np.float32]:
+    """Read and preprocess every pattern of `scans`, in scan order.
+
+    Returns
+    -------
+    ndarray
+        ``[n, size, size]`` float32.
+
+    Raises
+    ------
+    ScanError
+        If counts are negative or not finite, or a file cannot be read.
+    """
+    total = sum(s.shape[0] * s.shape[1] for s in scans)
+    cache = np.empty((total, how.size, how.size), np.float32)
+    begin = 0
+    for scan in scans:
+        ny, nx = scan.scan_shape
+        part = cache[begin : begin + ny * nx].reshape(ny, nx, how.size, how.size)
+        fill(part, scan, how, report)
+        begin += ny * nx
+    if not cache.any():
+        raise ScanError(f"{scans[0].where()}: every count is zero; there is nothing to learn from.")
+    return cache
+
+
+def fill(part: npt.NDArray[np.float32], scan: Scan, how: Preprocess, report: Report | None) -> None:
+    """Write the preprocessed patterns of one scan into `part`, ``[y, x, size, size]``."""
+
+    def work(block: np.ndarray, where: tuple[slice, slice]) -> None:
+        part[where] = prepare(block, how, scan.centre, scan.where())
+
+    for _ in over_blocks(scan, work, report, "reading patterns"):
+        pass

@@ -1,0 +1,72 @@
+"""Where to compute: choosing a device by name, and asking for torch politely."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ScanError
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["choose_device", "devices", "import_torch"]
+
+
+def import_torch() -> Any:
+    """Import torch, or say how to get it.
+
+    Raises
+    ------
+    ScanError
+        If torch is not installed.
+    """
+    try:
+        return importlib.import_module("torch")
+    except ImportError as error:
+        raise ScanError(
+            "learning needs PyTorch, which is not installed; run "
+            '`pip install "napari-ferro4d[learn]"`.'
+        ) from error
+
+
+def devices() -> list[str]:
+    """Return the names that `device` accepts on this machine, ``"auto"`` first.
+
+    Raises
+    ------
+    ScanError
+        If torch is not installed.
+
+    Examples
+    --------
+    >>> devices()[:2]
+    ['auto', 'cpu']
+    """
+    torch = import_torch()
+    return ["auto", "cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device called `name`: ``auto``, ``cpu``, ``cuda`` or ``cuda:i``.
+
+    ``auto`` is the first CUDA device, or the CPU where there is none.
+
+    Raises
+    ------
+    ScanError
+        If there is no such device here.
+    """
+    torch = import_torch()
+    present = devices()
+    if name == "auto":
+        name = "cuda:0" if "cuda:0" in present else "cpu"
+    elif name == "cuda":
+        name = "cuda:0"
+    if name not in present:
+        raise ScanError(
+            f"device {name!r}: not on this machine, which has {', '.join(present[1:])}; "
+            "choose one of these or auto."
+        )
+    device: torch.device = torch.device(name)
+    return device

@@ -1,0 +1,59 @@
+"""A trained network over a whole scan, block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from ..jobs import Report, Steps
+from ..reduce._pass import over_blocks
+from ..scan import Scan
+from .preprocess import Preprocess, prepare
+from .watch import watched
+
+__all__ = ["apply"]
+
+
+def apply(
+    scan: Scan,
+    how: Preprocess,
+    function: Callable[[torch.Tensor], torch.Tensor],
+    network: nn.Module,
+    device: torch.device,
+    report: Report | None,
+    message: str,
+) -> npt.NDArray[np.float32]:
+    """Apply `function`, which uses `network`, to every pattern of a scan.
+
+    Returns
+    -------
+    ndarray
+        float32 ``[channel, y, x]``.
+    """
+    ny, nx = scan.scan_shape
+    steps = Steps(report, ny * nx, message)
+    # 4 Mpixel at a time: little memory, and few enough for a GPU to be busy.
+    part = max(1, 2**22 // how.size**2) if device.type == "cuda" else max(1, 2**19 // how.size**2)
+    maps: npt.NDArray[np.float32] | None = None
+
+    def work(block: np.ndarray, _: tuple[slice, slice]) -> npt.NDArray[np.float32]:
+        return prepare(block, how, scan.centre, scan.where())
+
+    with torch.inference_mode(), watched(network, lambda: steps.add(0), device):
+        for where, patterns in over_blocks(scan, work):
+            rows, cols = patterns.shape[:2]
+            inputs = torch.from_numpy(patterns).reshape(rows * cols, 1, how.size, how.size)
+            found = []
+            for piece in inputs.split(part):  # type: ignore[no-untyped-call]
+                found.append(function(piece.to(device)).float().cpu().numpy())
+                steps.add(len(piece))
+            values = np.concatenate(found)
+            if maps is None:
+                maps = np.empty((values.shape[1], ny, nx), np.float32)
+            maps[:, where[0], where[1]] = values.T.reshape(-1, rows, cols)
+    assert maps is not None, "a scan has at least one pattern"
+    return maps

@@ -1,0 +1,50 @@
+"""Progress from inside a slow network: a look-out after every layer, forward and backward."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+__all__ = ["watched"]
+
+INTERVAL = 0.1
+"""Seconds between two looks."""
+
+
+@contextmanager
+def watched(network: nn.Module, look: Callable[[], None], device: torch.device) -> Iterator[None]:
+    """Call `look` several times per second while `network` computes on the CPU.
+
+    One pattern through the paper's network takes seconds on a CPU, so that looking between batches
+    would cancel too late. What `look` raises leaves the forward or backward pass at once. On a
+    GPU nothing is added: batches are short there, and the backward pass runs in another thread.
+    """
+    if device.type != "cpu":
+        yield
+        return
+    last = time.monotonic()
+
+    def maybe(*_: Any) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last > INTERVAL:
+            last = now
+            look()
+
+    def after(module: nn.Module, inputs: Any, output: torch.Tensor) -> None:
+        maybe()
+        if output.requires_grad:
+            output.register_hook(maybe)
+
+    layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear | nn.LayerNorm)]
+    hooks = [layer.register_forward_hook(after) for layer in layers]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
