@@ -16,7 +16,7 @@ from napari_ferro4d.viewer._job import progress_text
 from napari_ferro4d.viewer._layers import add_layers
 from napari_ferro4d.viewer._reader import opened_layers
 
-NAMES = ["wedge com_y", "wedge com_x", "wedge magnitude", "wedge direction"]
+NAMES = ["wedge com_y", "wedge com_x", "wedge com_magnitude", "wedge com_direction"]
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def test_it_adds_what_the_function_returns(shown, scan, widget, finish):
     maps = com(scan)
     np.testing.assert_array_equal(shown.layers["wedge com_y"].data, maps.com_y)
     np.testing.assert_array_equal(shown.layers["wedge com_x"].data, maps.com_x)
-    assert shown.layers["wedge direction"].rgb
+    assert shown.layers["wedge com_direction"].rgb
     for name in NAMES:
         assert tuple(shown.layers[name].scale) == scan.scan_step
         assert [str(unit) for unit in shown.layers[name].units] == ["nanometer"] * 2
@@ -114,7 +114,7 @@ def test_images_go_below_painted_labels(shown, dock, widget, finish):
     widget.run.click()
     finish(widget.row)
     names = [layer.name for layer in shown.layers]
-    assert names.index("wedge labels") > names.index("wedge direction")
+    assert names.index("wedge labels") > names.index("wedge com_direction")
     assert shown.layers.selection.active is shown.layers["wedge labels"]
 
 

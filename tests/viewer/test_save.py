@@ -36,10 +36,10 @@ def test_all_layers_go_to_one_results_folder(mapped, scan, tmp_path, notes):
     assert save_all(mapped, tmp_path / "out.zarr")
     results = read_results(tmp_path / "out.zarr")
     maps = {one.name: one for one in results.maps}
-    assert set(maps) == {"preview", "com_y", "com_x", "magnitude", "direction"}
+    assert set(maps) == {"preview", "sum", "com_y", "com_x", "com_magnitude", "com_direction"}
     assert maps["com_y"].unit == "px"
     assert maps["com_y"].scan_step == scan.scan_step
-    assert maps["direction"].rgb
+    assert maps["com_direction"].rgb
     np.testing.assert_array_equal(maps["com_y"].data, mapped.layers["wedge com_y"].data)
     (labels,) = results.labels
     assert (labels.classes, labels.colours) == (CLASSES, COLOURS)
@@ -52,7 +52,7 @@ def test_all_layers_go_to_one_results_folder(mapped, scan, tmp_path, notes):
 def test_a_results_folder_restores_names_units_colours_and_classes(
     mapped, tmp_path, make_napari_viewer, scan
 ):
-    mapped.layers["wedge magnitude"].name = "how far"
+    mapped.layers["wedge com_magnitude"].name = "how far"
     mapped.layers["wedge com_y"].contrast_limits = (-0.5, 0.25)
     save_all(mapped, tmp_path / "out.zarr")
     again = make_napari_viewer()
@@ -102,10 +102,10 @@ def test_saving_again_replaces_by_name_and_keeps_the_rest(mapped, tmp_path):
     mapped.layers.save(str(tmp_path / "out.zarr"), selected=True, plugin=PLUGIN)
     results = read_results(tmp_path / "out.zarr")
     assert results.labels[0].data[0, 0] == 2
-    assert len(results.maps) == 5
+    assert len(results.maps) == 6
 
 
-@pytest.mark.parametrize("name", ["wedge com_y", "wedge labels", "wedge direction"])
+@pytest.mark.parametrize("name", ["wedge com_y", "wedge labels", "wedge com_direction"])
 def test_one_layer_goes_to_a_calibrated_tiff(mapped, tmp_path, name):
     mapped.layers.selection = {mapped.layers[name]}
     path = tmp_path / "one.tif"

@@ -11,7 +11,7 @@ from typing import Any
 
 __all__ = ["screenshot_results"]
 
-_HOMES = {"screenshot_results": "_screenshot"}
+_HOMES = {"screenshot_results": "screenshot"}
 
 
 def __getattr__(name: str) -> Any:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import tempfile
+import threading
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QSpinBox
 
-from napari_ferro4d.io import Model, provenance
-from napari_ferro4d.jobs import Progress, Report
+from napari_ferro4d.io import Model, load_model, provenance
+from napari_ferro4d.io.maps import embedding_result
+from napari_ferro4d.jobs import Cancelled, Progress, Report
 
 from . import _model_file
 from ._dock import Dock
 from ._layers import Origin, add_layers, map_layers
 from ._parts import DeviceChoice, enable, form, hint
 from ._plot import LossPlot
-from ._results import embedding_results
 
 __all__ = ["AutoencoderWidget"]
 
@@ -50,6 +54,8 @@ class AutoencoderWidget(Dock):
         self._epochs.setToolTip("Passes over all patterns of the scan.")
         self._device = DeviceChoice()
         self.train_button = QPushButton("Train and embed")
+        self.stop_button = QPushButton("Stop and keep")
+        self._stop = threading.Event()
         self.embed_button = QPushButton("Embed scan")
         self.load_button = QPushButton("Load...")
         self.save_button = QPushButton("Save...")
@@ -57,7 +63,8 @@ class AutoencoderWidget(Dock):
         self._about = hint("No model yet: train one, or load one.")
         self._lay_out()
         self.train_button.clicked.connect(self.train)
-        self.embed_button.clicked.connect(self.embed)
+        self.stop_button.clicked.connect(self._stop.set)
+        self.embed_button.clicked.connect(lambda: self.embed())
         self.load_button.clicked.connect(self._on_load)
         self.save_button.clicked.connect(self._on_save)
         self.row.progressed.connect(self._on_progress)
@@ -82,7 +89,10 @@ class AutoencoderWidget(Dock):
         rows.addRow("Epochs", self._epochs)
         rows.addRow("Device", self._device)
         self.column.addLayout(rows)
-        self.column.addWidget(self.train_button)
+        start_stop = QHBoxLayout()
+        start_stop.addWidget(self.train_button, 2)
+        start_stop.addWidget(self.stop_button, 1)
+        self.column.addLayout(start_stop)
         self.column.addWidget(self.row)
         self.column.addWidget(self.plot)
         self.column.addWidget(self._about)
@@ -113,6 +123,8 @@ class AutoencoderWidget(Dock):
         no_model = None if self._model is not None else "Train a model first, or load one."
         busy = self.why_not() if self.row.busy else None
         enable(self.train_button, why, "Train on all patterns of the scan, then embed it.")
+        # `_on_progress` enables it once there is something to keep.
+        enable(self.stop_button, "There is no training with a finished epoch.", "")
         enable(self.embed_button, why or no_model, "Add the active channels as layers.")
         enable(self.load_button, busy, "Load a model trained before, also on another scan.")
         enable(self.save_button, busy or no_model, "Save the model as .safetensors.")
@@ -131,8 +143,23 @@ class AutoencoderWidget(Dock):
             "device": self._device.currentText(),
         }
 
+        self._stop.clear()
+        stop = self._stop
+
         def work(report: Report) -> Model:
-            return train(scan, **options, report=report)
+            def stoppable(progress: Progress) -> None:
+                report(progress)
+                if stop.is_set():
+                    raise Cancelled
+
+            with tempfile.TemporaryDirectory() as folder:
+                checkpoint = Path(folder) / "model.safetensors"
+                try:
+                    return train(scan, **options, checkpoint=checkpoint, report=stoppable)
+                except Cancelled:
+                    if stop.is_set() and checkpoint.exists():
+                        return load_model(checkpoint)
+                    raise
 
         def done(model: Model) -> None:
             self.set_model(model, f"{scan.name} autoencoder")
@@ -156,9 +183,12 @@ class AutoencoderWidget(Dock):
             return embed(chosen, model, device=device, report=report)
 
         def done(embedding: Embedding) -> str:
-            result = embedding_results(embedding, chosen)
-            if result is None:
+            active = list(embedding.active)
+            if not active:
                 return "No channel is active: the network learnt nothing. Train longer."
+            whole = embedding_result(embedding.channels, chosen.scan_step)
+            names = tuple(whole.channels[channel] for channel in active)
+            result = replace(whole, data=whole.data[active], channels=names)
             note = provenance("embed", {"model": name, "device": device}, chosen)
             layers = map_layers(Origin.of(chosen), result)
             add_layers(self.viewer, layers, note)
@@ -171,6 +201,7 @@ class AutoencoderWidget(Dock):
         losses = getattr(progress.partial, "losses", None)
         if losses:
             self.plot.show_losses(losses)
+            enable(self.stop_button, None, "Stop training, keep the last finished epoch, embed.")
 
     def _on_load(self) -> None:
         found = _model_file.ask_and_load(self, "autoencoder")

@@ -8,6 +8,7 @@ import numpy as np
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QSpinBox
 
 from napari_ferro4d.io import LabelResult, Model, provenance
+from napari_ferro4d.io.maps import classification_results
 from napari_ferro4d.jobs import Report
 from napari_ferro4d.scan import Scan
 
@@ -18,7 +19,6 @@ from ._dock import Dock
 from ._layers import Origin, add_layers, find_layer, label_layer, map_layers
 from ._merge import training_labels
 from ._parts import DeviceChoice, LabelsChoice, enable, form, hint
-from ._results import prediction_result, probability_results
 
 __all__ = ["ClassifierWidget"]
 
@@ -212,12 +212,12 @@ class ClassifierWidget(Dock):
         self.row.start(work, done, what)
 
     def _show(self, scan: Scan, result: Any, note: dict[str, Any], trained: bool) -> str:
-        names, colours = self._class_style(scan, result.classes, result.model)
-        self.session.corrections.show(
-            scan, prediction_result(result.prediction, scan, names, colours), note
+        names, colours = self._class_style(scan, result.classes)
+        (maps,), (prediction,) = classification_results(
+            result, scan.scan_step, None, names, colours
         )
-        maps = probability_results(result, scan)
         add_layers(self.viewer, map_layers(Origin.of(scan), maps, visible=False), note)
+        self.session.corrections.show(scan, prediction, note)
         if not trained:
             return "Added the prediction and a probability map per class."
         self.set_model(result.model, f"{scan.name} classifier")
@@ -226,7 +226,7 @@ class ClassifierWidget(Dock):
             return "Added the prediction. Too few labels to hold some out for a test."
         return f"Added the prediction. Accuracy on labels held out: {100 * accuracy:.0f} %."
 
-    def _class_style(self, scan: Scan, numbers: Any, model: Model) -> tuple[dict, dict]:
+    def _class_style(self, scan: Scan, numbers: Any) -> tuple[dict, dict]:
         """Return names and colours of the classes: of the labels layer, else of the prediction."""
         layer = self.labels.layer() or find_layer(self.viewer, scan.signature, "prediction")
         names = {n: f"class {n}" for n in numbers}
@@ -234,6 +234,8 @@ class ClassifierWidget(Dock):
         if layer is not None:
             names.update({n: v for n, v in classes_of(layer).items() if n in names})
             colours.update(colours_of(layer.colormap, sorted(numbers)))
+        if len(set(names.values())) < len(names):  # two classes of one name
+            names = {n: f"{name} ({n})" for n, name in names.items()}
         return names, colours
 
     def _too_few(self) -> str | None:

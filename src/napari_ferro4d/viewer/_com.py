@@ -16,12 +16,12 @@ from qtpy.QtWidgets import (
 )
 
 from napari_ferro4d.io import provenance
+from napari_ferro4d.io.maps import com_results
 from napari_ferro4d.jobs import Report
 
 from ._dock import Dock
 from ._layers import Origin, add_layers, map_layers
 from ._parts import enable, form, hint
-from ._results import com_results
 
 __all__ = ["ComWidget"]
 
@@ -128,7 +128,7 @@ class ComWidget(Dock):
         if scan is not None and scan.k_step is not None:
             self._radius.setToolTip(f"{self._radius.value() * scan.k_step[0]:.3g} 1/angstrom")
         self._rotation.setEnabled(not self._auto_rotation.isChecked())
-        enable(self.run, self.why_not(), "One pass over the scan; adds four maps to the viewer.")
+        enable(self.run, self.why_not(), "One pass over the scan; adds five maps to the viewer.")
 
     def compute(self) -> None:
         """Compute on a thread and add the maps."""
@@ -150,17 +150,17 @@ class ComWidget(Dock):
 
         def done(maps: ComMaps) -> str:
             note = provenance("com", options, scan)
-            for result in com_results(maps, scan):
-                # They are opaque: the last one is seen first, the others are one click away.
-                layers = map_layers(Origin.of(scan), result, visible=result.name == "direction")
-                add_layers(self.viewer, layers, note)
+            for result in com_results(maps, scan.scan_step):
+                # They are opaque: one is seen first, the others are one click away.
+                first = result.name == "com_direction"
+                add_layers(self.viewer, map_layers(Origin.of(scan), result, first), note)
             ky, kx = self._found[scan.signature] = maps.centre
             self.refresh()
             self._outcome.setText(
                 f"Beam centre ({ky:.2f}, {kx:.2f}) px, field turned by {maps.rotation:.1f}°. "
                 "Hue is the direction of the shift, brightness its size."
             )
-            return "Added com_y, com_x, magnitude and direction."
+            return "Added sum, com_y, com_x, com_magnitude and com_direction."
 
         self.keep()
         self.row.start(work, done, "Centre of mass")

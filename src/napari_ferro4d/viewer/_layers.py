@@ -205,6 +205,7 @@ def add_layers(
         if note is not None and not isinstance(info, Scan):
             info["provenance"] = dict(note)
         made.append(_add_or_update(viewer, data, keywords, kind))
+    _drop_old_channels(viewer, made)
     if type(active).__name__ in ("Labels", "Points"):
         # napari selects every new layer; somebody who paints or drags goes on doing so.
         viewer.layers.selection.active = active
@@ -232,6 +233,24 @@ def _add_or_update(viewer: ViewerModel, data: Any, keywords: dict[str, Any], kin
     layer = Layer.create(data, keywords, kind)
     viewer.layers.insert(_place(viewer, kind), layer)
     return layer
+
+
+def _drop_old_channels(viewer: ViewerModel, made: list[Layer]) -> None:
+    """Remove channels that an earlier run of the same analysis had and this one has not."""
+    wholes = {
+        (info["name"], info["signature"])
+        for layer in made
+        if "channel" in (info := layer_info(layer))
+    }
+    for layer in list(viewer.layers):
+        info = layer_info(layer)
+        if (
+            layer not in made
+            and "channel" in info
+            and (info["name"], info["signature"]) in wholes
+            and layer.data is info.get("array")
+        ):
+            viewer.layers.remove(layer)
 
 
 def _place(viewer: ViewerModel, kind: str) -> int:

@@ -114,7 +114,7 @@ class Probe(QObject):
             # A ring: what lies under the probe stays visible.
             "face_color": "transparent",
             "border_color": "#ff2d55",
-            "border_width": 0.2,
+            "border_width": 0.15,
             "canvas_size_limits": (16, 40),
             **real_space(scan.scan_step),
         }

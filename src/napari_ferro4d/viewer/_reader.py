@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from napari_ferro4d.errors import ScanError
-from napari_ferro4d.io import Results, is_results, is_scan, open_scan, read_results
+from napari_ferro4d.io import MapResult, Results, is_results, is_scan, open_scan, read_results
 from napari_ferro4d.scan import Scan
 
 from ._autosave import restore
@@ -86,7 +89,7 @@ def results_layers(path: str | os.PathLike[str]) -> list[LayerData]:
     origin = _origin(results, Path(path))
     saved = _saved_names(results)
     layers: list[LayerData] = []
-    for image in results.maps:
+    for image in map(_active, results.maps):
         step = Origin(origin.name, origin.signature, image.scan_step)
         # Opaque maps hide one another: the first is shown, the others wait in the layer list.
         layers += map_layers(step, image, visible=not layers)
@@ -133,6 +136,15 @@ def _origin(results: Results, folder: Path) -> Origin:
         if name or path:
             return Origin(name or Path(path).stem, entry.get("scan_signature") or "")
     return Origin(folder.name.split(".")[0])
+
+
+def _active(image: MapResult) -> MapResult:
+    """Leave out the channels of an embedding that are the same all over the scan."""
+    if image.name != "embedding" or image.data.ndim != 3:
+        return image
+    active = [i for i, data in enumerate(image.data) if np.ptp(data) > 0]
+    names = image.channels or tuple(str(i) for i in range(len(image.data)))
+    return replace(image, data=image.data[active], channels=tuple(names[i] for i in active))
 
 
 def _saved_names(results: Results) -> dict[tuple[str, str | None], str]:

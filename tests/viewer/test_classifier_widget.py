@@ -1,0 +1,150 @@
+"""From painted positions to a corrected map, as a user does it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_ferro4d.io import LabelResult, load_model
+from napari_ferro4d.viewer import _model_file
+from napari_ferro4d.viewer._layers import find_layer
+
+
+@pytest.fixture
+def widget(dock):
+    return dock("Classifier")
+
+
+@pytest.fixture
+def painted(shown, widget):
+    """Thirty positions of each side painted, as the patterns have it."""
+    widget.new_labels()
+    layer = shown.layers["wedge labels"]
+    layer.brush_size = 1
+    rng = np.random.default_rng(1)
+    for number, columns in ((1, (0, 7)), (2, (7, 14))):
+        for y, x in zip(rng.integers(0, 12, 30), rng.integers(*columns, 30), strict=True):
+            layer.paint((int(y), int(x)), number)
+    widget.table.fill()
+    return layer
+
+
+def test_a_new_labels_layer_is_ready_to_paint(shown, widget, scan):
+    assert not widget.train_button.isEnabled()
+    assert "labels layer" in widget.train_button.toolTip()
+    widget.new_button.click()
+    layer = shown.layers["wedge labels"]
+    assert layer.data.shape == scan.scan_shape
+    assert layer.mode == "paint"
+    assert layer.selected_label == 1
+    assert [str(unit) for unit in layer.units] == ["nanometer"] * 2
+    assert widget.labels.labels() is layer
+    assert widget.table.counts == {1: 0, 2: 0}
+    assert "two classes" in widget.train_button.toolTip()
+
+
+def test_the_table_counts_names_and_picks_classes(shown, widget, qtbot):
+    widget.new_labels()
+    layer = shown.layers["wedge labels"]
+    layer.brush_size = 1
+    layer.paint((2, 3), 2)
+    qtbot.waitUntil(lambda: widget.table.item(1, 2).text() == "1")
+    widget.table.cellClicked.emit(1, 0)
+    assert layer.selected_label == 2
+    widget.table.item(1, 1).setText("down")
+    assert list(layer.features["class"]) == ["unlabelled", "domain 1", "down"]
+    widget.add_button.click()
+    assert widget.table.counts == {1: 0, 2: 1, 3: 0}
+    assert layer.selected_label == 3
+    colours = {tuple(layer.get_color(n)) for n in (1, 2, 3)}
+    assert len(colours) == 3
+
+
+def test_labels_of_another_scan_or_shape_are_not_offered(shown, widget, scan):
+    shown.add_labels(np.zeros((3, 3), int), name="elsewhere")
+    shown.add_labels(np.zeros(scan.scan_shape, int), name="fits")
+    names = [widget.labels.itemText(i) for i in range(widget.labels.count())]
+    assert names == ["fits"]
+
+
+def test_train_predict_correct_retrain(shown, scan, widget, painted, finish, qtbot):
+    widget.train_button.click()
+    assert not widget.train_button.isEnabled()
+    finish(widget.row, 120)
+    prediction = shown.layers["wedge prediction"]
+    truth = np.where(np.arange(14) < 7, 1, 2) * np.ones((12, 1), int)
+    assert (prediction.data == truth).mean() > 0.9
+    assert list(prediction.features["class"]) == ["unlabelled", "domain 1", "domain 2"]
+    np.testing.assert_allclose(prediction.get_color(2), painted.get_color(2))
+    maps = [layer for layer in shown.layers if "probability" in layer.name]
+    assert [layer.name for layer in maps] == [
+        "wedge probability domain 1",
+        "wedge probability domain 2",
+    ]
+    np.testing.assert_allclose(maps[0].data + maps[1].data, 1, atol=1e-4)
+    assert not widget.retrain_button.isEnabled()
+    assert "Paint over" in widget.retrain_button.toolTip()
+    # The user knows better: a strip that looks like class 1 is class 2.
+    prediction.brush_size = 1
+    for y in range(12):
+        prediction.paint((y, 0), 2)
+    qtbot.waitUntil(widget.retrain_button.isEnabled, timeout=2000)
+    widget.retrain_button.click()
+    finish(widget.row, 120)
+    again = find_layer(shown, scan.signature, "prediction")
+    assert (again.data[:, 0] == 2).all()
+    assert (shown.layers["wedge corrections"].data[:, 0] == 2).all()
+    assert sum("prediction" in layer.name for layer in shown.layers) == 1
+
+
+def test_a_model_is_saved_loaded_and_used_on_its_own(
+    shown, scan, widget, painted, finish, tmp_path
+):
+    widget.train_button.click()
+    finish(widget.row, 120)
+    before = shown.layers["wedge prediction"].data.copy()
+    path = _model_file.save(widget.model, tmp_path / "domains")
+    assert path.name == "domains.safetensors"
+    assert load_model(path).kind == "classifier"
+    shown.layers.remove("wedge prediction")
+    widget.set_model(_model_file.load(path, "classifier"), path.name)
+    widget.predict_button.click()
+    finish(widget.row, 120)
+    np.testing.assert_array_equal(shown.layers["wedge prediction"].data, before)
+
+
+def test_a_model_of_the_wrong_kind_is_refused_with_a_notice(tmp_path, notes):
+    path = tmp_path / "no model.safetensors"
+    path.write_bytes(b"nothing")
+    assert _model_file.load(path, "classifier") is None
+    assert len(notes) == 1
+    assert "no model.safetensors" in notes[0]
+
+
+def test_cancelling_leaves_everything_as_it_was(shown, widget, painted, finish, qtbot):
+    layers = list(shown.layers)
+    widget._neighbourhood.setValue(2)
+    widget.train_button.click()
+    widget.row.cancel()
+    finish(widget.row, 60)
+    assert "cancelled" in widget.row.text
+    assert list(shown.layers) == layers
+    assert widget.train_button.isEnabled()
+
+
+def test_one_class_is_not_enough(shown, scan, widget):
+    widget.new_labels()
+    layer = shown.layers["wedge labels"]
+    layer.fill((0, 0), 1)
+    widget.table.fill()
+    assert not widget.train_button.isEnabled()
+    assert "two classes" in widget.train_button.toolTip()
+
+
+def test_a_later_prediction_takes_the_names_given_to_the_prediction(shown, scan, widget):
+    names, colours = {1: "up", 2: "down"}, {1: (1.0, 0.0, 0.0, 1.0), 2: (0.0, 0.0, 1.0, 1.0)}
+    data = np.ones(scan.scan_shape, np.uint8)
+    widget.session.corrections.show(
+        scan, LabelResult("prediction", data, scan.scan_step, names, colours)
+    )
+    assert widget._class_style(scan, (1, 2)) == (names, colours)
