@@ -89,7 +89,7 @@ def test_a_model_for_another_detector_is_one_notification(shown, trained, tmp_pa
     from napari_ferro4d.viewer._reader import opened_layers
 
     np.save(tmp_path / "larger.npy", np.ones((3, 4, 24, 24), np.uint16))
-    add_layers(shown, opened_layers(open_scan(tmp_path / "larger.npy")))
+    add_layers(shown, opened_layers(open_scan(tmp_path / "larger.npy", scan_step=1.0, k_step=0.1)))
     trained.scans.choose(shown.layers["larger"])
     trained.embed_button.click()
     finish(trained.row)

@@ -172,6 +172,18 @@ def test_cancel_acts_within_a_second_and_changes_nothing(shown, widget, finish, 
     assert set(NAMES) <= {layer.name for layer in shown.layers}
 
 
+def test_closing_the_dock_cancels_its_job(shown, widget, qtbot):
+    def endless(report):
+        steps = Steps(report, 10**6)
+        while True:
+            time.sleep(0.01)
+            steps.add()
+
+    widget.row.start(endless, lambda result: None, "Reading")
+    shown.window.remove_dock_widget(widget)
+    qtbot.waitUntil(lambda: not widget.row.busy, timeout=2000)
+
+
 def test_com_itself_is_cancelled_within_a_second(viewer, tmp_path, finish, qtbot):
     path = tmp_path / "long.npy"
     patterns = np.lib.format.open_memmap(path, "w+", np.uint16, (96, 96, 128, 128))

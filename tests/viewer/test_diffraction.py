@@ -143,6 +143,16 @@ def test_unknown_steps_are_pixels(make_napari_viewer, scan_file, shows):
     assert "nm" not in widget.text.text()
 
 
+def test_closing_the_dock_gives_the_arrow_keys_back(shown, widget, qtbot):
+    shown.window.remove_dock_widget(widget)
+    position = shown.layers["wedge probe"].data.tolist()
+    qtbot.keyClick(shown.window._qt_viewer.canvas.native, Qt.Key.Key_Down)
+    assert shown.layers["wedge probe"].data.tolist() == position
+    again = shown.window.add_plugin_dock_widget("napari-ferro4d", "Diffraction")[1]
+    again.probe.step(1, 0)
+    assert shown.layers["wedge probe"].data.tolist() == [[7, 7]]
+
+
 def test_removing_the_scan_empties_the_dock(shown, widget):
     shown.layers.clear()
     assert len(widget.canvas.layers) == 0

@@ -64,7 +64,7 @@ class AutoencoderWidget(Dock):
         self._lay_out()
         self.train_button.clicked.connect(self.train)
         self.stop_button.clicked.connect(self._stop.set)
-        self.embed_button.clicked.connect(lambda: self.embed())
+        self.embed_button.clicked.connect(self._on_embed)
         self.load_button.clicked.connect(self._on_load)
         self.save_button.clicked.connect(self._on_save)
         self.row.progressed.connect(self._on_progress)
@@ -202,6 +202,9 @@ class AutoencoderWidget(Dock):
         if losses:
             self.plot.show_losses(losses)
             enable(self.stop_button, None, "Stop training, keep the last finished epoch, embed.")
+
+    def _on_embed(self) -> None:
+        self.embed()
 
     def _on_load(self) -> None:
         found = _model_file.ask_and_load(self, "autoencoder")

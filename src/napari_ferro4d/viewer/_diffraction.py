@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from napari.components import ViewerModel
 from napari.qt import QtViewer
-from qtpy.QtCore import QSize, QTimer
+from qtpy.QtCore import QEvent, QSize, QTimer
 from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
@@ -53,6 +53,7 @@ class DiffractionWidget(QWidget):
         self._main = plain(napari_viewer)
         self._shown: np.ndarray | None = None
         self._shown_of: Scan | None = None
+        self._ended = False
         self.scans = ScanChoice(self._main)
         self.log = QCheckBox("log")
         self.log.setToolTip("Show log(1 + counts), so that weak discs can be seen.")
@@ -148,7 +149,17 @@ class DiffractionWidget(QWidget):
             self.canvas.layers.units = ("1/nm", "1/nm")
         self.canvas.fit_to_view()
 
+    def event(self, event: QEvent) -> bool:
+        """Let go of the probe and the arrow keys when the dock is closed."""
+        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            self._end()
+        return bool(super().event(event))
+
     def _end(self) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        self.scans.changed.disconnect(self._on_scan)
         self.reader.stop()
         self.probe.release()
         self.view.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
+from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from ._job import JobRow
@@ -59,6 +60,12 @@ class Dock(QWidget):
     def keep(self) -> None:
         """Remember the parameters for next time."""
         remember(self.key, self.parameters())
+
+    def event(self, event: QEvent) -> bool:
+        """Cancel the job when the dock is closed: nobody could see or stop it any more."""
+        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            self.row.cancel()
+        return bool(super().event(event))
 
     def _on_running(self, running: bool) -> None:
         self.refresh()

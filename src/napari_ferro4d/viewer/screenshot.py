@@ -120,8 +120,8 @@ def _add_grid(viewer: Viewer, panels: list[list[LayerData]], layers: list[LayerD
     """Add all layers so that each cell of napari's grid, `_STRIDE` in a row, shows one panel.
 
     Hidden layers fill up the cells. Those that are left take no cell; they come first, in whole
-    strides, so that the layer list shows the visible ones at its top. Returns the index of the first
-    layer of the first cell.
+    strides, so that the layer list shows the visible ones at its top. Returns the index of the
+    first layer of the first cell.
     """
     from napari.layers import Layer
 

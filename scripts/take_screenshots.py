@@ -1,0 +1,156 @@
+"""Take the screenshots of the documentation: one session with the demo scan, as a user has it.
+
+    python scripts/take_screenshots.py [FOLDER]        (under Xvfb where there is no display)
+
+Opens the demo scan, computes the centre of mass, trains an autoencoder, paints fifty positions,
+trains a classifier, corrects its prediction and retrains. Each picture is the whole window.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SIZE = (1400, 880)
+EPOCHS = 12
+LABELS = 50
+
+
+def main(folder: Path) -> None:
+    """Take all pictures."""
+    with tempfile.TemporaryDirectory() as home:
+        # Remembered parameters and autosaved labels of whoever runs this stay out of the pictures.
+        for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME"):
+            os.environ[name] = home
+        Session(folder).run()
+
+
+class Session:
+    """One napari window and what is done in it."""
+
+    def __init__(self, folder: Path) -> None:
+        import napari
+
+        self.folder = folder
+        self.viewer = napari.Viewer(show_welcome_screen=False)
+        self.viewer.window._qt_window.resize(*SIZE)
+        self.viewer.open_sample("napari-ferro4d", "demo")
+        self.diffraction = self.dock("Diffraction")
+        wait(lambda: self.diffraction.pattern is not None)
+
+    def run(self) -> None:
+        """Do what the pictures show."""
+        self.main_window()
+        self.centre_of_mass()
+        self.autoencoder()
+        self.classifier()
+        self.viewer.close()
+
+    def dock(self, name: str) -> Any:
+        """Open one of the widgets as the Plugins menu does."""
+        return self.viewer.window.add_plugin_dock_widget("napari-ferro4d", name)[1]
+
+    def take(self, name: str) -> None:
+        """Save a picture of the window, in few enough colours for a small file."""
+        from PIL import Image
+
+        self.viewer.fit_to_view()
+        wait(seconds=1.0)
+        path = self.folder / f"{name}.png"
+        self.viewer.window._qt_window.grab().save(str(path))
+        with Image.open(path) as picture:
+            small = picture.convert("RGB").quantize(200, dither=Image.Dither.NONE)
+        small.save(path, optimize=True)
+        print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
+
+    def main_window(self) -> None:
+        """Show what opening a scan gives, with the probe moved."""
+        self.diffraction.probe.move(14, 44)
+        self.take("main-window")
+
+    def centre_of_mass(self) -> None:
+        """Compute and show the direction map."""
+        widget = self.dock("Centre of mass")
+        widget.compute()
+        wait(lambda: not widget.row.busy)
+        self.take("centre-of-mass")
+        self.viewer.window.remove_dock_widget(widget)
+        for layer in list(self.viewer.layers):
+            if "com_" in layer.name or layer.name == "demo sum":
+                self.viewer.layers.remove(layer)
+
+    def autoencoder(self) -> None:
+        """Train for a few epochs and show the channel that tells the domains apart best."""
+        from napari_ferro4d.simulate import demo_truth
+
+        widget = self.dock("Autoencoder")
+        widget._embedding.setValue(8)
+        widget._epochs.setValue(EPOCHS)
+        widget.train()
+        wait(lambda: "active" in widget.row.text and not widget.row.busy)
+        channels = [layer for layer in self.viewer.layers if "embedding" in layer.name]
+        up = demo_truth().labels == 1
+        best = max(channels, key=lambda c: abs(np.mean(c.data[up]) - np.mean(c.data[~up])))
+        for layer in channels:
+            layer.visible = layer is best
+        self.take("autoencoder")
+        self.viewer.window.remove_dock_widget(widget)
+        for layer in channels:
+            self.viewer.layers.remove(layer)
+
+    def classifier(self) -> None:
+        """Paint positions, train, correct the prediction, retrain."""
+        from napari_ferro4d.simulate import demo_truth
+
+        widget = self.dock("Classifier")
+        widget.new_labels()
+        labels = self.viewer.layers["demo labels"]
+        widget.table.item(0, 1).setText("polarisation up")
+        widget.table.item(1, 1).setText("polarisation down")
+        truth, random = demo_truth().labels, np.random.default_rng(2)
+        labels.brush_size = 1
+        for number in (1, 2):
+            places = np.argwhere(truth == number)
+            for y, x in random.choice(places, LABELS // 2, replace=False):
+                labels.paint((y, x), number)
+        widget.train()
+        wait(lambda: not widget.row.busy)
+        prediction = self.viewer.layers["demo prediction"]
+        prediction.opacity = 0.5
+        self.take("classifier")
+        prediction = self.viewer.layers["demo prediction"]
+        self.viewer.layers.selection.active = prediction
+        prediction.mode, prediction.brush_size, prediction.selected_label = "paint", 3, 2
+        wrong = np.argwhere((prediction.data != truth) & (prediction.data > 0))
+        for y, x in wrong:
+            prediction.paint((y, x), int(truth[y, x]))
+        wait(lambda: widget.retrain_button.isEnabled())
+        widget.retrain()
+        wait(lambda: not widget.row.busy)
+        corrections = self.viewer.layers["demo corrections"]
+        corrections.visible, corrections.opacity = True, 1.0
+        self.take("correct")
+
+
+def wait(done: Callable[[], bool] = lambda: False, seconds: float = 300.0) -> None:
+    """Let Qt work until something is done, or for some time."""
+    from qtpy.QtWidgets import QApplication
+
+    end = time.monotonic() + seconds
+    while not done() and time.monotonic() < end:
+        QApplication.processEvents()
+        time.sleep(0.01)
+
+
+if __name__ == "__main__":
+    default = Path(__file__).parent.parent / "docs" / "images"
+    target = Path(sys.argv[1]) if len(sys.argv) > 1 else default
+    target.mkdir(parents=True, exist_ok=True)
+    main(target)
