@@ -1,0 +1,62 @@
+"""Crystals to patterns to scans with known truth; pure numpy and scipy, no torch, no napari.
+
+``demo_scan()`` opens the embedded scan and ``demo_truth()`` tells what is in it. It was made of the
+other parts, from the bottom up: a crystal (`ymno3`), its structure factors and scattering matrix
+(`scattering`), convergent-beam patterns over tilt and thickness (`patterns`), a specimen (`demo`).
+"""
+
+from __future__ import annotations
+
+from .crystal import Crystal, ymno3
+from .demo import (
+    DEMO,
+    Demo,
+    Truth,
+    demo_scan,
+    demo_scan_path,
+    demo_tables,
+    demo_truth,
+    demo_truth_path,
+    expected_counts,
+    make_counts,
+    specimen,
+)
+from .patterns import Optics, RockingTable, patterns, rocking_table
+from .scattering import (
+    Beams,
+    diffracted_intensities,
+    scattering_factor,
+    scattering_matrix,
+    structure_factor,
+    structure_matrix,
+    wavelength,
+    zone_beams,
+)
+
+__all__ = [
+    "DEMO",
+    "Beams",
+    "Crystal",
+    "Demo",
+    "Optics",
+    "RockingTable",
+    "Truth",
+    "demo_scan",
+    "demo_scan_path",
+    "demo_tables",
+    "demo_truth",
+    "demo_truth_path",
+    "diffracted_intensities",
+    "expected_counts",
+    "make_counts",
+    "patterns",
+    "rocking_table",
+    "scattering_factor",
+    "scattering_matrix",
+    "specimen",
+    "structure_factor",
+    "structure_matrix",
+    "wavelength",
+    "ymno3",
+    "zone_beams",
+]
