@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from napari_ferro4d.scan import Scan
 from ._engine import reduce_scan
 from ._pattern import find_centre, mean_pattern
 from ._reduction import moments
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 __all__ = ["ComMaps", "com", "rotate", "rotation_of_least_curl"]
 
@@ -54,6 +57,7 @@ def com(
     descan: Literal["none", "plane", "robust"] = "none",
     rotation: float | Literal["auto"] = 0.0,
     report: Report | None = None,
+    client: Client | None = None,
 ) -> ComMaps:
     """Map the centre of mass of every pattern, in one pass over the scan.
 
@@ -76,6 +80,8 @@ def com(
         axes; ``"auto"`` takes the angle of least curl.
     report : callable, optional
         Receives `Progress`; may raise `Cancelled`.
+    client : distributed.Client, optional
+        Run on this cluster; the scan must be a file on storage that all workers share.
 
     Returns
     -------
@@ -104,9 +110,10 @@ def com(
     _check(scan, centre, mask_radius, descan, rotation)
     beam = centre or scan.centre
     if beam is None and mask_radius is not None:
-        beam = find_centre(mean_pattern(scan, report=report), mask_radius)
+        beam = find_centre(mean_pattern(scan, report=report, client=client), mask_radius)
     first, last = _spans(scan, beam, mask_radius)
-    (sums,) = reduce_scan(scan, [moments(scan, first, last, np.asarray)], report, "centre of mass")
+    reduction = moments(scan, first, last, np.asarray)
+    (sums,) = reduce_scan(scan, [reduction], report, "centre of mass", client)
     total = sums[..., 0]
     if beam is None:
         beam = _overall_centre(scan, sums)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,7 +13,10 @@ from napari_ferro4d.scan import Scan
 from ._pass import over_blocks
 from ._reduction import Place, Reduction
 
-__all__ = ["reduce_scan"]
+if TYPE_CHECKING:
+    from distributed import Client
+
+__all__ = ["reduce_block", "reduce_scan"]
 
 _CACHED_BYTES = 2**19
 """Patterns worked on together: they fit a core's own cache, so memory is read once for all."""
@@ -24,6 +27,7 @@ def reduce_scan(
     reductions: Sequence[Reduction[Any]],
     report: Report | None = None,
     message: str = "reading patterns",
+    client: Client | None = None,
 ) -> list[Any]:
     """Run any number of reductions in one pass over a scan.
 
@@ -37,6 +41,9 @@ def reduce_scan(
         Receives `Progress`, counted in probe positions; may raise `Cancelled`.
     message : str
         Said with the progress.
+    client : distributed.Client, optional
+        Run on this cluster instead of on this machine's cores. The scan must be a file on storage
+        that all workers share.
 
     Returns
     -------
@@ -53,7 +60,13 @@ def reduce_scan(
     def work(block: np.ndarray, place: Place) -> list[np.ndarray]:
         return reduce_block(block, place, reductions)
 
-    for place, parts in over_blocks(scan, work, report, message, native=False):
+    if client is None:
+        blocks = over_blocks(scan, work, report, message, native=False)
+    else:
+        from ._cluster import blocks_on_cluster
+
+        blocks = blocks_on_cluster(scan, reductions, client, report, message)
+    for place, parts in blocks:
         for reduction, whole, part in zip(reductions, wholes, parts, strict=True):
             reduction.merge(whole, part, place)
     return [r.finish(whole) for r, whole in zip(reductions, wholes, strict=True)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from napari_ferro4d.errors import ScanError
@@ -11,11 +13,17 @@ from napari_ferro4d.scan import Scan
 from ._engine import reduce_scan
 from ._reduction import pattern_sums
 
+if TYPE_CHECKING:
+    from distributed import Client
+
 __all__ = ["find_centre", "mean_pattern"]
 
 
 def mean_pattern(
-    scan: Scan, where: np.ndarray | None = None, report: Report | None = None
+    scan: Scan,
+    where: np.ndarray | None = None,
+    report: Report | None = None,
+    client: Client | None = None,
 ) -> np.ndarray:
     """Average patterns over the scan or a part of it.
 
@@ -27,6 +35,8 @@ def mean_pattern(
         Bool ``[y, x]``: the probe positions to average; all of them by default.
     report : callable, optional
         Receives `Progress`; may raise `Cancelled`.
+    client : distributed.Client, optional
+        Run on this cluster; the scan must be a file on storage that all workers share.
 
     Returns
     -------
@@ -47,7 +57,7 @@ def mean_pattern(
         raise ScanError(f"{scan.where()}: no probe position is chosen, so there is no mean.")
     regions = np.where(chosen, 0, -1).astype(np.int64)
     reduction = pattern_sums(scan, regions, 1, lambda sums: sums[0] / np.count_nonzero(chosen))
-    (mean,) = reduce_scan(scan, [reduction], report, "averaging patterns")
+    (mean,) = reduce_scan(scan, [reduction], report, "averaging patterns", client)
     return np.asarray(mean)
 
 

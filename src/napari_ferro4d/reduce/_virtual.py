@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from ._detectors import Annulus, Disk, detector_mask
 from ._engine import reduce_scan
 from ._pattern import find_centre, mean_pattern
 from ._reduction import detector_sum
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 __all__ = ["VirtualImage", "virtual"]
 
@@ -45,6 +49,7 @@ def virtual(
     *,
     centre: tuple[float, float] | None = None,
     report: Report | None = None,
+    client: Client | None = None,
 ) -> VirtualImage:
     """Sum the counts on a virtual detector for every probe position.
 
@@ -60,6 +65,8 @@ def virtual(
         unknown, the centre of mass of the mean pattern, which costs a pass of its own.
     report : callable, optional
         Receives `Progress`; may raise `Cancelled`.
+    client : distributed.Client, optional
+        Run on this cluster; the scan must be a file on storage that all workers share.
 
     Returns
     -------
@@ -81,9 +88,11 @@ def virtual(
     """
     beam = None
     if isinstance(detector, Disk | Annulus):
-        beam = centre or scan.centre or find_centre(mean_pattern(scan, report=report))
+        beam = (
+            centre or scan.centre or find_centre(mean_pattern(scan, report=report, client=client))
+        )
     mask = detector_mask(detector, scan.detector_shape, beam, scan.where())
     reduction = detector_sum(scan, mask, lambda sums: sums.astype(np.float32))
-    (image,) = reduce_scan(scan, [reduction], report, "virtual image")
+    (image,) = reduce_scan(scan, [reduction], report, "virtual image", client)
     name = detector.name if isinstance(detector, Disk | Annulus) else "virtual_mask"
     return VirtualImage(image, mask, beam, name)

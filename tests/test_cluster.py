@@ -1,0 +1,91 @@
+"""Reductions on a dask.distributed cluster: the same bits, and no harm from a killed worker."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+from distributed import Client, LocalCluster
+
+from napari_ferro4d import Scan, ScanError, com, open_scan, virtual
+from napari_ferro4d.jobs import Cancelled
+from napari_ferro4d.reduce import Disk, mean_pattern
+
+# Workers are processes that the scheduler restarts; what they warn about at their end is not ours.
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+
+
+@pytest.fixture(scope="module")
+def client():
+    # Two workers of one thread each; no dashboard, which would need a port and bokeh.
+    with (
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None, processes=True
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+def scan(tmp_path):
+    # Floats, whose sums depend on the order; big enough for many blocks.
+    path = tmp_path / "scan.npy"
+    np.save(path, np.random.default_rng(0).random((96, 64, 64, 64), np.float32) * 1000)
+    return open_scan(path)
+
+
+def test_a_cluster_gives_the_same_bits(client, scan):
+    for run in (
+        lambda c: com(scan, mask_radius=20, client=c),
+        lambda c: virtual(scan, Disk(9.5), client=c),
+        lambda c: mean_pattern(scan, client=c),
+    ):
+        here, there = run(None), run(client)
+        if isinstance(here, np.ndarray):
+            np.testing.assert_array_equal(here, there)
+            continue
+        for name, value in vars(here).items():
+            np.testing.assert_array_equal(value, getattr(there, name), err_msg=name)
+
+
+def test_a_killed_worker_costs_a_retry_not_the_run(client, scan):
+    here = com(scan)
+    victim = next(iter(client.run(os.getpid).values()))
+    killed = threading.Event()
+
+    def report(progress):
+        if progress.done and not killed.is_set():
+            os.kill(victim, signal.SIGKILL)
+            killed.set()
+
+    there = com(scan, report=report, client=client)
+    assert killed.is_set()
+    np.testing.assert_array_equal(here.com_y, there.com_y)
+    client.wait_for_workers(2, timeout=30)
+
+
+def test_cancel_reaches_the_cluster(client, scan):
+    def report(progress):
+        if progress.done:
+            raise Cancelled
+
+    started = time.monotonic()
+    with pytest.raises(Cancelled):
+        com(scan, report=report, client=client)
+    assert time.monotonic() - started < 5
+
+
+def test_a_scan_in_memory_cannot_travel(client):
+    with pytest.raises(ScanError, match="in memory"):
+        com(Scan.from_array(np.ones((2, 2, 4, 4))), client=client)
+
+
+def test_workers_notice_that_the_file_is_another(client, scan):
+    np.save(scan.source.path, np.ones((96, 64, 64, 64), np.float32))
+    with pytest.raises(ScanError, match="other counts"):
+        com(scan, client=client)
