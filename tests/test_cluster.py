@@ -89,3 +89,24 @@ def test_workers_notice_that_the_file_is_another(client, scan):
     np.save(scan.source.path, np.ones((96, 64, 64, 64), np.float32))
     with pytest.raises(ScanError, match="other counts"):
         com(scan, client=client)
+
+
+def test_the_command_runs_on_a_scheduler(client, scan, tmp_path, capsys):
+    from napari_ferro4d.cli import main
+    from napari_ferro4d.io import read_results
+
+    out = tmp_path / "r.zarr"
+    address = client.scheduler.address
+    assert main(["com", scan.source.path, "-o", str(out), "--scheduler", address]) == 0
+    maps = {one.name: one.data for one in read_results(out).maps}
+    np.testing.assert_array_equal(maps["com_y"], com(scan).com_y)
+
+
+def test_no_scheduler_is_one_line(scan, tmp_path, capsys):
+    from napari_ferro4d.cli import main
+
+    arguments = ["com", scan.source.path, "-o", str(tmp_path / "r.zarr")]
+    assert main([*arguments, "--scheduler", "nonsense://there"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "nonsense://there" in error

@@ -94,8 +94,8 @@ def _virtual(args: argparse.Namespace) -> Document:
     check_target(args.output)
     detector = parse_detector(args.detector)
     scan = _open(args)
-    with _progress() as report:
-        result = virtual(scan, detector, report=report)
+    with _progress() as report, _cluster(args.scheduler) as client:
+        result = virtual(scan, detector, report=report, client=client)
     name = result.name
     if name == "virtual_mask":
         name = f"virtual_{Path(args.detector).stem}"
@@ -111,13 +111,14 @@ def _com(args: argparse.Namespace) -> Document:
 
     check_target(args.output)
     scan = _open(args)
-    with _progress() as report:
+    with _progress() as report, _cluster(args.scheduler) as client:
         maps = com(
             scan,
             mask_radius=args.mask_radius,
             descan=args.descan,
             rotation=args.rotation,
             report=report,
+            client=client,
         )
     parameters = {
         "centre": maps.centre,
@@ -278,6 +279,26 @@ def _history(header: Any) -> Document:
 
 
 @contextmanager
+def _cluster(address: str | None) -> Iterator[Any]:
+    """Connect to a dask scheduler, if one is named."""
+    if address is None:
+        yield None
+        return
+    from distributed import Client
+
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    try:
+        client = Client(address, timeout=10)
+    except (OSError, ValueError) as error:
+        raise ScanError(
+            f"{address}: no dask scheduler answers there ({error}); start one with "
+            "`dask scheduler`, or leave --scheduler out."
+        ) from error
+    with client:
+        yield client
+
+
+@contextmanager
 def _progress() -> Iterator[Report | None]:
     """Draw a progress bar on standard error, if a person is looking at it."""
     if not sys.stderr.isatty():
@@ -382,6 +403,9 @@ def _parser() -> _Parser:
         if seed:
             sub.add_argument("--seed", type=int, default=0, help="of the random numbers")
 
+    def cluster(sub: Any) -> None:
+        sub.add_argument("--scheduler", metavar="tcp://HOST:PORT", help="run on this dask cluster")
+
     results = "results folder (OME-Zarr), new or to be added to"
     verb("info", _info, "Say what a file holds.")
 
@@ -390,6 +414,7 @@ def _parser() -> _Parser:
         "--detector", required=True, help="disk:R, annulus:R1,R2 (pixels) or the image of a mask"
     )
     sub.add_argument("--centre", type=_centre, metavar="KY,KX", help="beam centre, pixels")
+    cluster(sub)
     output(sub, "RESULTS", results)
 
     sub = verb("com", _com, "Map the centre of mass of every pattern.")
@@ -397,6 +422,7 @@ def _parser() -> _Parser:
     sub.add_argument("--descan", choices=("none", "plane", "robust"), default="none")
     sub.add_argument("--rotation", type=_rotation, default=0.0, metavar="DEG|auto")
     sub.add_argument("--centre", type=_centre, metavar="KY,KX", help="beam centre, pixels")
+    cluster(sub)
     output(sub, "RESULTS", results)
 
     sub = verb("train", _train, "Train the autoencoder.", "+")
