@@ -21,10 +21,10 @@ pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
 @pytest.fixture(scope="module")
 def client():
-    # Two workers of one thread each; no dashboard, which would need a port and bokeh.
+    # Two workers of one thread each, and any free port for what they show in a browser.
     with (
         LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None, processes=True
+            n_workers=2, threads_per_worker=1, dashboard_address=":0", processes=True
         ) as cluster,
         Client(cluster) as client,
     ):
