@@ -58,16 +58,11 @@ class Session:
         return self.viewer.window.add_plugin_dock_widget("napari-ferro4d", name)[1]
 
     def take(self, name: str) -> None:
-        """Save a picture of the window, in few enough colours for a small file."""
-        from PIL import Image
-
+        """Save a picture of the window."""
         self.viewer.fit_to_view()
         wait(seconds=1.0)
         path = self.folder / f"{name}.png"
         self.viewer.window._qt_window.grab().save(str(path))
-        with Image.open(path) as picture:
-            small = picture.convert("RGB").quantize(200, dither=Image.Dither.NONE)
-        small.save(path, optimize=True)
         print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
 
     def main_window(self) -> None:

@@ -38,8 +38,8 @@ class Corrections(QObject):
     recorded = Signal()
     """The decisions on some prediction changed."""
 
-    def __init__(self, viewer: ViewerModel) -> None:
-        super().__init__()
+    def __init__(self, viewer: ViewerModel, parent: QObject) -> None:
+        super().__init__(parent)
         self._viewer = viewer
         self._changed: set[Labels] = set()
         self._timer = QTimer(self, singleShot=True, interval=_QUIET_MS)
@@ -88,7 +88,6 @@ class Corrections(QObject):
 
     def flush(self) -> None:
         """Write the decisions of all changed predictions to their corrections layers now."""
-        self._timer.stop()
         changed, self._changed = self._changed, set()
         for layer in changed:
             if layer in self._viewer.layers:

@@ -53,7 +53,7 @@ class OpenWidget(QWidget):
         self.path.setPlaceholderText("file or folder")
         self.path.textChanged.connect(self.refresh)
         self._format = QComboBox()
-        self._format.addItems(["by file name", *FORMATS])
+        self._format.addItems(["auto", *FORMATS])
         self._format.setToolTip("The file format, where the name does not tell.")
         self.rows, self.columns = _count("rows "), _count("columns ")
         self.scan_step = _size(" nm", "Distance between probe positions.")
@@ -88,7 +88,7 @@ class OpenWidget(QWidget):
         column.setContentsMargins(8, 6, 8, 6)
         column.setSpacing(6)
         column.addLayout(choose)
-        column.addWidget(hint("What the file says itself can be left at “as in the file”."))
+        column.addWidget(hint("auto: as the file says. Fill in what it lacks."))
         column.addLayout(fields)
         column.addWidget(self.open_button)
         column.addWidget(self.row)
@@ -170,7 +170,7 @@ def _count(prefix: str) -> QSpinBox:
     box = QSpinBox()
     box.setRange(0, 100000)
     box.setPrefix(prefix)
-    box.setSpecialValueText("as in the file")
+    box.setSpecialValueText("auto")
     box.setToolTip(f"Probe positions: {prefix.strip()} of the scan.")
     return box
 
@@ -180,6 +180,6 @@ def _size(suffix: str, tip: str) -> QDoubleSpinBox:
     box.setRange(0, 1e6)
     box.setDecimals(5)
     box.setSuffix(suffix)
-    box.setSpecialValueText("as in the file")
+    box.setSpecialValueText("auto")
     box.setToolTip(tip)
     return box

@@ -51,7 +51,7 @@ class Session(QObject):
     def __init__(self, viewer: Viewer, window: QObject) -> None:
         super().__init__(window)
         self._viewer = viewer
-        self.corrections = Corrections(viewer)
+        self.corrections = Corrections(viewer, self)
         self._edited = False
         self._timer = QTimer(self, singleShot=True)
         self._timer.timeout.connect(self.autosave)
@@ -69,7 +69,6 @@ class Session(QObject):
 
     def autosave(self) -> None:
         """Write the labels that users made on every scan in the viewer."""
-        self._timer.stop()
         self._edited = False
         self.corrections.flush()
         for _, scan in scans_in(self._viewer):
@@ -95,8 +94,8 @@ class Session(QObject):
         for event, call in self._connected:
             event.disconnect(call)
         self._save_edits()
-        self._timer.stop()
         self.closing.emit()
+        self._timer.timeout.disconnect(self.autosave)
 
     def _save_edits(self) -> None:
         if self._edited:

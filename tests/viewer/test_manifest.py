@@ -1,0 +1,103 @@
+"""What napari finds in the manifest, and what is remembered between sessions."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from napari.settings import get_plugin_settings
+from npe2 import PluginManifest
+
+from napari_ferro4d.viewer import _settings
+from napari_ferro4d.viewer._parts import DeviceChoice
+
+PLUGIN = "napari-ferro4d"
+
+
+@pytest.fixture
+def manifest():
+    return PluginManifest.from_distribution(PLUGIN)
+
+
+def test_every_command_can_be_imported(manifest):
+    manifest.validate_imports()
+
+
+def test_one_reader_and_every_widget_the_menus_name(manifest):
+    contributions = manifest.contributions
+    assert len(contributions.readers) == 1
+    assert {widget.display_name for widget in contributions.widgets} == {
+        "Open 4D-STEM scan...",
+        "Diffraction",
+        "Centre of mass",
+        "Autoencoder",
+        "Classifier",
+    }
+    commands = {command.id for command in contributions.commands}
+    in_menus = {item.command for items in contributions.menus.values() for item in items}
+    assert in_menus <= commands
+
+
+def test_the_reader_claims_what_open_scan_reads(manifest):
+    from napari_ferro4d.io._formats import FORMATS
+
+    suffixes = {f"*{suffix}" for one in FORMATS for suffix in one.suffixes}
+    assert set(manifest.contributions.readers[0].filename_patterns) == suffixes
+
+
+def test_the_manifest_is_at_the_top_of_the_repository_too():
+    top = Path(__file__).parents[2] / "napari.yaml"
+    assert top.resolve() == Path(_settings.__file__).parents[1] / "napari.yaml"
+
+
+def test_preferences_have_defaults_and_set_the_device_boxes(qtbot):
+    settings = get_plugin_settings(PLUGIN).general
+    assert (settings.device, settings.autosave_seconds) == ("auto", 5.0)
+    settings.device = "cpu"
+    try:
+        box = DeviceChoice()
+        qtbot.addWidget(box)
+        assert box.currentText() == "cpu"
+    finally:
+        settings.device = "auto"
+
+
+def test_parameters_are_one_small_file_written_whole(tmp_path):
+    _settings.remember("a widget", {"epochs": 3})
+    _settings.remember("another", {"device": "cpu"})
+    assert _settings.remembered("a widget") == {"epochs": 3}
+    (folder,) = (tmp_path / "xdg-config").glob("napari-ferro4d")
+    assert [path.name for path in folder.iterdir()] == ["widgets.json"]
+    assert set(json.loads((folder / "widgets.json").read_text())) == {"a widget", "another"}
+
+
+@pytest.mark.parametrize("content", ["", "[1, 2]", '{"a widget": 3}', "\x00"])
+def test_a_damaged_settings_file_means_defaults(content):
+    _settings.remember("a widget", {"epochs": 3})
+    _settings._file().write_text(content)
+    assert _settings.remembered("a widget") == {}
+    _settings.remember("a widget", {"epochs": 4})
+    assert _settings.remembered("a widget") == {"epochs": 4}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes anywhere")
+def test_a_read_only_home_does_not_stop_anything(tmp_path):
+    (tmp_path / "xdg-config").chmod(0o500)
+    _settings.remember("a widget", {"epochs": 3})
+    assert _settings.remembered("a widget") == {}
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path, monkeypatch):
+    path = tmp_path / "kept.json"
+    _settings.atomic_write(path, b"old")
+
+    def refuse(*paths):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(OSError, match="no space"):
+        _settings.atomic_write(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [one.name for one in tmp_path.glob("*kept*")] == ["kept.json"]
