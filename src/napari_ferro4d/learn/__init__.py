@@ -22,11 +22,11 @@ __all__ = [
 
 _HOME = {
     "PRESETS": ".schedule",
-    "Classification": ".classify",
+    "Classification": ".classifier",
     "Embedding": ".autoencoder",
     "Phase": ".schedule",
     "TrainingState": ".progress",
-    "classify": ".classify",
+    "classify": ".classifier",
     "devices": ".device",
     "embed": ".autoencoder",
     "train": ".autoencoder",
@@ -36,11 +36,7 @@ _HOME = {
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # `classify` is both a module and a function; the function is the public one, so it is
-    # fetched from its module and kept under the name, whatever was imported before.
-    value = getattr(import_module(_HOME[name], __name__), name)
-    globals()[name] = value
-    return value
+    return getattr(import_module(_HOME[name], __name__), name)
 
 
 def __dir__() -> list[str]:

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import ModelError, ScanError
-from ..io.model import Model, load_model
-from ..jobs import Report
-from ..scan import Scan
+from napari_ferro4d.errors import ModelError, ScanError
+from napari_ferro4d.io.model import Model, load_model
+from napari_ferro4d.jobs import Report
+from napari_ferro4d.scan import Scan
+
 from .cache import read_patterns, thinned
 from .device import choose_device, import_torch
-from .preprocess import Preprocess, fit_preprocess
+from .preprocess import Preprocess, compact_size, fit_preprocess, preprocess_of
 from .schedule import PRESETS, resize
-
-if TYPE_CHECKING:
-    from torch import nn
+from .versions import described, versions
 
 __all__ = ["Embedding", "embed", "train"]
 
@@ -122,7 +121,7 @@ def train(
         header = _continued(header, start, epochs, str(resume))
     how = Preprocess.from_json(header["preprocess"])
     cache = read_patterns(thinned(scans, how.size), how, report)
-    training = Training(build(header), cache, header, where, start)
+    training = Training(header, cache, where, start)
     return training.run(checkpoint, report)
 
 
@@ -157,59 +156,16 @@ def embed(
     """
     import_torch()
     from .inference import apply
+    from .networks import build_autoencoder
     from .weights import load_network
 
     where = choose_device(device)
     how = preprocess_of(model, "autoencoder", scan)
-    network = build(model.header)
+    network = build_autoencoder(model.header)
     load_network(network, model.weights)
-    network.eval().to(where)
-    channels = apply(scan, how, network.encode, network, where, report, "embedding patterns")  # type: ignore[operator,arg-type]
+    network.to(where).eval()
+    channels = apply(scan, how, network.encode, network, where, report, "embedding patterns")
     return Embedding(channels, _active(channels))
-
-
-def preprocess_of(model: Model, kind: str, scan: Scan) -> Preprocess:
-    """Return the preprocessing of a model, checked against a scan.
-
-    Raises
-    ------
-    ModelError
-        If the model is of another kind, for another detector, or its header is incomplete.
-    """
-    if model.kind != kind:
-        raise ModelError(f"the model is of kind {model.kind!r}, not {kind!r}; load or train one.")
-    try:
-        how = Preprocess.from_json(model.header["preprocess"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(
-            f"the model's header does not tell how to prepare patterns ({error!r}); train it again."
-        ) from error
-    if how.detector != scan.detector_shape:
-        (ky, kx), (sy, sx) = how.detector, scan.detector_shape
-        raise ModelError(
-            f"{scan.where()}: the detector has {sy} x {sx} pixels, but the model was trained for "
-            f"{ky} x {kx}; train a model on this scan, or bin the scan alike."
-        )
-    return how
-
-
-def build(header: Mapping[str, Any]) -> nn.Module:
-    """Build the network that a header describes, with fresh weights.
-
-    Raises
-    ------
-    ModelError
-        If the header does not describe one.
-    """
-    from .networks import CompactAutoencoder, PaperAutoencoder
-
-    kinds: dict[str, type[nn.Module]] = {"paper": PaperAutoencoder, "compact": CompactAutoencoder}
-    try:
-        return kinds[header["preset"]](**header["network"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(
-            f"the model's header does not describe a network ({error!r}); train it again."
-        ) from error
 
 
 def _check(scans: tuple[Scan, ...], preset: str, embedding: int, epochs: int | None) -> None:
@@ -238,7 +194,7 @@ def _header(
     scans: tuple[Scan, ...], preset: str, embedding: int, epochs: int | None, seed: int
 ) -> dict[str, Any]:
     detector = scans[0].detector_shape
-    how = fit_preprocess(detector, 256 if preset == "paper" else _compact_size(detector))
+    how = fit_preprocess(detector, 256 if preset == "paper" else compact_size(detector))
     phases = PRESETS[preset] if epochs is None else resize(PRESETS[preset], epochs)
     return {
         "preset": preset,
@@ -246,29 +202,10 @@ def _header(
         "seed": seed,
         "preprocess": how.to_json(),
         "schedule": [phase.to_json() for phase in phases],
-        "scans": [_described(scan) for scan in scans],
+        "scans": [described(scan) for scan in scans],
         "history": {"losses": []},
-        "versions": _versions(),
+        "versions": versions(),
     }
-
-
-def _described(scan: Scan) -> dict[str, Any]:
-    return {"name": scan.name, "signature": scan.signature, "shape": list(scan.shape)}
-
-
-def _versions() -> dict[str, str]:
-    import torch
-
-    import napari_ferro4d
-
-    return {"napari-ferro4d": napari_ferro4d.__version__, "torch": str(torch.__version__)}
-
-
-def _compact_size(detector: tuple[int, int]) -> int:
-    """Return the side of the compact network's input: at most 64, and a multiple of 8."""
-    longest = max(detector)
-    binned = -(-longest // max(1, round(longest / 64)))
-    return min(64, 8 * -(-binned // 8))
 
 
 def _continued(

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import ScanError
-from ..jobs import Report
-from ..reduce._pass import over_blocks
-from ..scan import Scan
+from napari_ferro4d.errors import ScanError
+from napari_ferro4d.jobs import Report
+from napari_ferro4d.reduce._pass import over_blocks
+from napari_ferro4d.scan import Scan
+
 from .preprocess import Preprocess, prepare
 
-__all__ = ["CACHE_BYTES", "read_patterns", "thinned"]
+__all__ = ["CACHE_BYTES", "Samples", "read_patterns", "read_samples", "thinned"]
 
 CACHE_BYTES = 2 * 2**30
 """Most memory that preprocessed patterns may take: 131 072 of 64 x 64, or 8 192 of 256 x 256."""
@@ -77,3 +78,66 @@ def fill(part: npt.NDArray[np.float32], scan: Scan, how: Preprocess, report: Rep
 
     for _ in over_blocks(scan, work, report, "reading patterns"):
         pass
+
+
+SAMPLES = 8192
+"""Most patterns taken as a sample of a scan."""
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """The labelled patterns of a scan, and a sample of all.
+
+    Parameters
+    ----------
+    labelled : ndarray
+        Preprocessed, ``[n, size, size]``, in scan order.
+    sampled : ndarray
+        Preprocessed, ``[m, size, size]``: every k-th row and column.
+    """
+
+    labelled: npt.NDArray[np.float32]
+    sampled: npt.NDArray[np.float32]
+
+
+def read_samples(
+    scan: Scan, labelled: npt.NDArray[np.bool_], how: Preprocess, report: Report | None = None
+) -> Samples:
+    """Read the labelled patterns and a sample of all in one pass over the scan.
+
+    Parameters
+    ----------
+    scan : Scan
+        The scan.
+    labelled : ndarray
+        bool ``[y, x]``.
+    how : Preprocess
+        Applied to both.
+    report : callable, optional
+        Receives a `Progress` per block; may raise `Cancelled`.
+
+    Raises
+    ------
+    ScanError
+        If counts are negative or not finite, or a file cannot be read.
+    """
+    ny, nx = scan.scan_shape
+    every = 1
+    while math.ceil(ny / every) * math.ceil(nx / every) > SAMPLES:
+        every += 1
+    sample = np.zeros((ny, nx), bool)
+    sample[::every, ::every] = True
+    found = np.empty((np.count_nonzero(labelled), how.size, how.size), np.float32)
+    sampled = np.empty((np.count_nonzero(sample), how.size, how.size), np.float32)
+    place = np.cumsum(labelled).reshape(ny, nx) - 1
+    sample_place = np.cumsum(sample).reshape(ny, nx) - 1
+
+    def work(block: np.ndarray, where: tuple[slice, slice]) -> None:
+        for mask, places, into in ((labelled, place, found), (sample, sample_place, sampled)):
+            here = mask[where]
+            if here.any():
+                into[places[where][here]] = prepare(block[here], how, scan.centre, scan.where())
+
+    for _ in over_blocks(scan, work, report, "reading patterns"):
+        pass
+    return Samples(found, sampled)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ScanError
+from napari_ferro4d.errors import ScanError
 
 if TYPE_CHECKING:
     import torch
@@ -57,7 +57,7 @@ def choose_device(name: str) -> torch.device:
     ScanError
         If there is no such device here.
     """
-    torch = import_torch()
+    library = import_torch()
     present = devices()
     if name == "auto":
         name = "cuda:0" if "cuda:0" in present else "cpu"
@@ -68,5 +68,5 @@ def choose_device(name: str) -> torch.device:
             f"device {name!r}: not on this machine, which has {', '.join(present[1:])}; "
             "choose one of these or auto."
         )
-    device: torch.device = torch.device(name)
+    device: torch.device = library.device(name)
     return device

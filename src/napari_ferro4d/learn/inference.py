@@ -9,9 +9,10 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from ..jobs import Report, Steps
-from ..reduce._pass import over_blocks
-from ..scan import Scan
+from napari_ferro4d.jobs import Report, Steps
+from napari_ferro4d.reduce._pass import over_blocks
+from napari_ferro4d.scan import Scan
+
 from .preprocess import Preprocess, prepare
 from .watch import watched
 

@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import ScanError
+from napari_ferro4d.errors import ModelError, ScanError
+from napari_ferro4d.io.model import Model
+from napari_ferro4d.scan import Scan
 
-__all__ = ["Preprocess", "fit_preprocess", "prepare"]
+__all__ = ["Preprocess", "compact_size", "fit_preprocess", "prepare", "preprocess_of"]
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,19 @@ def fit_preprocess(detector: tuple[int, int], size: int) -> Preprocess:
     (2, 1)
     """
     return Preprocess(detector, max(1, round(max(detector) / size)), size)
+
+
+def compact_size(detector: tuple[int, int]) -> int:
+    """Return the side of a compact network's input: 16, 32, 48 or 64.
+
+    At least two by two pixels are binned where 32 remain: the logarithm of few counts is mostly
+    noise, and what tells domains apart is the intensity of whole discs.
+    """
+    return min(64, max(min(32, _sixteens(max(detector))), _sixteens(max(detector) // 2)))
+
+
+def _sixteens(length: int) -> int:
+    return 16 * -(-length // 16)
 
 
 def prepare(
@@ -105,6 +120,31 @@ def prepare(
             axis=(-3, -1), dtype=np.float32
         )
     return np.log1p(counts, out=counts)
+
+
+def preprocess_of(model: Model, kind: str, scan: Scan) -> Preprocess:
+    """Return the preprocessing of a model, checked against a scan.
+
+    Raises
+    ------
+    ModelError
+        If the model is of another kind, for another detector, or its header is incomplete.
+    """
+    if model.kind != kind:
+        raise ModelError(f"the model is of kind {model.kind!r}, not {kind!r}; load or train one.")
+    try:
+        how = Preprocess.from_json(model.header["preprocess"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"the model's header does not tell how to prepare patterns ({error!r}); train it again."
+        ) from error
+    if how.detector != scan.detector_shape:
+        (ky, kx), (sy, sx) = how.detector, scan.detector_shape
+        raise ModelError(
+            f"{scan.where()}: the detector has {sy} x {sx} pixels, but the model was trained for "
+            f"{ky} x {kx}; train a model on this scan, or bin the scan alike."
+        )
+    return how
 
 
 def _check_counts(patterns: npt.NDArray[Any], where: str) -> None:

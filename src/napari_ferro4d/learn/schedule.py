@@ -47,8 +47,8 @@ PRESETS: Mapping[str, tuple[Phase, ...]] = {
     # Ludacka et al. (2024), Methods: dataset DS1, the domains and the wall of Fig. 5a, b.
     "paper": (Phase(epochs=377, learning_rate=3e-5, l1=1e-5),),
     "compact": (
-        Phase(epochs=12, learning_rate=2e-3, l1=1e-4),
-        Phase(epochs=18, learning_rate=2e-3, end_learning_rate=1e-4, l1=1e-3),
+        Phase(epochs=5, learning_rate=1e-3, l1=2e-4),
+        Phase(epochs=10, learning_rate=1e-3, end_learning_rate=5e-5, l1=1e-3),
     ),
 }
 """The schedule of each preset of the autoencoder."""

@@ -10,17 +10,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
 
-from ..errors import ModelError
-from ..io.model import Model, save_model
-from ..jobs import Report, Steps
+from napari_ferro4d.errors import ModelError
+from napari_ferro4d.io.model import Model, save_model
+from napari_ferro4d.jobs import Report, Steps
+
 from .losses import activity, divergence, similarity
+from .networks import Autoencoder, CompactAutoencoder, build_autoencoder
 from .precision import reduced_precision
 from .progress import TrainingState
 from .schedule import Phase, learning_rate, phase_at, total_epochs
 from .watch import watched
-from .weights import load_network, load_optimizer, network_arrays, optimizer_arrays
+from .weights import (
+    load_network,
+    load_optimizer,
+    network_arrays,
+    optimizer_arrays,
+    seeded,
+)
 
 __all__ = ["Training", "backward"]
 
@@ -30,18 +37,19 @@ BATCH = {"paper": 32, "compact": 64}
 CPU_PART = {"paper": 1, "compact": 64}
 """Patterns at a time on a CPU: the paper's network needs 0.5 GB for the gradient of one pattern."""
 
+START_PATTERNS = 8192
+"""Most patterns from which the principal components of a compact network are taken."""
+
 
 class Training:
     """One training, from the start or from a checkpoint.
 
     Parameters
     ----------
-    network : nn.Module
-        With fresh weights, which `start` or the seed replaces.
+    header : mapping
+        Of the model in the making; says all but the patterns.
     cache : ndarray
         Preprocessed patterns ``[n, size, size]``.
-    header : mapping
-        Of the model in the making: preset, seed, schedule and history are read from it.
     device : torch.device
         Where to compute.
     start : Model or None
@@ -50,9 +58,8 @@ class Training:
 
     def __init__(
         self,
-        network: nn.Module,
-        cache: npt.NDArray[np.float32],
         header: Mapping[str, Any],
+        cache: npt.NDArray[np.float32],
         device: torch.device,
         start: Model | None = None,
     ) -> None:
@@ -61,13 +68,14 @@ class Training:
         self._phases = [Phase.from_json(phase) for phase in header["schedule"]]
         self._losses: list[float] = list(header["history"]["losses"])
         self._patterns = torch.from_numpy(cache)[:, None]
-        self._network = network
-        if start is None:
-            _initialise(network, self._patterns, int(header["seed"]))
-        else:
-            load_network(network, start.weights)
-        network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True)
+        with seeded(int(header["seed"])):
+            network = build_autoencoder(header)
+            if start is not None:
+                load_network(network, start.weights)
+            elif isinstance(network, CompactAutoencoder):
+                network.start(self._patterns[:: -(-len(cache) // START_PATTERNS)])
+        self._network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._optimizer = torch.optim.Adam(network.parameters(), fused=True)
         if start is not None and len(self._losses) < total_epochs(self._phases):
             load_optimizer(self._optimizer, start.weights)
 
@@ -125,7 +133,8 @@ class Training:
         order = np.random.default_rng([int(self._header["seed"]), epoch]).permutation(
             len(self._patterns)
         )
-        return list(torch.from_numpy(order).split(BATCH[self._header["preset"]]))
+        size = BATCH[self._header["preset"]]
+        return [torch.from_numpy(order[i : i + size]) for i in range(0, len(order), size)]
 
     def _state(self) -> TrainingState:
         losses = tuple(self._losses)
@@ -136,7 +145,7 @@ class Training:
         return Model("autoencoder", header, {**network_arrays(self._network), **extra})
 
 
-def backward(network: nn.Module, batch: torch.Tensor, phase: Phase, part: int) -> float:
+def backward(network: Autoencoder, batch: torch.Tensor, phase: Phase, part: int) -> float:
     """Add the gradients of the loss of one batch to the network's, `part` patterns at a time.
 
     Whatever `part` is, the result is that of the whole batch to rounding. All terms but one are
@@ -153,10 +162,10 @@ def backward(network: nn.Module, batch: torch.Tensor, phase: Phase, part: int) -
         coupling, loss = _coupling(network, batch, phase, part)
     for begin in range(0, n, part):
         x = batch[begin : begin + part]
-        embedding = network.encode(x).float()  # type: ignore[operator]
-        image = network.decode(embedding).float()  # type: ignore[operator]
+        embedding = network.encode(x).float()
+        image = network.decode(embedding).float()
         # Divided by the network's unit, so that the lambdas mean the same on every scan.
-        term = (image - x).square().mean() / network.scale**2  # type: ignore[operator]
+        term = (image - x).square().mean() / network.scale**2
         term = term + phase.l1 * activity(embedding) - phase.divergence * divergence(embedding)
         term = term * (len(x) / n)
         if phase.similarity and coupling is None:
@@ -169,27 +178,11 @@ def backward(network: nn.Module, batch: torch.Tensor, phase: Phase, part: int) -
 
 
 def _coupling(
-    network: nn.Module, batch: torch.Tensor, phase: Phase, part: int
+    network: Autoencoder, batch: torch.Tensor, phase: Phase, part: int
 ) -> tuple[torch.Tensor, float]:
     with torch.no_grad():
-        parts = [network.encode(x).float() for x in batch.split(part)]  # type: ignore[operator,no-untyped-call]
+        parts = [network.encode(batch[i : i + part]).float() for i in range(0, len(batch), part)]
     embedding = torch.cat(parts).requires_grad_()
     term = phase.similarity * similarity(embedding)
     (gradient,) = torch.autograd.grad(term, embedding)
     return gradient, float(term.detach())
-
-
-def _initialise(network: nn.Module, patterns: torch.Tensor, seed: int) -> None:
-    """Draw the weights from `seed`, and give a compact network the mean and spread of the data."""
-    # Built before the seed is known to torch, so drawn again here, in the order of the layers.
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        for module in network.modules():
-            if hasattr(module, "reset_parameters"):
-                module.reset_parameters()
-    if isinstance(network.scale, torch.Tensor):
-        # In parts: the mean of all patterns needs no second copy of the cache.
-        network.mean.copy_(patterns.mean(dim=0))  # type: ignore[union-attr,operator,arg-type]
-        squares = sum((p - network.mean).square().mean() * len(p) for p in patterns.split(1024))  # type: ignore[operator]
-        spread = (squares / len(patterns)).sqrt()  # type: ignore[union-attr]
-        network.scale.copy_(spread if spread > 0 else torch.ones(()))

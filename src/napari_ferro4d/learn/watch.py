@@ -39,7 +39,7 @@ def watched(network: nn.Module, look: Callable[[], None], device: torch.device) 
     def after(module: nn.Module, inputs: Any, output: torch.Tensor) -> None:
         maybe()
         if output.requires_grad:
-            output.register_hook(maybe)
+            output.register_hook(maybe)  # type: ignore[no-untyped-call]
 
     layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear | nn.LayerNorm)]
     hooks = [layer.register_forward_hook(after) for layer in layers]

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from ..errors import ModelError
+from napari_ferro4d.errors import ModelError
 
-__all__ = ["OPTIMIZER", "load_network", "load_optimizer", "network_arrays", "optimizer_arrays"]
+__all__ = [
+    "OPTIMIZER",
+    "load_network",
+    "load_optimizer",
+    "network_arrays",
+    "optimizer_arrays",
+    "seeded",
+]
 
 OPTIMIZER = "optimizer."
 """Prefix of the optimiser's arrays in a checkpoint; a finished model has none."""
@@ -79,3 +87,11 @@ def load_optimizer(optimizer: torch.optim.Optimizer, weights: Mapping[str, np.nd
 def _array(value: torch.Tensor) -> np.ndarray:
     array: np.ndarray = value.detach().cpu().contiguous().numpy()
     return array.copy()
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draw torch's random numbers from `seed` within the block, and leave no trace after it."""
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(seed)
+        yield

@@ -1,0 +1,247 @@
+"""The few-label classifier: which class is every probe position, and how sure is that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_ferro4d.errors import LabelsError, ModelError, ScanError
+from napari_ferro4d.io.model import Model
+from napari_ferro4d.jobs import Report
+from napari_ferro4d.scan import Scan
+
+from .cache import Samples, read_samples
+from .device import choose_device, import_torch
+from .labels import check_labels, folds_of, held_out
+from .neighbourhood import Neighbourhood
+from .preprocess import compact_size, fit_preprocess, preprocess_of
+from .versions import described, versions
+
+__all__ = ["Classification", "classify"]
+
+FOLDS = 5
+"""One fifth of the labels is held out at a time, as in the paper."""
+
+ENOUGH = 20
+"""Labels held out from which an accuracy and a temperature are worth stating."""
+
+
+@dataclass(frozen=True, eq=False)
+class Classification:
+    """Class and probability of every probe position.
+
+    Parameters
+    ----------
+    prediction : ndarray
+        uint8 or uint16 ``[y, x]``: the most probable class, by the numbers used in the labels.
+    probability : ndarray
+        float32 ``[class, y, x]``, in the order of `classes`; sums to 1 over the classes.
+    classes : tuple of int
+        Class numbers.
+    model : Model
+        To classify other scans of the same detector.
+    validation_accuracy : float or None
+        Share of the labels predicted right by networks that had not seen them, nor any label of the
+        same block of the scan; None with fewer than 20 such labels.
+    history : mapping
+        ``losses`` and ``validation``: one number per epoch.
+    """
+
+    prediction: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+    probability: npt.NDArray[np.float32]
+    classes: tuple[int, ...]
+    model: Model
+    validation_accuracy: float | None
+    history: Mapping[str, Any]
+
+
+def classify(
+    scan: Scan,
+    labels: npt.ArrayLike | None = None,
+    *,
+    model: Model | None = None,
+    preset: str = "compact",
+    neighbourhood: int = 0,
+    neighbourhood_reduce: str = "mean",
+    epochs: int | None = None,
+    device: str = "auto",
+    seed: int = 0,
+    report: Report | None = None,
+) -> Classification:
+    """Classify every probe position, from a few labels or with a trained model.
+
+    Parameters
+    ----------
+    scan : Scan
+        ``[y, x, ky, kx]``.
+    labels : array, optional
+        Integers ``[y, x]``: 0 = unlabelled, other numbers are classes.
+    model : Model, optional
+        From an earlier `classify`. Exactly one of `labels` and `model` is given; with a model, all
+        parameters but `device` and `report` are its own.
+    preset : str
+        ``"compact"`` (seconds on a CPU) or ``"paper"`` (the paper's network on 128 x 128).
+    neighbourhood : int
+        Radius of the square of probe positions whose patterns are reduced to one; 0 is none.
+    neighbourhood_reduce : str
+        ``"mean"`` or ``"max"``.
+    epochs : int, optional
+        Passes over the labels; None is the preset's choice.
+    device : str
+        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
+    seed : int
+        Of weights, order, variations and blocks held out.
+    report : callable, optional
+        Receives a `Progress` several times per second; may raise `Cancelled`.
+
+    Returns
+    -------
+    Classification
+        Prediction, probabilities and the model.
+
+    Raises
+    ------
+    LabelsError
+        If the labels do not fit the scan or cannot train a classifier.
+    ModelError
+        If the model is no classifier, or for another detector.
+    ScanError
+        If counts are negative or not finite, or the device is not there.
+
+    References
+    ----------
+    Hardy et al. (2025), arXiv:2510.00693.
+    """
+    if (labels is None) == (model is None):
+        raise LabelsError("give either labels to learn from or a model, and not both.")
+    if model is not None:
+        return _predict(scan, model, device, report)
+    assert labels is not None
+    if preset not in ("compact", "paper"):
+        raise ScanError(f"preset {preset!r} is unknown; choose one of compact, paper.")
+    if epochs is not None and epochs < 1:
+        raise ScanError(f"{epochs} epochs train nothing; ask for 1 or more.")
+    around = Neighbourhood(neighbourhood, neighbourhood_reduce)
+    checked = check_labels(labels, scan.scan_shape)
+    import_torch()
+    choose_device(device)
+    size = 128 if preset == "paper" else compact_size(scan.detector_shape)
+    header = {
+        "preset": preset,
+        "preprocess": fit_preprocess(scan.detector_shape, size).to_json(),
+        "neighbourhood": around.to_json(),
+        "classes": [int(c) for c in np.unique(checked[checked > 0])],
+        "labels": int(np.count_nonzero(checked)),
+        "seed": seed,
+        "scans": [described(scan)],
+        "versions": versions(),
+    }
+    how = fit_preprocess(scan.detector_shape, size)
+    samples = read_samples(around.of(scan), checked > 0, how, report)
+    trained = _train(
+        header, samples, checked, _shots(scan, checked, around), epochs, device, report
+    )
+    return _predict(scan, trained, device, report)
+
+
+def _train(
+    header: dict[str, Any],
+    samples: Samples,
+    labels: npt.NDArray[np.int64],
+    shots: int,
+    epochs: int | None,
+    device: str,
+    report: Report | None,
+) -> Model:
+    import torch
+
+    from .augment import Augment
+    from .fitting import RECIPES, Task, fit, held_out_logits, temperature
+    from .networks import CompactClassifier, build_classifier
+    from .weights import network_arrays, seeded
+
+    where = choose_device(device)
+    positions = np.argwhere(labels > 0)
+    classes = np.array(header["classes"])
+    targets = np.searchsorted(classes, labels[labels > 0])
+    fold = folds_of(positions, labels.shape, FOLDS, header["seed"])
+    held = held_out(fold, targets, FOLDS)
+    augment = Augment(shots)
+    header["network"] = {
+        "classes": len(classes),
+        "size": int(header["preprocess"]["size"]),
+    }
+    with seeded(header["seed"]):
+        network = build_classifier(header)
+        network.start(torch.from_numpy(samples.sampled)[:, None])
+        network.to(where)
+        # Every fold has its members in the compact ensemble; the paper's one network has a fold.
+        members = len(network.skip) if isinstance(network, CompactClassifier) else 1
+        task = Task(
+            torch.from_numpy(samples.labelled)[:, None].to(where),
+            torch.from_numpy(targets).to(where),
+            torch.from_numpy(held[np.arange(members) % FOLDS]).to(where),
+            len(classes),
+        )
+        history = fit(network, task, RECIPES[header["preset"]], augment, epochs, report)
+        logits, truth = held_out_logits(network, task)
+    enough = len(truth) >= ENOUGH
+    right = float((logits.argmax(dim=1) == truth).float().mean()) if enough else None
+    header |= {
+        "temperature": temperature(logits, truth) if enough else 1.0,
+        "validation_accuracy": right,
+        "history": {"losses": list(history.losses), "validation": list(history.validation)},
+    }
+    return Model("classifier", header, network_arrays(network))
+
+
+def _shots(scan: Scan, labels: npt.NDArray[np.int64], around: Neighbourhood) -> int:
+    """Return how many patterns a labelled one is the mean of; 0 if its noise is not Poisson's."""
+    if around.radius and around.reduce == "max":
+        return 0
+    y, x = np.argwhere(labels > 0)[0]
+    # Other than whole numbers are no counts: intensities in some unit, or already averaged.
+    pattern = np.asarray(scan.data[int(y), int(x)])
+    whole = pattern.dtype.kind in "ui" or bool(np.all(pattern == np.rint(pattern)))
+    return int((2 * around.radius + 1) ** 2) if whole else 0
+
+
+def _predict(scan: Scan, model: Model, device: str, report: Report | None) -> Classification:
+    torch = import_torch()
+    from .inference import apply
+    from .networks import build_classifier
+    from .weights import load_network
+
+    where = choose_device(device)
+    how = preprocess_of(model, "classifier", scan)
+    network = build_classifier(model.header)
+    load_network(network, model.weights)
+    try:
+        classes = tuple(int(c) for c in model.header["classes"])
+        heat = float(model.header["temperature"])
+        around = Neighbourhood.from_json(model.header["neighbourhood"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"the model's header is incomplete ({error!r}); train it again."
+        ) from error
+    network.to(where).eval()
+
+    def probabilities(x: Any) -> Any:
+        return torch.softmax(network(x).mean(dim=0) / heat, dim=1)
+
+    probability = apply(
+        around.of(scan), how, probabilities, network, where, report, "classifying patterns"
+    )
+    numbers = np.array(classes, np.uint8 if max(classes) < 256 else np.uint16)
+    return Classification(
+        prediction=numbers[probability.argmax(axis=0)],
+        probability=probability,
+        classes=classes,
+        model=model,
+        validation_accuracy=model.header.get("validation_accuracy"),
+        history=dict(model.header.get("history", {})),
+    )
