@@ -241,6 +241,14 @@ def _open(args: argparse.Namespace, path: str | None = None) -> Any:
         scan_step=args.scan_step,
         k_step=args.k_step,
         centre=getattr(args, "centre", None),
+        first_frame=args.first_frame,
+        flyback=args.flyback,
+        snake=args.snake,
+        incomplete=args.incomplete,
+        dtype=args.dtype,
+        detector_shape=args.detector_shape,
+        offset=args.offset,
+        gap=args.gap,
     )
 
 
@@ -392,6 +400,29 @@ def _parser() -> _Parser:
         hints.add_argument("--scan-step", type=float, metavar="NM", help="nm between positions")
         hints.add_argument(
             "--k-step", type=float, metavar="INV_ANGSTROM", help="1/angstrom per pixel"
+        )
+        hints.add_argument(
+            "--first-frame", type=int, default=0, metavar="N", help="patterns before the scan"
+        )
+        hints.add_argument(
+            "--flyback", type=int, default=0, metavar="N", help="patterns to skip after each row"
+        )
+        hints.add_argument("--snake", action="store_true", help="every second row runs backwards")
+        hints.add_argument(
+            "--incomplete",
+            choices=("error", "pad", "trim"),
+            default="error",
+            help="where patterns are missing: refuse, fill with zeros, or leave out their rows",
+        )
+        hints.add_argument("--dtype", help="type of the counts in a headerless file, such as >u2")
+        hints.add_argument(
+            "--detector-shape", type=_scan_shape, metavar="KY,KX", help="of a headerless file"
+        )
+        hints.add_argument(
+            "--offset", type=int, default=0, metavar="BYTES", help="before the first pattern"
+        )
+        hints.add_argument(
+            "--gap", type=int, default=0, metavar="BYTES", help="between two patterns"
         )
         return sub
 

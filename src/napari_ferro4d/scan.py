@@ -15,6 +15,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,7 +48,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Frames:
-    """How patterns lie in an uncompressed file: pattern ``i`` starts at ``offset + i * stride``.
+    """How patterns lie in an uncompressed file, one after the other at equal distances.
 
     Parameters
     ----------
@@ -59,6 +60,9 @@ class Frames:
         Bytes to the first pattern, and from one pattern to the next (headers included).
     bottom_up : bool
         The first stored row is the bottom of the pattern; `view` turns it over.
+    row_stride : int, optional
+        Bytes from the first pattern of a scan row to that of the next, where the file holds
+        patterns between the rows (flyback); None if the rows follow one another.
     """
 
     path: str
@@ -66,19 +70,25 @@ class Frames:
     offset: int
     stride: int
     bottom_up: bool = False
+    row_stride: int | None = None
 
     def view(self, shape: tuple[int, int, int, int]) -> np.ndarray:
         """Return the patterns as a read-only memory map ``[y, x, ky, kx]``; reads nothing yet."""
-        return _map_frames(self, shape)
+        state = os.stat(self.path)
+        return _map_frames(self, shape, (state.st_ino, state.st_size, state.st_mtime_ns))
 
 
 @functools.lru_cache(maxsize=16)
-def _map_frames(frames: Frames, shape: tuple[int, int, int, int]) -> np.ndarray:
+def _map_frames(
+    frames: Frames, shape: tuple[int, int, int, int], version: tuple[int, int, int]
+) -> np.ndarray:
+    # `version` tells a file that was written anew from the one mapped before.
     ny, nx, ky, kx = shape
     item = frames.dtype.itemsize
-    length = frames.offset + (ny * nx - 1) * frames.stride + ky * kx * item
+    row_stride = nx * frames.stride if frames.row_stride is None else frames.row_stride
+    length = frames.offset + (ny - 1) * row_stride + (nx - 1) * frames.stride + ky * kx * item
     buffer = np.memmap(frames.path, np.uint8, mode="r", shape=(length,))
-    strides = (nx * frames.stride, frames.stride, kx * item, item)
+    strides = (row_stride, frames.stride, kx * item, item)
     patterns = np.ndarray(shape, frames.dtype, buffer, frames.offset, strides)
     return patterns[:, :, ::-1] if frames.bottom_up else patterns
 
@@ -143,6 +153,9 @@ class Scan:
         Where the patterns lie, if the file is uncompressed: reductions read it directly.
     complete : bool
         False if the file holds fewer patterns than the scan has probe positions.
+    missing : array, optional
+        bool ``[y, x]``, True where the file holds no pattern and `data` is zero; None if none is
+        missing.
     metadata : mapping
         What else the file says, as it says it.
     """
@@ -155,6 +168,7 @@ class Scan:
     signature: str = ""
     frames: Frames | None = None
     complete: bool = True
+    missing: np.ndarray | None = None
     metadata: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
 
     @classmethod
@@ -167,6 +181,7 @@ class Scan:
         centre: tuple[float, float] | None = None,
         source: Source | None = None,
         frames: Frames | None = None,
+        missing: np.ndarray | None = None,
         metadata: Mapping[str, Any] = _EMPTY,
     ) -> Scan:
         """Make a scan of a numpy or dask array ``[y, x, ky, kx]``.
@@ -184,6 +199,8 @@ class Scan:
             How to open it again.
         frames : Frames, optional
             Where the patterns lie in an uncompressed file.
+        missing : array, optional
+            bool ``[y, x]``, True where there is no pattern.
         metadata : mapping, optional
             Anything else worth keeping.
 
@@ -200,7 +217,7 @@ class Scan:
         """
         name = source.path if source else "the array"
         _check_array(array, name)
-        data = _whole_patterns(_uncopied(array, frames))
+        data = lazily(array, frames)
         return cls(
             data=data,
             scan_step=_step(scan_step, "scan step", name),
@@ -209,6 +226,8 @@ class Scan:
             source=source,
             signature=signature_of(array),
             frames=frames,
+            complete=missing is None or not missing.any(),
+            missing=missing,
             metadata=MappingProxyType(dict(metadata)),
         )
 
@@ -273,6 +292,14 @@ def _check_array(array: Any, name: str) -> None:
         raise ScanError(
             f"{name}: the values are {np.dtype(array.dtype)}; a scan holds integers or floats."
         )
+
+
+def lazily(array: Any, frames: Frames | None = None) -> da.Array:
+    """Return `array` ``[y, x, ky, kx]`` as a dask array of whole patterns; reads nothing.
+
+    What lies in a file as `frames` say is mapped again wherever the dask array is unpickled.
+    """
+    return _whole_patterns(_uncopied(array, frames))
 
 
 def _uncopied(array: Any, frames: Frames | None) -> Any:

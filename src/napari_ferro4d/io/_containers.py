@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ._stored import Format, ScanShape, Stored, largest, steps
+from ._stored import Format, Hints, Stored, largest, steps
 
 
 def _hdf5_arrays(file: Any) -> list[Any]:
@@ -29,7 +29,7 @@ def hdf5_axes(path: Path) -> int:
         return max((data.ndim for data in _hdf5_arrays(file)), default=0)
 
 
-def read_hdf5(path: Path, scan_shape: ScanShape) -> Stored:
+def read_hdf5(path: Path, hints: Hints) -> Stored:
     """Open the scan of a py4DSTEM, emdfile or EMD file."""
     import h5py
     import hdf5plugin  # noqa: F401  (registers the compression filters)
@@ -84,7 +84,7 @@ def zarr_axes(path: Path) -> int:
     return max((array.ndim for array, _ in _zarr_arrays(path)), default=0)
 
 
-def read_zarr(path: Path, scan_shape: ScanShape) -> Stored:
+def read_zarr(path: Path, hints: Hints) -> Stored:
     """Open the largest array of a zarr store, folder or zip, of version 2 or 3."""
     found = _zarr_arrays(path)
     array = largest(path, [one for one, _ in found])
@@ -111,7 +111,7 @@ def rosetta(plugin: str, suffix: str, name: str) -> Format:
     def axes(path: Path) -> int:
         return max((signal["data"].ndim for signal in signals(path)), default=0)
 
-    def read(path: Path, scan_shape: ScanShape) -> Stored:
+    def read(path: Path, hints: Hints) -> Stored:
         found = [signal for signal in signals(path) if signal["data"].ndim in (3, 4)]
         array = largest(path, [signal["data"] for signal in found])
         signal = next(one for one in found if one["data"] is array)

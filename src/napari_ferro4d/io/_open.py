@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from napari_ferro4d.errors import ScanError
-from napari_ferro4d.scan import Frames, Scan, Source
+from napari_ferro4d.scan import Scan, Source
 
 from . import _formats
-from ._stored import Format
+from ._geometry import arrange, check
+from ._stored import Format, Hints, Incomplete, Stored
 from .results import is_results
 
 __all__ = ["FORMATS", "is_scan", "open_scan"]
@@ -28,6 +30,14 @@ def open_scan(
     scan_step: float | tuple[float, float] | None = None,
     k_step: float | tuple[float, float] | None = None,
     centre: tuple[float, float] | None = None,
+    first_frame: int = 0,
+    flyback: int = 0,
+    snake: bool = False,
+    incomplete: Incomplete = "error",
+    dtype: str | None = None,
+    detector_shape: tuple[int, int] | None = None,
+    offset: int = 0,
+    gap: int = 0,
 ) -> Scan:
     """Open a 4D-STEM scan lazily: a few patterns are read, whatever the size of the file.
 
@@ -45,7 +55,22 @@ def open_scan(
     k_step : float or tuple of float, optional
         Size of a detector pixel in 1/angstrom; wins over what the file says.
     centre : tuple of float, optional
-        Beam centre ``(ky, kx)`` in pixels.
+        Beam centre ``(ky, kx)`` in pixels; wins over what the file says.
+    first_frame : int, optional
+        Patterns at the start of the file that do not belong to the scan.
+    flyback : int, optional
+        Patterns to skip after each row, recorded while the beam flew back.
+    snake : bool, optional
+        Every second row was scanned from right to left.
+    incomplete : {"error", "pad", "trim"}, optional
+        What to do where the patterns do not fill the scan: refuse; fill it with zeros, marked in
+        `Scan.missing`; or leave out what fills no whole row of the scan.
+    dtype : str, optional
+        Type of the counts in a file without a header, such as ``">u2"``.
+    detector_shape : tuple of int, optional
+        Detector pixels ``(ky, kx)`` in a file without a header.
+    offset, gap : int, optional
+        Bytes before the first pattern and between two, in a file without a header.
 
     Returns
     -------
@@ -67,27 +92,25 @@ def open_scan(
     if not file.exists():
         raise ScanError(f"{file}: there is no such file or folder.")
     chosen = _choose(file, format)
-    if scan_shape is not None and (len(scan_shape) != 2 or min(scan_shape) < 1):
-        raise ScanError(f"{file}: the scan shape must be two positive numbers, not {scan_shape}.")
-    hints: dict[str, Any] = {
-        "format": format,
-        "scan_shape": scan_shape,
-        "scan_step": scan_step,
-        "k_step": k_step,
-        "centre": centre,
-    }
-    source = Source(str(file), chosen.name, {k: v for k, v in hints.items() if v is not None})
+    hints = Hints(
+        scan_shape, first_frame, flyback, snake, incomplete, dtype, detector_shape, offset, gap
+    )
+    check(file, hints)
+    given = {"format": format, "scan_step": scan_step, "k_step": k_step, "centre": centre}
+    said = {name: value for name, value in given.items() if value is not None} | _said(hints)
     try:
-        stored = chosen.read(file, scan_shape)
-        array = _scan_axes(file, stored.array, stored.frames, scan_shape)
+        stored = chosen.read(file, hints)
+        arranged = arrange(file, stored, hints)
+        more = {"patterns_left_out": arranged.left_out} if arranged.left_out else {}
         return Scan.from_array(
-            array,
+            arranged.array,
             scan_step=stored.scan_step if scan_step is None else scan_step,
             k_step=stored.k_step if k_step is None else k_step,
-            centre=centre,
-            source=source,
-            frames=stored.frames,
-            metadata=stored.metadata,
+            centre=_stated_centre(stored) if centre is None else centre,
+            source=Source(str(file), chosen.name, said),
+            frames=arranged.frames,
+            missing=arranged.missing,
+            metadata={**stored.metadata, **more},
         )
     except ScanError:
         raise
@@ -105,20 +128,35 @@ def is_scan(path: str | os.PathLike[str]) -> bool:
     what is wrong. Never raises.
     """
     file = Path(path)
-    formats = [one for one in _formats.FORMATS if file.suffix.lower() in one.suffixes]
-    if not formats or not file.exists() or is_results(file):
+    chosen = _by_name(file)
+    if chosen is None or not file.exists() or is_results(file):
         return False
     logging.getLogger("rsciio").setLevel(logging.ERROR)
     try:
-        return formats[0].axes(file) == 4
+        return chosen.axes(file) == 4
     except Exception:  # any decoder error: broken, or not of this format
-        return formats[0].only_scans
+        return chosen.only_scans
+
+
+def _by_name(file: Path) -> Format | None:
+    """Return the format with the longest ending that the file name has."""
+    name = file.name.lower()
+    fits = [
+        (len(suffix), one)
+        for one in _formats.FORMATS
+        for suffix in one.suffixes
+        if name.endswith(suffix) and name != suffix
+    ]
+    return max(fits, key=lambda fit: fit[0])[1] if fits else None
 
 
 def _choose(file: Path, name: str | None) -> Format:
-    for one in _formats.FORMATS:
-        if name == one.name or (name is None and file.suffix.lower() in one.suffixes):
-            return one
+    if name is None:
+        chosen = _by_name(file)
+    else:
+        chosen = next((one for one in _formats.FORMATS if one.name == name), None)
+    if chosen is not None:
+        return chosen
     known = ", ".join(FORMATS)
     if name is not None:
         raise ScanError(f"{file}: the format {name!r} is not known; use one of {known}.")
@@ -129,27 +167,18 @@ def _choose(file: Path, name: str | None) -> Format:
     raise ScanError(f"{file}: the ending {file.suffix!r} tells no format; give one of {known}.")
 
 
-def _scan_axes(
-    file: Path, array: Any, frames: Frames | None, scan_shape: tuple[int, int] | None
-) -> Any:
-    shape = tuple(int(n) for n in array.shape)
-    if scan_shape is None or len(shape) not in (3, 4):
-        return array
-    patterns = shape[0] if len(shape) == 3 else shape[0] * shape[1]
-    if patterns != scan_shape[0] * scan_shape[1]:
-        raise ScanError(
-            f"{file}: holds {patterns} patterns, but the scan shape {scan_shape[0]} x "
-            f"{scan_shape[1]} needs {scan_shape[0] * scan_shape[1]}; give the shape they fill."
-        )
-    full = (*scan_shape, shape[-2], shape[-1])
-    if shape == full:
-        return array
-    if frames is not None:
-        return frames.view(full)
-    import dask.array as da
+def _said(hints: Hints) -> dict[str, Any]:
+    default = Hints()
+    values = {one.name: getattr(hints, one.name) for one in fields(hints)}
+    return {name: value for name, value in values.items() if value != getattr(default, name)}
 
-    lazy = array if isinstance(array, da.Array) else da.from_array(array, name=False)
-    return lazy.reshape(full)
+
+def _stated_centre(stored: Stored) -> tuple[float, float] | None:
+    """Return the centre that the file states, if it can be one."""
+    if stored.centre is None:
+        return None
+    on = (0 <= c <= n - 1 for c, n in zip(stored.centre, stored.array.shape[-2:], strict=True))
+    return stored.centre if all(on) else None
 
 
 def _one_line(error: Exception) -> str:

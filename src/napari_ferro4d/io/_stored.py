@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+import numpy as np
 
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.scan import Frames
@@ -13,17 +16,74 @@ from napari_ferro4d.scan import Frames
 from ._units import length_in_nm, reciprocal_in_inverse_angstrom
 
 Step = tuple[float, float] | None
-ScanShape = tuple[int, int] | None
+Incomplete = Literal["error", "pad", "trim"]
+
+
+@dataclass(frozen=True)
+class Hints:
+    """What the user says about a file: how the beam went, and how the bytes lie.
+
+    Parameters
+    ----------
+    scan_shape : tuple of int or None
+        Probe positions ``(y, x)``; None takes what the file says.
+    first_frame : int
+        Patterns recorded before the scan began.
+    flyback : int
+        Patterns recorded after each row, while the beam flew back.
+    snake : bool
+        Every second row was scanned from right to left.
+    incomplete : {"error", "pad", "trim"}
+        What to do about patterns that do not fill the scan: refuse; fill with zeros and mark
+        them; or leave out what fills no whole row of the scan.
+    dtype : str or None
+        Type of the counts in a file without a header, as numpy spells it (``">u2"``).
+    detector_shape : tuple of int or None
+        Detector pixels ``(ky, kx)`` in a file without a header.
+    offset, gap : int
+        Bytes before the first pattern, and between two patterns, in a file without a header.
+    """
+
+    scan_shape: tuple[int, int] | None = None
+    first_frame: int = 0
+    flyback: int = 0
+    snake: bool = False
+    incomplete: Incomplete = "error"
+    dtype: str | None = None
+    detector_shape: tuple[int, int] | None = None
+    offset: int = 0
+    gap: int = 0
 
 
 @dataclass(frozen=True, eq=False)
 class Stored:
-    """What a file holds: an array of any shape, the steps it states, and what else it says."""
+    """What a file holds: an array, the steps it states, and what else it says.
+
+    Parameters
+    ----------
+    array : array
+        ``[y, x, ky, kx]``, or ``[pattern, ky, kx]`` in the order of recording.
+    scan_step, k_step : tuple of float or None
+        Steps in nm and 1/angstrom.
+    frames : Frames or None
+        Where the patterns lie, if the file is uncompressed.
+    scan_shape : tuple of int or None
+        The scan shape that the file states, where the array does not have it.
+    rest : int
+        Bytes at the end that make no whole pattern.
+    centre : tuple of float or None
+        The beam centre that the file states; ignored where it lies off the detector.
+    metadata : mapping
+        What else the file says.
+    """
 
     array: Any
     scan_step: Step = None
     k_step: Step = None
     frames: Frames | None = None
+    scan_shape: tuple[int, int] | None = None
+    rest: int = 0
+    centre: tuple[float, float] | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -36,12 +96,12 @@ class Format:
     name : str
         What ``format=`` and ``--format`` accept.
     suffixes : tuple of str
-        File name endings, lower case.
+        File name endings, lower case; the longest that fits decides.
     axes : callable
         ``axes(path)`` gives the number of axes of what the file holds, cheaply, and 0 if it holds
         no array at all; may raise anything on a broken file.
     read : callable
-        ``read(path, scan_shape)`` gives a `Stored`; may raise anything on a broken file.
+        ``read(path, hints)`` gives a `Stored`; may raise anything on a broken file.
     only_scans : bool
         Files of this ending are scans and nothing else, so a broken one is ours to explain.
     """
@@ -49,8 +109,51 @@ class Format:
     name: str
     suffixes: tuple[str, ...]
     axes: Callable[[Path], int]
-    read: Callable[[Path, ScanShape], Stored]
+    read: Callable[[Path, Hints], Stored]
     only_scans: bool = False
+
+
+def scan_axes(path: Path) -> int:
+    """Return 4: for formats that hold scans and nothing else."""
+    return 4
+
+
+def mapped(
+    path: Path, frames: Frames, detector: tuple[int, int], patterns: int | None = None
+) -> tuple[np.ndarray, int]:
+    """Map the whole patterns of a file as ``[pattern, ky, kx]``; return the bytes left, too.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    frames : Frames
+        How the patterns lie.
+    detector : tuple of int
+        Detector pixels ``(ky, kx)``.
+    patterns : int, optional
+        The number that the file states; by default all that it has room for.
+
+    Raises
+    ------
+    ScanError
+        If the file holds no whole pattern.
+    """
+    ky, kx = detector
+    pattern = ky * kx * frames.dtype.itemsize
+    size = path.stat().st_size
+    if min(ky, kx) < 1 or size < frames.offset + pattern or frames.stride < pattern:
+        raise ScanError(
+            f"{path}: the header announces patterns of {ky} x {kx} {frames.dtype.name}, but the "
+            f"{size} bytes of the file hold none; it is damaged, copy it again."
+        )
+    # The gap after the last pattern may be left out.
+    there = (size - frames.offset - pattern) // frames.stride + 1
+    # What the header does not announce is no pattern of the scan, but a footer.
+    rest = max(0, size - frames.offset - there * frames.stride) if patterns is None else 0
+    if patterns is not None and 0 < patterns < there:
+        there = patterns
+    return frames.view((1, there, ky, kx))[0], rest
 
 
 def largest(path: Path, arrays: list[Any]) -> Any:
@@ -72,15 +175,34 @@ def steps(axes: list[tuple[float, str]]) -> tuple[Step, Step]:
         _calibrated(scale, unit, reciprocal=number >= len(axes) - 2)
         for number, (scale, unit) in enumerate(axes)
     ]
-    return _pair(values[:-2]), _pair(values[-2:])
+    return pair(values[:-2]), pair(values[-2:])
+
+
+def centre_of(axes: list[tuple[float, float]]) -> tuple[float, float] | None:
+    """Return the centre ``(ky, kx)`` in pixels where ``(scale, offset)`` of both axes state it.
+
+    An axis whose value is zero in the middle of the pattern has ``offset = -centre * scale``; an
+    offset of zero says nothing.
+    """
+    ky, kx = (
+        -offset / scale if scale and math.isfinite(offset / scale) else 0.0
+        for scale, offset in axes[-2:]
+    )
+    return (ky, kx) if ky > 0 and kx > 0 else None
 
 
 def _calibrated(scale: float, unit: str, *, reciprocal: bool) -> float | None:
     factor = reciprocal_in_inverse_angstrom(unit) if reciprocal else length_in_nm(unit)
-    return None if factor is None or not abs(scale) > 0 else abs(scale) * factor
+    return None if factor is None else positive(abs(scale) * factor)
 
 
-def _pair(values: list[float | None]) -> Step:
+def positive(value: float) -> float | None:
+    """Return `value` if it can be a step, and None if it says nothing."""
+    return value if math.isfinite(value) and value > 0 else None
+
+
+def pair(values: list[float | None]) -> Step:
+    """Return the steps of two axes, or None if neither states one."""
     # An axis of one position states no step; the other one's is as good.
     known = [value for value in values if value is not None]
     return (values[0] or known[0], values[-1] or known[0]) if known else None

@@ -10,7 +10,7 @@ import numpy as np
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.scan import Frames
 
-from ._stored import ScanShape, Stored
+from ._stored import Hints, Stored, mapped
 
 
 def npy_header(path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
@@ -29,23 +29,27 @@ def npy_axes(path: Path) -> int:
     return len(npy_header(path)[0])
 
 
-def read_npy(path: Path, scan_shape: ScanShape) -> Stored:
+def read_npy(path: Path, hints: Hints) -> Stored:
     """Map a `.npy` file."""
     shape, fortran, dtype, offset = npy_header(path)
     if dtype.hasobject:
         raise ScanError(f"{path}: holds Python objects, not numbers; save a plain array.")
-    needed = offset + int(np.prod(shape, dtype=object)) * dtype.itemsize
+    in_rows = not fortran and len(shape) in (3, 4) and 0 not in shape
     size = path.stat().st_size
-    if size < needed:
+    needed = offset + int(np.prod(shape, dtype=object)) * dtype.itemsize
+    if size < needed and not (in_rows and hints.incomplete != "error"):
         raise ScanError(
             f"{path}: the header announces shape {shape} of {dtype}, {needed} bytes, but the file "
-            f"has {size}; it is truncated, copy it again."
+            f"has {size}; it is truncated: copy it again, or open it with incomplete='pad'."
         )
-    frames = None
-    if not fortran and len(shape) in (3, 4) and 0 not in shape:
-        stride = shape[-2] * shape[-1] * dtype.itemsize
-        frames = Frames(str(path), dtype, offset, stride)
-    return Stored(np.lib.format.open_memmap(path, mode="r"), frames=frames)
+    if not in_rows:
+        return Stored(np.lib.format.open_memmap(path, mode="r"))
+    frames = Frames(str(path), dtype, offset, shape[-2] * shape[-1] * dtype.itemsize)
+    stated = int(np.prod(shape[:-2], dtype=object))
+    array, _ = mapped(path, frames, (shape[-2], shape[-1]), stated)
+    return Stored(
+        array, frames=frames, scan_shape=(shape[0], shape[1]) if len(shape) == 4 else None
+    )
 
 
 def mib_axes(path: Path) -> int:
@@ -53,7 +57,7 @@ def mib_axes(path: Path) -> int:
     return 4
 
 
-def read_mib(path: Path, scan_shape: ScanShape) -> Stored:
+def read_mib(path: Path, hints: Hints) -> Stored:
     """Map a Merlin `.mib` file; RosettaSciIO reads its headers."""
     from rsciio.quantumdetector._api import MIBProperties
 
@@ -76,7 +80,7 @@ def read_mib(path: Path, scan_shape: ScanShape) -> Stored:
             f"{path}: {frames} whole frames of {stride} bytes and {rest} bytes of another; "
             "the file is truncated, copy it again."
         )
-    ny, nx = scan_shape or _mib_scan_shape(path, frames)
+    ny, nx = hints.scan_shape or _mib_scan_shape(path, frames)
     if ny * nx != frames:
         raise ScanError(
             f"{path}: holds {frames} patterns, which do not fill a scan of {ny} x {nx}; "
