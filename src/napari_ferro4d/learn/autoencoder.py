@@ -109,6 +109,7 @@ def train(
     'compact'
     """
     import_torch()
+    from .threads import single_thread
     from .training import Training
 
     scans = (scans,) if isinstance(scans, Scan) else tuple(scans)
@@ -121,8 +122,8 @@ def train(
         header = _continued(header, start, epochs, str(resume))
     how = Preprocess.from_json(header["preprocess"])
     cache = read_patterns(thinned(scans, how.size), how, report)
-    training = Training(header, cache, where, start)
-    return training.run(checkpoint, report)
+    with single_thread(preset == "compact"):
+        return Training(header, cache, where, start).run(checkpoint, report)
 
 
 def embed(
@@ -157,6 +158,7 @@ def embed(
     import_torch()
     from .inference import apply
     from .networks import build_autoencoder
+    from .threads import single_thread
     from .weights import load_network
 
     where = choose_device(device)
@@ -164,7 +166,8 @@ def embed(
     network = build_autoencoder(model.header)
     load_network(network, model.weights)
     network.to(where).eval()
-    channels = apply(scan, how, network.encode, network, where, report, "embedding patterns")
+    with single_thread(model.header["preset"] == "compact"):
+        channels = apply(scan, how, network.encode, network, where, report, "embedding patterns")
     return Embedding(channels, _active(channels))
 
 

@@ -162,6 +162,7 @@ def _train(
     from .augment import Augment
     from .fitting import RECIPES, Task, fit, held_out_logits, temperature
     from .networks import CompactClassifier, build_classifier
+    from .threads import single_thread
     from .weights import network_arrays, seeded
 
     where = choose_device(device)
@@ -175,7 +176,7 @@ def _train(
         "classes": len(classes),
         "size": int(header["preprocess"]["size"]),
     }
-    with seeded(header["seed"]):
+    with seeded(header["seed"]), single_thread(header["preset"] == "compact"):
         network = build_classifier(header)
         network.start(torch.from_numpy(samples.sampled)[:, None])
         network.to(where)
@@ -214,6 +215,7 @@ def _predict(scan: Scan, model: Model, device: str, report: Report | None) -> Cl
     torch = import_torch()
     from .inference import apply
     from .networks import build_classifier
+    from .threads import single_thread
     from .weights import load_network
 
     where = choose_device(device)
@@ -233,9 +235,10 @@ def _predict(scan: Scan, model: Model, device: str, report: Report | None) -> Cl
     def probabilities(x: Any) -> Any:
         return torch.softmax(network(x).mean(dim=0) / heat, dim=1)
 
-    probability = apply(
-        around.of(scan), how, probabilities, network, where, report, "classifying patterns"
-    )
+    with single_thread(model.header["preset"] == "compact"):
+        probability = apply(
+            around.of(scan), how, probabilities, network, where, report, "classifying patterns"
+        )
     numbers = np.array(classes, np.uint8 if max(classes) < 256 else np.uint16)
     return Classification(
         prediction=numbers[probability.argmax(axis=0)],
