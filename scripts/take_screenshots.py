@@ -122,7 +122,7 @@ class Session:
         self.take("classifier")
         prediction = self.viewer.layers["demo prediction"]
         self.viewer.layers.selection.active = prediction
-        prediction.mode, prediction.brush_size, prediction.selected_label = "paint", 3, 2
+        prediction.mode, prediction.brush_size, prediction.selected_label = "paint", 1, 2
         wrong = np.argwhere((prediction.data != truth) & (prediction.data > 0))
         for y, x in wrong:
             prediction.paint((y, x), int(truth[y, x]))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["ClassTable"]
 
 _COLOUR, _NAME, _COUNT = range(3)
+_ROW = 25  # pixels
 
 
 class ClassTable(QTableWidget):
@@ -39,7 +40,9 @@ class ClassTable(QTableWidget):
         self._filling = False
         self.setHorizontalHeaderLabels(["", "class", "positions"])
         self.verticalHeader().hide()
+        self.verticalHeader().setDefaultSectionSize(_ROW)
         header = self.horizontalHeader()
+        header.setFixedHeight(_ROW)
         header.setSectionResizeMode(_COLOUR, QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(_NAME, QHeaderView.ResizeMode.Stretch)
         header.setSectionResizeMode(_COUNT, QHeaderView.ResizeMode.ResizeToContents)
@@ -96,12 +99,8 @@ class ClassTable(QTableWidget):
             colours = colours_of(self._layer.colormap, counts)
             for row, (number, count) in enumerate(counts.items()):
                 self._fill_row(row, number, names.get(number, ""), colours[number], count)
-        rows = min(max(len(counts), 2), 6)
-        self.setFixedHeight(
-            self.horizontalHeader().sizeHint().height() + rows * self.rowHeight(0) + 4
-            if len(counts)
-            else 80
-        )
+        rows = 1 + min(max(len(counts), 2), 5)
+        self.setFixedHeight(rows * _ROW + 2 * self.frameWidth())
         self._filling = False
         self.counted.emit()
 

@@ -68,7 +68,7 @@ class DiffractionWidget(QWidget):
         self.canvas = ViewerModel(title="Diffraction")
         self.canvas.canvas.overlays.scale_bar.visible = True
         self.view = PatternView(self.canvas)
-        self.view.setMinimumSize(240, 240)
+        self.view.setMinimumSize(220, 220)
         self._lay_out()
         self.probe = Probe(self._main)
         self.reader = PatternReader()

@@ -1,7 +1,7 @@
 """A picture of a napari window that shows a scan and its results; what the demo ends with.
 
-``python -m napari_ferro4d.viewer.screenshot RESULTS SCAN OUT.png [CHANNEL]`` makes it in a process
-of its own.
+``python -m napari_ferro4d.viewer.screenshot RESULTS SCAN OUT.png`` makes it in a process of its
+own.
 """
 
 from __future__ import annotations
@@ -45,7 +45,6 @@ def screenshot_results(
     scan: Scan,
     out_png: str | os.PathLike[str],
     size: tuple[int, int] = (1600, 1000),
-    embedding_channel: int | None = None,
 ) -> Path:
     """Open a napari window with a scan and its results, save a picture of it, close it.
 
@@ -59,8 +58,6 @@ def screenshot_results(
         The picture to write.
     size : tuple of int
         Width and height of the window in pixels.
-    embedding_channel : int, optional
-        Number of the channel of the embedding to show; by default the one that varies most.
 
     Returns
     -------
@@ -78,7 +75,7 @@ def screenshot_results(
     from ._reader import results_layers
 
     layers = [*scan_layers(scan), *results_layers(results_path)]
-    panels = _panels(layers, embedding_channel)
+    panels = _panels(layers)
     viewer = napari.Viewer(show=True, show_welcome_screen=False)
     try:
         viewer.window._qt_window.resize(*size)
@@ -94,26 +91,33 @@ def screenshot_results(
     return Path(out_png)
 
 
-def _panels(layers: list[LayerData], channel: int | None) -> list[list[LayerData]]:
+def _panels(layers: list[LayerData]) -> list[list[LayerData]]:
     """Return what is seen in each cell of the grid, from the bottom up."""
     named: dict[str, list[LayerData]] = {}
     for layer in layers:
         info = layer[1]["metadata"][KEY]
         if not isinstance(info, Scan):
             named.setdefault(info["name"], []).append(layer)
+    classes = named["prediction"][0][0] if "prediction" in named else None
     return [
-        [_choose(named[name], channel) for name in names]
+        [max(named[name], key=lambda layer: _interest(layer[0], classes)) for name in names]
         for names in _PANELS
         if all(name in named for name in names)
     ]
 
 
-def _choose(layers: list[LayerData], channel: int | None) -> LayerData:
-    """Return the wanted channel of a stack, or else the one that varies most."""
-    for layer in layers:
-        if layer[1]["metadata"][KEY].get("channel") == f"channel {channel}":
-            return layer
-    return max(layers, key=lambda layer: float(np.nanstd(layer[0])))
+def _interest(channel: np.ndarray, classes: np.ndarray | None) -> float:
+    """Return how much a channel has to show: how well it tells the predicted classes apart.
+
+    The share of its variance that is between classes; its spread where nothing was predicted.
+    """
+    if channel.ndim != 2 or classes is None:
+        return float(np.nanstd(channel))
+    total = float(np.nanvar(channel)) or 1.0
+    means = np.zeros(channel.shape)
+    for number in np.unique(classes):
+        means[classes == number] = np.nanmean(channel[classes == number])
+    return float(np.var(means)) / total
 
 
 def _add_grid(viewer: Viewer, panels: list[list[LayerData]], layers: list[LayerData]) -> int:
@@ -177,11 +181,10 @@ def _wait(done: Callable[[], bool], seconds: float = 10.0) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Make a picture: ``RESULTS SCAN OUT.png [CHANNEL]``."""
-    results, scan, picture, *channel = arguments
-    number = int(channel[0]) if channel else None
+    """Make a picture: ``RESULTS SCAN OUT.png``."""
+    results, scan, picture = arguments
     try:
-        screenshot_results(results, open_scan(scan), picture, embedding_channel=number)
+        screenshot_results(results, open_scan(scan), picture)
     except ScanError as error:
         print(error, file=sys.stderr)
         return 2
