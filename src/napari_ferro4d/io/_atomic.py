@@ -33,11 +33,21 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
             yield temporary
             with temporary.open("rb") as written:
                 os.fsync(written.fileno())
+            temporary.chmod(_usual_mode(target))
             os.replace(temporary, target)
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise ScanError(f"{target}: cannot be written ({error.strerror or error}).") from error
+
+
+def _usual_mode(target: Path) -> int:
+    # That of the file it replaces, or of a file made here: some writers make private ones.
+    if target.exists():
+        return target.stat().st_mode & 0o777
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
 
 
 @contextlib.contextmanager

@@ -149,10 +149,12 @@ def mapped(
         )
     # The gap after the last pattern may be left out.
     there = (size - frames.offset - pattern) // frames.stride + 1
-    # What the header does not announce is no pattern of the scan, but a footer.
-    rest = max(0, size - frames.offset - there * frames.stride) if patterns is None else 0
-    if patterns is not None and 0 < patterns < there:
-        there = patterns
+    rest = size - frames.offset - (there - 1) * frames.stride - pattern
+    if rest == frames.stride - pattern:
+        rest = 0
+    if patterns is not None and 0 < patterns <= there:
+        # What the header does not announce is no pattern of the scan, but a footer.
+        there, rest = patterns, 0
     return frames.view((1, there, ky, kx))[0], rest
 
 

@@ -1,4 +1,4 @@
-"""Files in which patterns lie one after the other: `.npy` and Merlin `.mib`."""
+"""numpy's `.npy`."""
 
 from __future__ import annotations
 
@@ -50,64 +50,3 @@ def read_npy(path: Path, hints: Hints) -> Stored:
     return Stored(
         array, frames=frames, scan_shape=(shape[0], shape[1]) if len(shape) == 4 else None
     )
-
-
-def mib_axes(path: Path) -> int:
-    """Return 4: nothing else comes in this format, and the scan shape is often elsewhere."""
-    return 4
-
-
-def read_mib(path: Path, hints: Hints) -> Stored:
-    """Map a Merlin `.mib` file; RosettaSciIO reads its headers."""
-    from rsciio.quantumdetector._api import MIBProperties
-
-    with path.open("rb") as file:
-        if file.read(3) != b"MQ1":
-            raise ScanError(f"{path}: does not start with a Merlin frame header (MQ1).")
-    header = MIBProperties()
-    header.parse_file(str(path))
-    if header.raw or header.head_size is None or header.dtype is None:
-        raise ScanError(
-            f"{path}: Merlin raw mode or an unknown frame header; save it as a processed 1, 6, 12 "
-            "or 24 bit .mib from the Merlin software."
-        )
-    dtype = np.dtype(header.dtype).newbyteorder(">")
-    ky, kx = (int(n) for n in header.merlin_size)
-    stride = header.head_size + ky * kx * dtype.itemsize
-    frames, rest = divmod(path.stat().st_size, stride)
-    if rest:
-        raise ScanError(
-            f"{path}: {frames} whole frames of {stride} bytes and {rest} bytes of another; "
-            "the file is truncated, copy it again."
-        )
-    ny, nx = hints.scan_shape or _mib_scan_shape(path, frames)
-    if ny * nx != frames:
-        raise ScanError(
-            f"{path}: holds {frames} patterns, which do not fill a scan of {ny} x {nx}; "
-            "give the scan shape that they do fill."
-        )
-    # Merlin's first row is the bottom of the image; here ky points down.
-    where = Frames(str(path), dtype, header.head_size, stride, bottom_up=True)
-    metadata = {"exposure_ms": header.exposure, "timestamp": header.timestamp}
-    return Stored(where.view((ny, nx, ky, kx)), frames=where, metadata=metadata)
-
-
-def _mib_scan_shape(path: Path, frames: int) -> tuple[int, int]:
-    from rsciio.quantumdetector import file_reader
-    from rsciio.quantumdetector._api import parse_hdr_file
-
-    companion = path.with_suffix(".hdr")
-    if companion.is_file():
-        announced = int(parse_hdr_file(companion).get("Frames in Acquisition (Number)", 0))
-        if announced not in (0, frames):
-            raise ScanError(
-                f"{path}: holds {frames} patterns, but {companion.name} announces {announced}; "
-                "copy the file again, or give the scan shape of what is there."
-            )
-    # RosettaSciIO finds the rows in the companion, or in the pauses between the exposures.
-    shape = file_reader(str(path), lazy=True)[0]["data"].shape[:-2]
-    if len(shape) != 2:
-        raise ScanError(
-            f"{path}: nothing says how its {frames} patterns fill a scan; give the scan shape."
-        )
-    return int(shape[0]), int(shape[1])
