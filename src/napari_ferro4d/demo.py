@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ._display import virtual_display
 from .errors import ScanError
 from .figure import Panel, draw_panels
 from .jobs import Report
@@ -220,10 +221,16 @@ def screenshot(results: Path, scan: Scan, path: Path) -> None:
     """
     assert scan.source is not None
     command = [
-        sys.executable, "-m", "napari_ferro4d.viewer.screenshot",
-        str(results), scan.source.path, str(path),
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+        sys.executable,
+        "-m",
+        "napari_ferro4d.viewer.screenshot",
+        str(results),
+        scan.source.path,
+        str(path),
+    ]
+    path.unlink(missing_ok=True)
+    with virtual_display() as environment:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode != 0 or not path.is_file():
         reason = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
         raise ScanError(

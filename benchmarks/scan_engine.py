@@ -1,0 +1,199 @@
+"""Speed of opening and reducing scans, as ratios to peers and limits in one run.
+
+    python benchmarks/scan_engine.py [FOLDER]
+
+Writes files of 2 GB to FOLDER (a temporary one by default) and reads them from the page cache.
+LiberTEM is compared where it is installed (`pip install libertem`). Runs alternate between the
+contestants and the median is kept, so that a busy machine slows all of them.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+import numba
+import numpy as np
+
+from napari_ferro4d import com, open_scan, virtual
+from napari_ferro4d.reduce import Disk
+from napari_ferro4d.reduce._engine import reduce_scan
+from napari_ferro4d.reduce._pass import over_blocks
+from napari_ferro4d.reduce._reduction import detector_sum, moments, pattern_sums
+
+SHAPE = (128, 128, 256, 256)
+ROUNDS = 5
+
+
+@numba.njit(nogil=True)
+def bare_sum(block: np.ndarray) -> int:
+    """Add up all counts and do nothing else: the least a pass over the data can do."""
+    total = np.uint64(0)
+    for y in range(block.shape[0]):
+        for x in range(block.shape[1]):
+            for ky in range(block.shape[2]):
+                row = block[y, x, ky]
+                part = np.uint32(0)
+                for i in range(len(row)):
+                    part += np.uint32(row[i])
+                total += part
+    return total
+
+
+def median_seconds(contestants: dict[str, Callable[[], object]]) -> dict[str, float]:
+    """Time each contestant in turn, `ROUNDS` times after one warm-up."""
+    taken: dict[str, list[float]] = {name: [] for name in contestants}
+    for round_ in range(ROUNDS + 1):
+        for name, run in contestants.items():
+            start = time.perf_counter()
+            run()
+            if round_:
+                taken[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in taken.items()}
+
+
+def write_npy(path: Path) -> None:
+    rng = np.random.default_rng(0)
+    block = rng.poisson(3, SHAPE[1:]).astype(np.uint16)
+    array = np.lib.format.open_memmap(path, "w+", np.uint16, SHAPE)
+    for y in range(SHAPE[0]):
+        array[y] = np.roll(block, y, axis=0)
+    array.flush()
+
+
+def write_mib(path: Path, npy: Path) -> None:
+    counts = np.load(npy, mmap_mode="r").reshape(-1, *SHAPE[2:])
+    with path.open("wb") as file:
+        for number, frame in enumerate(counts):
+            head = (
+                f"MQ1,{number + 1:06d},00384,01,{SHAPE[3]:04d},{SHAPE[2]:04d},U16,   1x1,01,"
+                "2020-01-01 12:00:00.000000,0.001000,0,0,0,1.2E+2,"
+                "MQ1A,2020-01-01T12:00:00.000000000Z,1000000ns,12"
+            )
+            file.write(head.ljust(384).encode())
+            file.write(frame.astype(">u2").tobytes())
+    path.with_suffix(".hdr").write_text(
+        f"HDR,\t\nFrames in Acquisition (Number):\t{SHAPE[0] * SHAPE[1]}\n"
+        f"Frames per Trigger (Number):\t{SHAPE[1]}\nEnd\t\n"
+    )
+
+
+OPEN = """
+import os, resource, sys, time
+import napari_ferro4d, numpy, dask.array
+from napari_ferro4d.reduce import preview
+from napari_ferro4d import open_scan
+def rss():
+    return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+before, start = rss(), time.perf_counter()
+scan = open_scan(sys.argv[1])
+scan.data[0, 0].compute()
+preview(scan)
+print(time.perf_counter() - start, (rss() - before) / 1e6)
+"""
+
+
+def opening(path: Path) -> tuple[float, float]:
+    """Seconds and MB of opening a scan, its first pattern and its preview, in a new process."""
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", OPEN, path], capture_output=True, text=True, check=True
+        ).stdout.split()
+        for _ in range(3)
+    ]
+    return tuple(statistics.median(float(run[i]) for run in runs) for i in range(2))
+
+
+def libertem_com(kind: str, path: Path, **options: object) -> Callable[[], object] | None:
+    try:
+        from libertem.api import Context
+    except ImportError:
+        return None
+    context = Context.make_with("inline") if os.cpu_count() == 1 else Context(executor=None)
+    dataset = context.load(kind, path=str(path), **options)
+    analysis = context.create_com_analysis(dataset=dataset, cx=127.5, cy=127.5, mask_radius=None)
+    return lambda: context.run(analysis)
+
+
+def report(rows: list[tuple[str, str]]) -> None:
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
+        print(f"{name:{width}}  {value}", flush=True)
+
+
+def main(folder: Path) -> None:
+    npy, mib = folder / "scan.npy", folder / "scan.mib"
+    if not npy.exists():
+        write_npy(npy)
+    if not mib.exists():
+        write_mib(mib, npy)
+    gigabytes = np.prod(SHAPE) * 2 / 1e9
+    versions = ", ".join(
+        f"{name} {metadata.version(name)}"
+        for name in ("napari-ferro4d", "numpy", "numba", "libertem")
+        if name != "libertem" or libertem_installed()
+    )
+    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores; {versions}")
+
+    scan = open_scan(npy)
+    middle = (127.5, 127.5)
+    spans = np.zeros(256, np.int64), np.full(256, 256)
+    centre = moments(scan, *spans, np.asarray)
+    disks = [
+        detector_sum(scan, Disk(20).mask(SHAPE[2:], (40 + 20 * i, 100)), np.asarray)
+        for i in range(8)
+    ]
+    mean = pattern_sums(scan, np.zeros(SHAPE[:2], np.int64), 1, np.asarray)
+    contestants: dict[str, Callable[[], object]] = {
+        "bare": lambda: [None for _ in over_blocks(scan, lambda block, place: bare_sum(block))],
+        "com": lambda: com(scan, centre=middle),
+        "all": lambda: reduce_scan(scan, [centre, *disks, mean]),
+        "disk": lambda: virtual(scan, Disk(20), centre=middle),
+        "mib": lambda: com(open_scan(mib), centre=middle),
+    }
+    peers = {
+        "libertem": libertem_com("npy", npy, sig_dims=2),
+        "libertem mib": libertem_com("mib", mib, nav_shape=SHAPE[:2]),
+    }
+    contestants |= {name: run for name, run in peers.items() if run is not None}
+    seconds = median_seconds(contestants)
+    rows = [
+        ("bare sum of all counts", f"{gigabytes / seconds['bare']:.1f} GB/s"),
+        ("centre of mass + sum", f"{gigabytes / seconds['com']:.1f} GB/s"),
+        ("  of the bare sum's rate", f"{100 * seconds['bare'] / seconds['com']:.0f} %"),
+        ("8 detectors + com + mean", f"{seconds['all'] / seconds['com']:.2f} x the time of com"),
+        ("virtual disk, radius 20", f"{1e3 * seconds['disk']:.0f} ms"),
+        ("com of big-endian .mib", f"{gigabytes / seconds['mib']:.1f} GB/s"),
+    ]
+    for ours, peer in (("com", "libertem"), ("mib", "libertem mib")):
+        if peer in seconds:
+            rows.append((f"{peer}, com", f"{gigabytes / seconds[peer]:.2f} GB/s"))
+            rows.append(("  ours is faster by", f"{seconds[peer] / seconds[ours]:.1f} x"))
+    for path in (npy, mib):
+        taken, memory = opening(path)
+        rows.append((f"opening {path.suffix} with preview", f"{taken:.2f} s, {memory:.0f} MB"))
+    report(rows)
+
+
+def libertem_installed() -> bool:
+    try:
+        metadata.version("libertem")
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        main(Path(sys.argv[1]))
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            main(Path(folder))
