@@ -6,80 +6,44 @@ Qt looks for its display, and napari for its settings, when they are first impor
 
 from __future__ import annotations
 
+import contextlib
 import os
-import shutil
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).parent.parent
-SCREEN = "1600x1000x24"
+from napari_ferro4d._display import virtual_display
+from napari_ferro4d.errors import ScanError
 
-_undo = pytest.StashKey[list]()
+REPOSITORY = Path(__file__).parent.parent
+
+_session = pytest.StashKey[contextlib.ExitStack]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Give the session user folders of its own and, where there is none, a display."""
-    undo = config.stash.setdefault(_undo, [])
-    home = Path(tempfile.mkdtemp(prefix="ferro4d-tests-"))
-    undo.append(lambda: shutil.rmtree(home, ignore_errors=True))
+    stack = config.stash.setdefault(_session, contextlib.ExitStack())
+    folder = tempfile.TemporaryDirectory(prefix="ferro4d-tests-", ignore_cleanup_errors=True)
+    home = Path(stack.enter_context(folder))
     for name in ("CONFIG", "DATA", "CACHE", "STATE"):
-        folder = home / name.lower()
-        folder.mkdir()
-        os.environ[f"XDG_{name}_HOME"] = str(folder)
+        (home / name.lower()).mkdir()
+        os.environ[f"XDG_{name}_HOME"] = str(home / name.lower())
     os.environ["NAPARI_CONFIG"] = str(home / "config" / "napari" / "settings.yaml")
     os.environ["MPLBACKEND"] = "Agg"
     if "XDG_RUNTIME_DIR" not in os.environ:  # Qt complains where there is none
         runtime = home / "runtime"
         runtime.mkdir(mode=0o700)
         os.environ["XDG_RUNTIME_DIR"] = str(runtime)
-    if sys.platform == "linux" and not _has_display():
-        undo.append(_start_xvfb())
+    try:
+        os.environ.update(stack.enter_context(virtual_display()))
+    except ScanError as error:
+        raise pytest.UsageError(str(error)) from error
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop the display and remove the folders."""
-    for step in reversed(config.stash.get(_undo, [])):
-        step()
-
-
-def _has_display() -> bool:
-    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
-
-
-def _start_xvfb():
-    """Start a virtual display on a free number and return the function that stops it."""
-    if shutil.which("Xvfb") is None:
-        raise pytest.UsageError(
-            "no display and no Xvfb: run `make setup`, or `sudo apt-get install xvfb`"
-        )
-    command = ["Xvfb", "-screen", "0", SCREEN, "-nolisten", "tcp", "-noreset"]
-    if shutil.which("setpriv"):  # ends with us, even where pytest-timeout ends us without ceremony
-        command = ["setpriv", "--pdeathsig", "TERM", *command]
-    reader, writer = os.pipe()
-    server = subprocess.Popen(
-        [*command, "-displayfd", str(writer)],
-        pass_fds=[writer],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    os.close(writer)
-    with os.fdopen(reader) as pipe:
-        number = pipe.readline().strip()  # empty if the server ended without a display
-    if not number:
-        server.wait()
-        raise pytest.UsageError(f"Xvfb ended with code {server.returncode} before it had a display")
-    os.environ["DISPLAY"] = f":{number}"
-
-    def stop() -> None:
-        server.terminate()
-        server.wait(timeout=10)
-        del os.environ["DISPLAY"]
-
-    return stop
+    config.stash.setdefault(_session, contextlib.ExitStack()).close()
 
 
 @pytest.fixture(scope="session")
