@@ -143,6 +143,20 @@ def test_unknown_steps_are_pixels(make_napari_viewer, scan_file, shows):
     assert "nm" not in widget.text.text()
 
 
+def test_scans_with_and_without_calibration_take_turns(shown, widget, tmp_path, counts, qtbot):
+    np.save(tmp_path / "plain.npy", counts[::-1])
+    add_layers(shown, opened_layers(open_scan(tmp_path / "plain.npy")))
+    for name, unit in (("plain", "pixel"), ("wedge", "1 / angstrom"), ("plain", "pixel")):
+        widget.scans.choose(shown.layers[name])
+        qtbot.waitUntil(
+            lambda unit=unit: [str(u) for u in widget.canvas.layers[0].units] == [unit] * 2,
+            timeout=5000,
+        )
+    shown.layers.clear()
+    add_layers(shown, opened_layers(open_scan(tmp_path / "plain.npy")))
+    qtbot.waitUntil(lambda: len(widget.canvas.layers) == 1, timeout=5000)
+
+
 def test_closing_the_dock_gives_the_arrow_keys_back(shown, widget, qtbot):
     shown.window.remove_dock_widget(widget)
     position = shown.layers["wedge probe"].data.tolist()

@@ -104,7 +104,7 @@ class DiffractionWidget(QWidget):
         if scan is None:
             self.reader.stop()
             self.probe.set_scan(None)
-            self.canvas.layers.clear()
+            self._clear()
             self._shown = self._shown_of = None
             self.text.setText("Open a scan to see its patterns.")
             return
@@ -142,12 +142,17 @@ class DiffractionWidget(QWidget):
             self.canvas.layers[0].data = image
             return
         self._shown_of = scan
-        self.canvas.layers.clear()
+        self._clear()
         self.canvas.add_image(image, **_pattern_space(scan), contrast_limits=_limits(image))
         if scan.k_step is not None:
             # Scale bars pick a prefix for numbers below one, and "200 1/kÅ" is nobody's unit.
             self.canvas.layers.units = ("1/nm", "1/nm")
         self.canvas.fit_to_view()
+
+    def _clear(self) -> None:
+        self.canvas.layers.clear()
+        # The next pattern may be in pixels, which cannot be shown in 1/nm.
+        self.canvas.layers.units = None
 
     def event(self, event: QEvent) -> bool:
         """Let go of the probe and the arrow keys when the dock is closed."""
