@@ -11,6 +11,7 @@ from napari_ferro4d.jobs import Report
 from napari_ferro4d.scan import Scan
 
 from ._pass import over_blocks
+from ._patterns import Patterns
 from ._reduction import Place, Reduction
 
 if TYPE_CHECKING:
@@ -76,26 +77,17 @@ def reduce_block(
     block: np.ndarray, place: Place, reductions: Sequence[Reduction[Any]]
 ) -> list[np.ndarray]:
     """Return what one block gives for each of the reductions."""
-    patterns, swap = _loadable(block)
+    patterns = Patterns.of(block)
     parts = [reduction.empty(block.shape[:2]) for reduction in reductions]
     top, left = place[0].start, place[1].start
-    together = max(1, _CACHED_BYTES // max(1, patterns[0, 0].nbytes))
-    for y in range(patterns.shape[0]):
-        for x in range(0, patterns.shape[1], together):
-            some = np.s_[y : y + 1, x : x + together]
-            length = patterns[some].shape[1]
-            at = slice(top + y, top + y + 1), slice(left + x, left + x + length)
+    ny, nx, nky, nkx = block.shape
+    together = max(1, _CACHED_BYTES // max(1, nky * nkx * block.dtype.itemsize))
+    for y in range(ny):
+        for x in range(0, nx, together):
+            some = patterns.run(y, x, together)
+            end = x + some.layout[1]
+            at = slice(top + y, top + y + 1), slice(left + x, left + end)
             for reduction, part in zip(reductions, parts, strict=True):
-                out = part[some] if reduction.per_position else part
-                reduction.add(patterns[some], swap, out, at)
+                out = part[y : y + 1, x:end] if reduction.per_position else part
+                reduction.add(some, out, at)
     return parts
-
-
-def _loadable(block: np.ndarray) -> tuple[np.ndarray, bool]:
-    # The kernels turn over 16-bit counts themselves; anything else foreign is converted first.
-    if block.dtype.isnative:
-        return block, False
-    native = block.dtype.newbyteorder("=")
-    if block.dtype.kind == "u" and block.dtype.itemsize == 2:
-        return block.view(native), True
-    return block.astype(native), False

@@ -3,8 +3,13 @@
 The accumulator's type comes in with an array of it, so one source serves all: 32 bits where they
 cannot overflow (they add twice as fast), 64 bits otherwise, float64 for floats. Rows are sliced
 before they are looped over: indices that start at zero need no bounds logic, and the loops become
-vector code. ``swap`` turns over the two bytes of 16-bit counts as they are loaded, so that
-big-endian files are read where they lie; other types come in native byte order.
+vector code.
+
+Patterns come as one flat array and the steps between their rows (see `_patterns.py`), so that files
+with headers between frames, with rows from the bottom up or in the other byte order are read where
+they lie. Rows are always read in the order of their addresses: processors do not foresee the other
+way. ``swap`` turns over the two bytes of 16-bit counts as they are loaded; other types come in
+native byte order.
 """
 
 from __future__ import annotations
@@ -33,13 +38,13 @@ def _turned(value):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True, fastmath=_REORDER)
-def moments(block, swap, first, last, columns, out):  # type: ignore[no-untyped-def]
+def moments(flat, layout, swap, first, last, columns, out):  # type: ignore[no-untyped-def]
     """Sum counts, and counts times row and column index, over the spans of a convex mask.
 
     Parameters
     ----------
-    block : array
-        Patterns ``[y, x, ky, kx]``.
+    flat, layout : array, tuple of int
+        Patterns; see `_patterns.Patterns`.
     swap : bool
         Turn over the bytes of 16-bit counts.
     first, last : int array
@@ -49,15 +54,18 @@ def moments(block, swap, first, last, columns, out):  # type: ignore[no-untyped-
     out : float64 array
         ``[y, x, 3]``: sum, sum times ky, sum times kx.
     """
+    ny, nx, nky, nkx, origin, down_step, right_step, row_step = layout
     kind = columns.dtype.type
-    for y in range(block.shape[0]):
-        for x in range(block.shape[1]):
-            pattern = block[y, x]
+    for y in range(ny):
+        for x in range(nx):
+            start = origin + y * down_step + x * right_step
             columns[:] = kind(0)
             total = 0.0
             down = 0.0
-            for ky in range(pattern.shape[0]):
-                part = pattern[ky, first[ky] : last[ky]]
+            for k in range(nky):
+                ky = k if row_step > 0 else nky - 1 - k
+                row_start = start + ky * row_step
+                part = flat[row_start + first[ky] : row_start + last[ky]]
                 under = columns[first[ky] : last[ky]]
                 row = kind(0)
                 if swap:
@@ -73,7 +81,7 @@ def moments(block, swap, first, last, columns, out):  # type: ignore[no-untyped-
                 total += row
                 down += row * np.float64(ky)
             right = 0.0
-            for kx in range(pattern.shape[1]):
+            for kx in range(nkx):
                 right += columns[kx] * np.float64(kx)
             out[y, x, 0] = total
             out[y, x, 1] = down
@@ -81,15 +89,18 @@ def moments(block, swap, first, last, columns, out):  # type: ignore[no-untyped-
 
 
 @numba.njit(nogil=True, cache=True, fastmath=_REORDER)
-def sum_runs(block, swap, runs, columns, out):  # type: ignore[no-untyped-def]
+def sum_runs(flat, layout, swap, runs, columns, out):  # type: ignore[no-untyped-def]
     """Sum counts over runs ``(ky, first kx, last kx)`` of detector pixels; touches no others."""
+    ny, nx, _nky, _nkx, origin, down_step, right_step, row_step = layout
     kind = columns.dtype.type
-    for y in range(block.shape[0]):
-        for x in range(block.shape[1]):
-            pattern = block[y, x]
+    for y in range(ny):
+        for x in range(nx):
+            start = origin + y * down_step + x * right_step
             total = 0.0
-            for r in range(runs.shape[0]):
-                part = pattern[runs[r, 0], runs[r, 1] : runs[r, 2]]
+            for n in range(runs.shape[0]):
+                r = n if row_step > 0 else runs.shape[0] - 1 - n
+                row_start = start + runs[r, 0] * row_step
+                part = flat[row_start + runs[r, 1] : row_start + runs[r, 2]]
                 row = kind(0)
                 if swap:
                     for i in range(len(part)):
@@ -102,14 +113,17 @@ def sum_runs(block, swap, runs, columns, out):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True, fastmath=_REORDER)
-def sum_weighted(block, swap, runs, weights, out):  # type: ignore[no-untyped-def]
+def sum_weighted(flat, layout, swap, runs, weights, out):  # type: ignore[no-untyped-def]
     """Sum counts times ``weights[ky, kx]`` over runs of detector pixels."""
-    for y in range(block.shape[0]):
-        for x in range(block.shape[1]):
-            pattern = block[y, x]
+    ny, nx, _nky, _nkx, origin, down_step, right_step, row_step = layout
+    for y in range(ny):
+        for x in range(nx):
+            start = origin + y * down_step + x * right_step
             total = 0.0
-            for r in range(runs.shape[0]):
-                part = pattern[runs[r, 0], runs[r, 1] : runs[r, 2]]
+            for n in range(runs.shape[0]):
+                r = n if row_step > 0 else runs.shape[0] - 1 - n
+                row_start = start + runs[r, 0] * row_step
+                part = flat[row_start + runs[r, 1] : row_start + runs[r, 2]]
                 weight = weights[runs[r, 0], runs[r, 1] : runs[r, 2]]
                 if swap:
                     for i in range(len(part)):
@@ -121,32 +135,34 @@ def sum_weighted(block, swap, runs, weights, out):  # type: ignore[no-untyped-de
 
 
 @numba.njit(nogil=True, cache=True)
-def add_patterns(block, swap, region, out):  # type: ignore[no-untyped-def]
+def add_patterns(flat, layout, swap, region, out):  # type: ignore[no-untyped-def]
     """Add every pattern to the sum of its region: ``out[region[y, x], ky, kx]``, -1 to none.
 
     Four neighbours of one region are added together, so that the sum, which is larger than a
     pattern, is read and written a quarter as often.
     """
+    ny, nx, nky, nkx, origin, down_step, right_step, row_step = layout
     kind = out.dtype.type
-    columns = block.shape[1]
-    for y in range(block.shape[0]):
+    for y in range(ny):
         x = 0
-        while x < columns:
+        while x < nx:
             where = region[y, x]
             if where < 0:
                 x += 1
                 continue
-            alike = x + 4 <= columns
+            alike = x + 4 <= nx
             if alike:
                 for j in range(1, 4):
                     alike = alike and region[y, x + j] == where
-            for ky in range(block.shape[2]):
+            for k in range(nky):
+                ky = k if row_step > 0 else nky - 1 - k
                 sums = out[where, ky]
-                a = block[y, x, ky]
+                start = origin + y * down_step + x * right_step + ky * row_step
+                a = flat[start : start + nkx]
                 if alike:
-                    b = block[y, x + 1, ky]
-                    c = block[y, x + 2, ky]
-                    d = block[y, x + 3, ky]
+                    b = flat[start + right_step : start + right_step + nkx]
+                    c = flat[start + 2 * right_step : start + 2 * right_step + nkx]
+                    d = flat[start + 3 * right_step : start + 3 * right_step + nkx]
                     if swap:
                         for i in range(len(sums)):
                             sums[i] += (
@@ -168,14 +184,17 @@ def add_patterns(block, swap, region, out):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True)
-def add_squares(block, swap, out):  # type: ignore[no-untyped-def]
+def add_squares(flat, layout, swap, out):  # type: ignore[no-untyped-def]
     """Add the square of every count to ``out[ky, kx]``."""
+    ny, nx, nky, nkx, origin, down_step, right_step, row_step = layout
     kind = out.dtype.type
-    for y in range(block.shape[0]):
-        for x in range(block.shape[1]):
-            for ky in range(block.shape[2]):
+    for y in range(ny):
+        for x in range(nx):
+            for k in range(nky):
+                ky = k if row_step > 0 else nky - 1 - k
+                start = origin + y * down_step + x * right_step + ky * row_step
                 sums = out[ky]
-                row = block[y, x, ky]
+                row = flat[start : start + nkx]
                 if swap:
                     for i in range(len(sums)):
                         value = kind(_turned(np.uint32(row[i])))
@@ -187,14 +206,17 @@ def add_squares(block, swap, out):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True)
-def largest_counts(block, swap, out):  # type: ignore[no-untyped-def]
+def largest_counts(flat, layout, swap, out):  # type: ignore[no-untyped-def]
     """Keep the largest count of every detector pixel in ``out[ky, kx]``."""
+    ny, nx, nky, nkx, origin, down_step, right_step, row_step = layout
     kind = out.dtype.type
-    for y in range(block.shape[0]):
-        for x in range(block.shape[1]):
-            for ky in range(block.shape[2]):
+    for y in range(ny):
+        for x in range(nx):
+            for k in range(nky):
+                ky = k if row_step > 0 else nky - 1 - k
+                start = origin + y * down_step + x * right_step + ky * row_step
                 most = out[ky]
-                row = block[y, x, ky]
+                row = flat[start : start + nkx]
                 if swap:
                     for i in range(len(most)):
                         most[i] = max(most[i], kind(_turned(np.uint32(row[i]))))

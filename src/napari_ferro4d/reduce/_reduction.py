@@ -14,6 +14,7 @@ import numpy as np
 from napari_ferro4d.scan import Scan
 
 from ._detectors import runs_of
+from ._patterns import Patterns
 
 __all__ = ["Place", "Reduction"]
 
@@ -31,8 +32,8 @@ class Reduction(Generic[R]):
         ``empty(shape)`` gives the array for a block of ``shape = (rows, columns)`` positions, or
         for the whole scan.
     add : callable
-        ``add(patterns, swap, part, place)`` works `patterns` ``[y, x, ky, kx]`` into `part`.
-        `place` says where in the scan they lie; `swap`, that their bytes are to be turned over.
+        ``add(patterns, part, place)`` works patterns into `part`; `place` says where in the scan
+        they lie.
     merge : callable
         ``merge(whole, part, place)`` works a block's array into that of the scan.
     finish : callable
@@ -43,7 +44,7 @@ class Reduction(Generic[R]):
     """
 
     empty: Callable[[tuple[int, int]], np.ndarray]
-    add: Callable[[np.ndarray, bool, np.ndarray, Place], None]
+    add: Callable[[Patterns, np.ndarray, Place], None]
     merge: Callable[[np.ndarray, np.ndarray, Place], None]
     finish: Callable[[np.ndarray], R]
     per_position: bool
@@ -65,8 +66,9 @@ def moments(
 
     kind = _kernels.accumulator(scan.dtype)
 
-    def add(patterns: np.ndarray, swap: bool, part: np.ndarray, place: Place) -> None:
-        _kernels.moments(patterns, swap, first, last, np.zeros(patterns.shape[-1], kind), part)
+    def add(patterns: Patterns, part: np.ndarray, place: Place) -> None:
+        columns = np.zeros(patterns.layout[3], kind)
+        _kernels.moments(patterns.flat, patterns.layout, patterns.swap, first, last, columns, part)
 
     return Reduction(lambda shape: np.empty((*shape, 3)), add, _put, finish, per_position=True)
 
@@ -77,11 +79,13 @@ def detector_sum(scan: Scan, mask: np.ndarray, finish: Callable[[np.ndarray], R]
 
     kind, runs = _kernels.accumulator(scan.dtype), runs_of(mask)
 
-    def add(patterns: np.ndarray, swap: bool, part: np.ndarray, place: Place) -> None:
+    def add(patterns: Patterns, part: np.ndarray, place: Place) -> None:
         if mask.dtype.kind == "b":
-            _kernels.sum_runs(patterns, swap, runs, np.zeros(1, kind), part)
+            _kernels.sum_runs(
+                patterns.flat, patterns.layout, patterns.swap, runs, np.zeros(1, kind), part
+            )
         else:
-            _kernels.sum_weighted(patterns, swap, runs, mask, part)
+            _kernels.sum_weighted(patterns.flat, patterns.layout, patterns.swap, runs, mask, part)
 
     return Reduction(np.empty, add, _put, finish, per_position=True)
 
@@ -103,8 +107,8 @@ def pattern_sums(
     def empty(positions: tuple[int, int]) -> np.ndarray:
         return np.zeros(shape, part if positions[0] * positions[1] < 2**16 else whole)
 
-    def add(patterns: np.ndarray, swap: bool, out: np.ndarray, place: Place) -> None:
-        _kernels.add_patterns(patterns, swap, regions[place], out)
+    def add(patterns: Patterns, out: np.ndarray, place: Place) -> None:
+        _kernels.add_patterns(patterns.flat, patterns.layout, patterns.swap, regions[place], out)
 
     return Reduction(empty, add, _sum, finish, per_position=False)
 
@@ -119,8 +123,8 @@ def largest(scan: Scan, finish: Callable[[np.ndarray], R]) -> Reduction[R]:
     def merge(whole: np.ndarray, part: np.ndarray, place: Place) -> None:
         np.maximum(whole, part, out=whole)
 
-    def add(patterns: np.ndarray, swap: bool, part: np.ndarray, place: Place) -> None:
-        _kernels.largest_counts(patterns, swap, part)
+    def add(patterns: Patterns, part: np.ndarray, place: Place) -> None:
+        _kernels.largest_counts(patterns.flat, patterns.layout, patterns.swap, part)
 
     return Reduction(
         lambda shape: np.full(scan.detector_shape, lowest, kind),
@@ -135,8 +139,8 @@ def squares(scan: Scan, finish: Callable[[np.ndarray], R]) -> Reduction[R]:
     """Sum of the squared counts of every detector pixel, float64: ``[ky, kx]``."""
     from . import _kernels
 
-    def add(patterns: np.ndarray, swap: bool, part: np.ndarray, place: Place) -> None:
-        _kernels.add_squares(patterns, swap, part)
+    def add(patterns: Patterns, part: np.ndarray, place: Place) -> None:
+        _kernels.add_squares(patterns.flat, patterns.layout, patterns.swap, part)
 
     return Reduction(
         lambda shape: np.zeros(scan.detector_shape), add, _sum, finish, per_position=False
