@@ -294,3 +294,17 @@ def test_direction_is_hue_and_magnitude_is_brightness():
     wheel = colour_wheel(65)
     assert wheel[32, 64].tolist() == [255, 0, 0, 255]
     assert wheel[0, 0, 3] == 0
+
+
+def test_positions_that_the_file_lacks_are_in_no_map_and_no_mean(tmp_path):
+    array = random_scan(8, (4, 5, 6, 7), "u2")
+    np.save(tmp_path / "a.npy", array.reshape(20, 6, 7)[:13])
+    scan = open_scan(tmp_path / "a.npy", scan_shape=(4, 5), incomplete="pad")
+    there = np.arange(20).reshape(4, 5) < 13
+    maps, image = com(scan), virtual(scan, np.ones((6, 7), bool)).image
+    for one in (maps.com_y, maps.com_x, maps.sum, image):
+        np.testing.assert_array_equal(np.isfinite(one), there)
+    assert maps.centre == pytest.approx(ndimage.center_of_mass(array[there].mean(0)))
+    np.testing.assert_allclose(mean_pattern(scan), array[there].mean(0))
+    with pytest.raises(ScanError, match="no probe position"):
+        mean_pattern(scan, ~there)

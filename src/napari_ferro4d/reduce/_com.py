@@ -174,7 +174,7 @@ def _spans(
 
 def _overall_centre(scan: Scan, sums: np.ndarray) -> tuple[float, float]:
     # The centre of mass of the mean pattern, from the moments already summed.
-    total, down, right = (math.fsum(sums[..., i].ravel()) for i in range(3))
+    total, down, right = (math.fsum(np.nan_to_num(sums[..., i]).ravel()) for i in range(3))
     if not total > 0:
         return ((scan.shape[2] - 1) / 2, (scan.shape[3] - 1) / 2)
     return down / total, right / total

@@ -49,7 +49,8 @@ def reduce_scan(
     Returns
     -------
     list
-        The result of each reduction.
+        The result of each reduction. Positions that the file lacks (`Scan.missing`) are NaN in
+        maps and in no sum of patterns.
 
     Raises
     ------
@@ -70,6 +71,9 @@ def reduce_scan(
     for place, parts in blocks:
         for reduction, whole, part in zip(reductions, wholes, parts, strict=True):
             reduction.merge(whole, part, place)
+    for reduction, whole in zip(reductions, wholes, strict=True):
+        if reduction.per_position and scan.missing is not None:
+            whole[scan.missing] = np.nan  # zeros that were filled in are no counts
     return [r.finish(whole) for r, whole in zip(reductions, wholes, strict=True)]
 
 

@@ -53,6 +53,8 @@ def mean_pattern(
         raise ScanError(
             f"{scan.where()}: the region has shape {chosen.shape}, the scan {scan.scan_shape}."
         )
+    if scan.missing is not None:
+        chosen = chosen & ~scan.missing
     if not chosen.any():
         raise ScanError(f"{scan.where()}: no probe position is chosen, so there is no mean.")
     regions = np.where(chosen, 0, -1).astype(np.int64)

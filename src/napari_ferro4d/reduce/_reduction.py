@@ -99,6 +99,8 @@ def pattern_sums(
     """
     from . import _kernels
 
+    if scan.missing is not None:
+        regions = np.where(scan.missing, -1, regions)
     whole = np.dtype(np.float64 if scan.dtype.kind == "f" else np.int64)
     # A block has far fewer than 2^16 patterns, so 16-bit counts cannot overflow 32 bits in it.
     part = np.dtype(np.uint32) if scan.dtype.kind == "u" and scan.dtype.itemsize <= 2 else whole
