@@ -139,7 +139,7 @@ def test_the_scan_shape_is_found(tmp_path, hdr, pause, shape):
 def test_an_interrupted_acquisition_is_not_cut_silently(tmp_path, announced):
     hdr = {"Frames in Acquisition (Number)": announced, "Frames per Trigger (Number)": 4}
     write(tmp_path / "a.mib", FLAT, hdr, **SMALL)
-    with pytest.raises(ScanError, match="holds 12 patterns.*4 x 4 needs 16: 1 of 4 rows"):
+    with pytest.raises(ScanError, match=r"holds 12 patterns.*4 x 4 needs 16: 1 of 4 rows"):
         open_scan(tmp_path / "a.mib")
     scan = open_scan(tmp_path / "a.mib", incomplete="pad")
     assert scan.scan_shape == (4, 4)

@@ -60,8 +60,10 @@ class Header:
 def read_mib(path: Path, hints: Hints) -> Stored:
     """Map or decode a Merlin `.mib` file."""
     header = read_header(path)
+    frames: Frames | None = None
+    array: Any
     if header.kind == "R64":
-        array, rest, frames = _raw(path, header)
+        array, rest = _raw(path, header)
     else:
         if header.kind not in _PROCESSED:
             raise ScanError(f"{path}: the frame header names an unknown pixel type {header.kind}.")
@@ -69,7 +71,7 @@ def read_mib(path: Path, hints: Hints) -> Stored:
         stride = header.length + header.width * header.height * dtype.itemsize
         frames = Frames(str(path), dtype, header.length, stride, bottom_up=True)
         array, rest = mapped(path, frames, (header.height, header.width))
-    shape = hints.scan_shape or _scan_shape(path, header, len(array))
+    shape = hints.scan_shape or _scan_shape(path, header, array.shape[0])
     return Stored(array, frames=frames, scan_shape=shape, rest=rest, metadata=header.metadata)
 
 
@@ -163,6 +165,7 @@ class RawFrames:
     def _decode(self, words: np.ndarray) -> np.ndarray:
         count = len(words)
         data = words.reshape(count, -1)
+        values: np.ndarray
         ky, kx = self.detector
         if self.depth == 1:
             values = np.unpackbits(data, axis=1, bitorder="little")
@@ -187,7 +190,7 @@ def raw_bits(depth: int) -> int:
     return {1: 1, 6: 8, 12: 16, 24: 32}[depth]
 
 
-def _raw(path: Path, header: Header) -> tuple[RawFrames, int, None]:
+def _raw(path: Path, header: Header) -> tuple[RawFrames, int]:
     square = header.chips == 4 and header.layout.startswith("2x2")
     if header.depth not in _RAW or (header.chips > 1 and (not square or header.depth == 24)):
         raise ScanError(
@@ -205,7 +208,7 @@ def _raw(path: Path, header: Header) -> tuple[RawFrames, int, None]:
         )
     raw = Frames(str(path), np.dtype(np.uint8), header.length, header.length + bits // 8)
     blocks, rest = mapped(path, raw, (1, bits // 8))
-    return RawFrames(raw, len(blocks), header.depth, square, detector), rest, None
+    return RawFrames(raw, len(blocks), header.depth, square, detector), rest
 
 
 # --- the scan shape

@@ -91,7 +91,8 @@ def open_scan(
     file = Path(path)
     if not file.exists():
         raise ScanError(f"{file}: there is no such file or folder.")
-    chosen = _choose(file, format)
+    # Only a file without a header needs to be told the type of its counts.
+    chosen = _choose(file, "raw" if format is None and dtype is not None else format)
     hints = Hints(
         scan_shape, first_frame, flyback, snake, incomplete, dtype, detector_shape, offset, gap
     )

@@ -42,6 +42,11 @@ def read_npy(path: Path, hints: Hints) -> Stored:
             f"{path}: the header announces shape {shape} of {dtype}, {needed} bytes, but the file "
             f"has {size}; it is truncated: copy it again, or open it with incomplete='pad'."
         )
+    if size > needed and hints.incomplete == "error":
+        raise ScanError(
+            f"{path}: the header announces shape {shape} of {dtype}, {needed} bytes, but the file "
+            f"has {size}; the header is damaged. incomplete='trim' leaves out the rest."
+        )
     if not in_rows:
         return Stored(np.lib.format.open_memmap(path, mode="r"))
     frames = Frames(str(path), dtype, offset, shape[-2] * shape[-1] * dtype.itemsize)
