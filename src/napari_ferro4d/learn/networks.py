@@ -68,7 +68,7 @@ class Autoencoder(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("scale", torch.ones(()))
+        self.register_buffer("scale", torch.ones(1))
 
     def encode(self, x: torch.Tensor) -> torch.Tensor:
         """Return the embedding ``[n, channel]`` of inputs ``[n, 1, size, size]``."""
@@ -206,17 +206,17 @@ class CompactAutoencoder(Autoencoder):
 
         Channels come in pairs, as a ReLU cuts each component into what lies above the mean and
         what lies below: the first half takes the positive sides, the second the negative ones.
-        Channels without a component of their own keep their random weights.
+        Channels without a component of their own encode at random and decode to nothing yet.
         """
         self.mean.copy_(patterns.mean(dim=0))
         centred = (patterns - self.mean).flatten(1)
         spread = centred.square().mean().sqrt()
-        self.scale.copy_(spread if spread > 0 else torch.ones(()))
+        self.scale.copy_(spread if spread > 0 else torch.ones(1))
         for path in (self.encoder[-1], self.decoder[-2]):
             for values in path.parameters():
                 nn.init.zeros_(values)
-        nn.init.zeros_(self.linear_encoder.bias)
-        nn.init.zeros_(self.linear_decoder.bias)
+        for values in (self.linear_encoder.bias, *self.linear_decoder.parameters()):
+            nn.init.zeros_(values)
         axes, deviations = principal_components(
             centred / self.scale, (self.linear_encoder.out_features + 1) // 2
         )
@@ -296,8 +296,8 @@ class PaperClassifier(Classifier):
 
     def __init__(self, classes: int, size: int = 128) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(()))
-        self.register_buffer("scale", torch.ones(()))
+        self.register_buffer("mean", torch.zeros(1))
+        self.register_buffer("scale", torch.ones(1))
         layers: list[nn.Module] = []
         for channels_in, channels_out in ((1, 16), (16, 32), (32, 64)):
             layers += [_conv(channels_in, channels_out), nn.ReLU(), nn.MaxPool2d(2)]

@@ -71,13 +71,20 @@ def load_optimizer(optimizer: torch.optim.Optimizer, weights: Mapping[str, np.nd
     ModelError
         If the model is not a checkpoint, but a finished model without these arrays.
     """
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     state: dict[int, dict[str, Any]] = {}
     for name, value in weights.items():
         if name.startswith(OPTIMIZER):
             number, key = name.removeprefix(OPTIMIZER).split(".", 1)
-            state.setdefault(int(number), {})[key] = torch.from_numpy(np.array(value))
+            stored = torch.from_numpy(np.array(value))
+            if key == "step":
+                stored = stored.reshape(())
+            else:
+                # In the memory format of its parameter: the fused Adam looks at nothing else.
+                stored = torch.empty_like(parameters[int(number)]).copy_(stored)
+            state.setdefault(int(number), {})[key] = stored
     groups = optimizer.state_dict()["param_groups"]
-    if set(state) != {number for group in groups for number in group["params"]}:
+    if set(state) != set(range(len(parameters))):
         raise ModelError(
             "the model to resume from is finished, not a checkpoint; start a new training."
         )
