@@ -130,14 +130,325 @@ def write_raw(folder: Path) -> Path:
 
 RAW_HINTS = {"dtype": ">u2", "detector_shape": (16, 16), "offset": 100, "gap": 10}
 
+UNITS = (("nm", 1.5), ("nm", 1.5), ("A^-1", 0.02), ("A^-1", 0.02))
+CENTRE = (7.25, 8.5)
+
+
+def write_emdfile(folder: Path) -> Path:
+    """Write as py4DSTEM 0.14 does, compressed, with the beam's place in the calibration."""
+    import h5py
+
+    path = folder / "emdfile.h5"
+    with h5py.File(path, "w") as file:
+        cube = file.create_group("root/datacube")
+        cube.create_dataset("data", data=COUNTS, chunks=(1, 2, 16, 16), compression="gzip")
+        for axis, (unit, step) in enumerate(UNITS):
+            dim = cube.create_dataset(f"dim{axis}", data=np.arange(2) * step)
+            dim.attrs.update({"name": ("Rx", "Ry", "Qx", "Qy")[axis], "units": unit})
+        calibration = file.create_group("root/metadatabundle/calibration")
+        for name, value in {"R_pixel_size": 9.0, "R_pixel_units": "nm"}.items():
+            calibration[name] = value
+        calibration["qx0_mean"], calibration["qy0_mean"] = CENTRE
+    return path
+
+
+def _dims(group, units, offsets=(0, 0, 0, 0)) -> None:
+    for axis, ((unit, step), offset) in enumerate(zip(units, offsets, strict=True)):
+        values = offset + np.arange(group["data"].shape[axis]) * step
+        dim = group.create_dataset(f"dim{axis + 1}", data=values)
+        dim.attrs["units"] = np.bytes_(unit.encode())
+
+
+def write_py4dstem_0_9(folder: Path) -> Path:
+    """Write the older layout of py4DSTEM, in one uncompressed piece."""
+    import h5py
+
+    path = folder / "py4dstem.h5"
+    with h5py.File(path, "w") as file:
+        cube = file.create_group("4DSTEM_experiment/data/datacubes/datacube_0")
+        cube.attrs["emd_group_type"] = 1
+        cube.create_dataset("data", data=COUNTS)
+        _dims(cube, (("[n_m]", 1.5), ("[n_m]", 1.5), ("[n_m^-1]", 0.2), ("[n_m^-1]", 0.2)))
+    return path
+
+
+def write_prismatic(folder: Path) -> Path:
+    import h5py
+
+    path = folder / "prismatic.h5"
+    with h5py.File(path, "w") as file:
+        data = file.create_group("4DSTEM_simulation/data")
+        cube = data.create_group("datacubes/CBED_array_depth0000")
+        cube.attrs["emd_group_type"] = 1
+        cube.create_dataset("data", data=COUNTS.astype(np.float32), chunks=(1, 1, 16, 16))
+        _dims(cube, (("[Å]", 15), ("[Å]", 15), ("[Å^-1]", 0.02), ("[Å^-1]", 0.02)))
+        data.create_dataset("realslices/virtual_detector_depth0000/data", data=np.zeros((3, 4, 30)))
+    return path
+
+
+def write_ncem(folder: Path) -> Path:
+    """Write EMD as HyperSpy does: the fastest axis first."""
+    import h5py
+
+    path = folder / "ncem.emd"
+    with h5py.File(path, "w") as file:
+        file.attrs.update({"version_major": 0, "version_minor": 2})
+        group = file.create_group("signals/scan")
+        group.attrs["emd_group_type"] = 1
+        group.create_dataset("data", data=COUNTS.transpose(3, 2, 1, 0))
+        units = (("[1/n_m]", 0.2), ("[1/n_m]", 0.2), ("[n_m]", 1.5), ("[n_m]", 1.5))
+        _dims(group, units, (-0.2 * CENTRE[1], -0.2 * CENTRE[0], 0, 0))
+    return path
+
+
+def write_nexus(folder: Path) -> Path:
+    import h5py
+
+    path = folder / "scan.nxs"
+    with h5py.File(path, "w") as file:
+        file.attrs["default"] = "entry"
+        entry = file.create_group("entry")
+        entry.attrs.update({"NX_class": "NXentry", "default": "data"})
+        data = entry.create_group("data")
+        data.attrs.update({"NX_class": "NXdata", "signal": "counts"})
+        data.attrs["axes"] = ["y", "x", "qy", "qx"]
+        data.create_dataset("counts", data=COUNTS, chunks=(1, 4, 16, 16), compression="gzip")
+        offsets = (0, 0, -0.02 * CENTRE[0], -0.02 * CENTRE[1])
+        for axis, (name, offset) in enumerate(zip(("y", "x", "qy", "qx"), offsets, strict=True)):
+            unit, step = UNITS[axis]
+            data[name] = offset + np.arange(SHAPE[axis]) * step
+            data[name].attrs["units"] = unit.replace("A^-1", "1/angstrom")
+    return path
+
+
+HYPERSPY = (("y", "µm", 0.0015), ("x", "µm", 0.0015), ("ky", "1/nm", 0.2), ("kx", "1/nm", 0.2))
+
+
+def _hyperspy_axes(group) -> None:
+    for number, (name, unit, scale) in enumerate(HYPERSPY):
+        offset = -0.2 * CENTRE[number - 2] if number > 1 else 0.0
+        axis = {"name": name, "units": unit, "scale": scale, "offset": offset}
+        group.create_group(f"axis-{number}").attrs.update({**axis, "size": SHAPE[number]})
+
+
+def write_hspy(folder: Path) -> Path:
+    import h5py
+
+    path = folder / "scan.hspy"
+    with h5py.File(path, "w") as file:
+        file.attrs.update({"file_format": "HyperSpy", "file_format_version": "3.3"})
+        group = file.create_group("Experiments/scan")
+        group.create_dataset("data", data=COUNTS, chunks=(1, 2, 16, 16), compression="gzip")
+        _hyperspy_axes(group)
+    return path
+
+
+def write_zspy(folder: Path) -> Path:
+    import zarr
+
+    root = zarr.open_group(folder / "scan.zspy", mode="w", zarr_format=2)
+    root.attrs.update({"file_format": "ZSpy", "file_format_version": "3.3"})
+    group = root.create_group("Experiments/scan")
+    group.create_array("data", data=COUNTS, chunks=(1, 4, 16, 16))
+    _hyperspy_axes(group)
+    return folder / "scan.zspy"
+
+
+def write_zarr(folder: Path) -> Path:
+    import zarr
+
+    group = zarr.open_group(folder / "scan.zarr", mode="w")
+    array = group.create_array("patterns", data=COUNTS, chunks=(2, 2, 16, 16))
+    array.attrs.update({"scan_step_nm": 1.5, "k_step_inv_angstrom": 0.02})
+    return folder / "scan.zarr"
+
+
+ABTEM_SCAN = [{"type": "ScanAxis", "label": a, "sampling": 15.0, "units": "Å"} for a in "xy"]
+ABTEM_K = [{"type": "ReciprocalSpaceAxis", "sampling": 0.02, "units": "1/Å"}] * 2
+
+
+def write_abtem(folder: Path) -> Path:
+    """Write as abTEM does up to 1.0.9, its arrays being [x, y, kx, ky]."""
+    import zarr
+
+    root = zarr.open_group(folder / "abtem.zarr", mode="w", zarr_format=2)
+    root.create_array("array0", data=COUNTS.transpose(1, 0, 3, 2), chunks=(4, 3, 16, 16))
+    root.attrs["type0"] = "DiffractionPatterns"
+    root.attrs["kwargs0"] = {"sampling": [0.02, 0.02], "ensemble_axes_metadata": ABTEM_SCAN}
+    return folder / "abtem.zarr"
+
+
+def write_abtem_later(folder: Path) -> Path:
+    import zarr
+
+    root = zarr.open_group(folder / "abtem.zarr", mode="w")
+    root.create_array("array0", data=COUNTS.transpose(1, 0, 3, 2), chunks=(4, 3, 16, 16))
+    axes = {f"axis_{i}": axis for i, axis in enumerate(ABTEM_SCAN + ABTEM_K)}
+    root.attrs["metadata0"] = {"type": "DiffractionPatterns", "axes": axes}
+    return folder / "abtem.zarr"
+
+
+def write_dectris(folder: Path) -> Path:
+    """Write two data files, bitshuffled as the detector does, and the file that links to them."""
+    import h5py
+    import hdf5plugin
+
+    stack = COUNTS.reshape(-1, 16, 16)
+    with h5py.File(folder / "arina_master.h5", "w") as master:
+        detector = master.create_group("entry/instrument/detector/detectorSpecific")
+        detector["ntrigger"], detector["nimages"] = 3, 4
+        master.create_dataset(
+            "entry/instrument/detector/detectorSpecific/flatfield", data=np.ones((16, 16))
+        )
+        data = master.create_group("entry/data")
+        for number, part in enumerate((stack[:8], stack[8:]), 1):
+            name = f"arina_data_{number:06d}.h5"
+            with h5py.File(folder / name, "w") as file:
+                file.create_dataset(
+                    "entry/data/data", data=part, chunks=(1, 16, 16), **hdf5plugin.Bitshuffle()
+                )
+            data[f"data_{number:06d}"] = h5py.ExternalLink(name, "/entry/data/data")
+    with h5py.File(folder / "arina.h5", "w") as file:
+        file.create_group("STEM Metadata").attrs["Pixel Size"] = [1.5]
+    return folder / "arina_master.h5"
+
+
+def write_topspin(folder: Path) -> Path:
+    import h5py
+
+    path = folder / "scan.app5"
+    axis = "<{0}><Offset>{1}</Offset><Scale>{2}</Scale><Units><N>k</N><U>nm^-1</U></Units></{0}>"
+    with h5py.File(path, "w") as file:
+        file["Metadata"] = "<Experiment><Id>scan</Id></Experiment>"
+        group = file.create_group("18d9446f-22bf-4fb1-8d13-338174e75d20")
+        for number, frame in enumerate(COUNTS.reshape(-1, 16, 16)):
+            y, x = divmod(number, 4)
+            space = "".join(
+                axis.format(a, -0.2 * c, 0.2) for a, c in zip("YX", CENTRE, strict=True)
+            )
+            place = f"<Position><X>{x * 1.5e-9}</X><Y>{y * 1.5e-9}</Y></Position>"
+            text = f"<F><Calibration>{space}</Calibration><P><I><Name/>{place}</I></P></F>"
+            group[f"{number}/Data"] = frame
+            group[f"{number}/Metadata"] = text
+    return path
+
+
+def _dm_simple(code: int, kind: str, value) -> bytes:
+    return _DM_MARK + struct.pack(">QQ", 1, code) + struct.pack("<" + kind, value)
+
+
+_DM_MARK = b"%%%%"
+
+
+def _dm_value(value) -> bytes:
+    if isinstance(value, float):
+        return _dm_simple(6, "f", value)
+    if isinstance(value, int):
+        return _dm_simple(5, "I", value)
+    if isinstance(value, str):
+        data = value.encode("utf-16-le")
+        return _DM_MARK + struct.pack(">4Q", 3, 20, 4, len(data) // 2) + data
+    return _DM_MARK + struct.pack(">4Q", 3, 20, 4, value.size) + value.astype("<u2").tobytes()
+
+
+def _dm_group(tags) -> bytes:
+    """Write a tag group of DigitalMicrograph 4: a dict names its tags, a list does not."""
+    named = tags.items() if isinstance(tags, dict) else [("", tag) for tag in tags]
+    body = b""
+    for name, tag in named:
+        group = isinstance(tag, dict | list)
+        content = _dm_group(tag) if group else _dm_value(tag)
+        label = name.encode("latin-1")
+        body += struct.pack(">BH", 20 if group else 21, len(label)) + label
+        body += struct.pack(">Q", len(content)) + content
+    return struct.pack(">BBQ", 1, 0, len(named)) + body
+
+
+def _gatan(path: Path, data: np.ndarray, axes) -> Path:
+    calibration = [{"Origin": o, "Scale": s, "Units": u} for u, s, o in axes[::-1]]
+    image = {
+        "ImageData": {
+            "Calibrations": {
+                "Brightness": {"Origin": 0.0, "Scale": 1.0, "Units": ""},
+                "Dimension": calibration,
+            },
+            "Data": data.ravel(),
+            "DataType": 10,
+            "Dimensions": [int(n) for n in data.shape[::-1]],
+            "PixelDepth": 2,
+        },
+        "Name": "scan",
+    }
+    root = _dm_group({"ImageList": [image]})
+    path.write_bytes(struct.pack(">IQI", 4, len(root), 1) + root + b"\0" * 8)
+    return path
+
+
+SCAN_AXES = (("nm", 1.5, 0.0), ("nm", 1.5, 0.0))
+K_AXES = (("1/nm", 0.2, CENTRE[0]), ("1/nm", 0.2, CENTRE[1]))
+
+
+def write_gatan(folder: Path) -> Path:
+    return _gatan(folder / "scan.dm4", COUNTS, SCAN_AXES + K_AXES)
+
+
+def write_gatan_detector_slow(folder: Path) -> Path:
+    """Write one image of the scan per detector pixel, as a diffraction spectrum image has it."""
+    return _gatan(folder / "slow.dm4", COUNTS.transpose(2, 3, 0, 1), K_AXES + SCAN_AXES)
+
+
+def write_tiff(folder: Path) -> Path:
+    import tifffile
+
+    tifffile.imwrite(folder / "scan.tif", COUNTS.reshape(12, 16, 16), byteorder=">")
+    return folder / "scan.tif"
+
+
+def write_packed_tiff(folder: Path) -> Path:
+    import tifffile
+
+    with tifffile.TiffWriter(folder / "scan.tif") as file:
+        for frame in COUNTS.reshape(12, 16, 16):
+            file.write(frame, compression="zlib")
+    return folder / "scan.tif"
+
+
+def write_images(folder: Path) -> Path:
+    from PIL import Image
+
+    path = folder / "patterns"
+    path.mkdir()
+    for y, x in np.ndindex(3, 4):
+        Image.fromarray(COUNTS[y, x]).save(path / f"{x + 5}_{y}_raw.png")
+    return path
+
+
+STACK = {"scan_shape": (3, 4)}
 WRITERS = {
     "npy": (write_npy, {}),
     "mib": (write_mib, {}),
     "mib raw": (write_raw_mib, {}),
-    "blockfile": (write_blockfile, {}),
-    "tvips": (write_tvips, {"scan_shape": (3, 4)}),
+    "blo": (write_blockfile, {}),
+    "tvips": (write_tvips, STACK),
     "mrc": (write_mrc, {}),
     "empad": (write_empad, {}),
-    "raw": (write_raw, {"scan_shape": (3, 4), **RAW_HINTS}),
+    "raw": (write_raw, {**STACK, **RAW_HINTS}),
+    "emdfile": (write_emdfile, {}),
+    "py4DSTEM 0.9": (write_py4dstem_0_9, {}),
+    "Prismatic": (write_prismatic, {}),
+    "EMD-NCEM": (write_ncem, {}),
+    "NeXus": (write_nexus, {}),
+    "hspy": (write_hspy, {}),
+    "zspy": (write_zspy, {}),
+    "zarr": (write_zarr, {}),
+    "abTEM": (write_abtem, {}),
+    "abTEM, later": (write_abtem_later, {}),
+    "dectris": (write_dectris, {}),
+    "topspin": (write_topspin, {}),
+    "gatan": (write_gatan, {}),
+    "gatan, detector slow": (write_gatan_detector_slow, {}),
+    "tiff": (write_tiff, STACK),
+    "tiff, packed": (write_packed_tiff, STACK),
+    "images": (write_images, {}),
 }
 """For every format the writer, and the hints that the file needs."""

@@ -10,9 +10,13 @@ import pytest
 
 from napari_ferro4d import ScanError, com, open_scan
 from napari_ferro4d.io import is_scan
-from scan_files import COUNTS, EMPAD_COUNTS, EMPAD_XML, K_STEP, SCAN_STEP, WRITERS
+from scan_files import CENTRE, COUNTS, EMPAD_COUNTS, EMPAD_XML, K_STEP, SCAN_STEP, WRITERS
 
-CALIBRATED = {"mrc": (True, True), "blockfile": (True, False), "empad": (True, True)}
+NO_STEPS = {"npy", "mib", "mib raw", "tvips", "raw", "tiff", "tiff, packed", "images"}
+NO_K_STEP = {*NO_STEPS, "blo", "dectris"}
+WITH_CENTRE = {"emdfile", "EMD-NCEM", "NeXus", "hspy", "zspy", "topspin", "gatan"}
+MAPPED = {"npy", "mib", "blo", "mrc", "empad", "raw", "py4DSTEM 0.9", "gatan", "tiff"}
+NOT_BY_NAME = {"raw", "tiff", "tiff, packed"}
 
 
 @pytest.mark.parametrize("name", WRITERS)
@@ -25,9 +29,11 @@ def test_every_format_gives_the_counts_and_what_it_knows(tmp_path, name):
     np.testing.assert_array_equal(scan.data.compute(), counts)
     assert scan.data.numblocks[2:] == (1, 1)
     assert scan.complete
-    knows_scan, knows_k = CALIBRATED.get(name, (False, False))
-    assert scan.scan_step == (pytest.approx(SCAN_STEP) if knows_scan else None)
-    assert scan.k_step == (pytest.approx(K_STEP) if knows_k else None)
+    assert scan.scan_step == (None if name in NO_STEPS else pytest.approx(SCAN_STEP))
+    assert scan.k_step == (None if name in NO_K_STEP else pytest.approx(K_STEP))
+    knows_centre = name.partition(",")[0] in WITH_CENTRE
+    assert scan.centre == (pytest.approx(CENTRE) if knows_centre else None)
+    assert (scan.frames is not None) == (name in MAPPED)
     again = open_scan(scan.source.path, **scan.source.hints)
     assert again.signature == scan.signature
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(scan.data))[1, 2], counts[1, 2])
@@ -37,7 +43,7 @@ def test_every_format_gives_the_counts_and_what_it_knows(tmp_path, name):
     np.testing.assert_allclose(com(scan).sum, expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", [n for n in WRITERS if n not in ("raw",)])
+@pytest.mark.parametrize("name", [name for name in WRITERS if name not in NOT_BY_NAME])
 def test_every_format_is_known_by_its_name(tmp_path, name):
     assert is_scan(WRITERS[name][0](tmp_path))
 

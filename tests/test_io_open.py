@@ -242,8 +242,8 @@ def test_python_objects_are_never_loaded(tmp_path):
 
 def test_an_unknown_format_is_named(tmp_path):
     write_npy(tmp_path / "scan.npy")
-    with pytest.raises(ScanError, match="'tiff' is not known"):
-        open_scan(tmp_path / "scan.npy", format="tiff")
+    with pytest.raises(ScanError, match="'jpeg' is not known"):
+        open_scan(tmp_path / "scan.npy", format="jpeg")
 
 
 def test_the_format_may_be_said(tmp_path):

@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 from ._blockfile import read_blockfile
-from ._containers import hdf5_axes, read_hdf5, read_zarr, rosetta, zarr_axes
+from ._dectris import dectris_axes, read_dectris
 from ._empad import empad_axes, read_empad
+from ._gatan import gatan_axes, read_gatan
+from ._hdf5 import hdf5_axes, read_hdf5
+from ._images import images_axes, read_images, read_tiff, tiff_axes
 from ._merlin import read_mib
 from ._mrc import mrc_axes, read_mrc
 from ._raw import raw_axes, read_raw
 from ._stored import Format, scan_axes
+from ._topspin import read_topspin, topspin_axes
 from ._tvips import read_tvips, tvips_axes
 from ._uncompressed import npy_axes, read_npy
+from ._zarr import read_zarr, zarr_axes
 
 FORMATS: tuple[Format, ...] = (
     Format("npy", (".npy",), npy_axes, read_npy),
     Format("mib", (".mib",), scan_axes, read_mib, only_scans=True),
-    Format("blockfile", (".blo",), scan_axes, read_blockfile, only_scans=True),
+    Format("blo", (".blo",), scan_axes, read_blockfile, only_scans=True),
     Format("empad", (".raw", ".xml"), empad_axes, read_empad),
     Format("tvips", (".tvips",), tvips_axes, read_tvips, only_scans=True),
     Format("mrc", (".mrc",), mrc_axes, read_mrc),
     Format("raw", (".bin",), raw_axes, read_raw),
-    rosetta("hspy", ".hspy", "hspy"),
+    Format("gatan", (".dm3", ".dm4"), gatan_axes, read_gatan),
+    Format("hspy", (".hspy",), hdf5_axes, read_hdf5, only_scans=True),
     Format("zspy", (".zspy",), zarr_axes, read_zarr, only_scans=True),
-    Format("hdf5", (".h5", ".hdf5", ".emd"), hdf5_axes, read_hdf5),
+    Format("dectris", ("_master.h5",), dectris_axes, read_dectris),
+    Format("topspin", (".app5",), topspin_axes, read_topspin),
+    Format("hdf5", (".h5", ".hdf5", ".hdf", ".emd", ".nxs"), hdf5_axes, read_hdf5),
     Format("zarr", (".zarr",), zarr_axes, read_zarr),
+    Format("tiff", (".tif", ".tiff"), tiff_axes, read_tiff),
+    Format("images", (), images_axes, read_images),
 )
+"""Every format that can be read. Of two endings that fit a name the longer decides."""

@@ -64,6 +64,8 @@ def arrange(path: Path, stored: Stored, hints: Hints) -> Arranged:
             f"{path}: the array has {len(shape)} axes {shape}; a 4D-STEM scan has four that are "
             "not empty (y, x, ky, kx)."
         )
+    if stored.missing is not None:
+        return _by_position(path, stored, hints)
     patterns = shape[0] if len(shape) == 3 else shape[0] * shape[1]
     ny, nx = _scan_shape(path, stored, shape, hints)
     row = nx + hints.flyback
@@ -107,6 +109,22 @@ def _scan_shape(
         f"{path}: the array has 3 axes {shape}, and nothing says how its {shape[0]} patterns fill "
         "a scan; give the scan shape."
     )
+
+
+def _by_position(path: Path, stored: Stored, hints: Hints) -> Arranged:
+    """Take a scan whose every pattern says where it belongs."""
+    missing = np.asarray(stored.missing)
+    if (hints.scan_shape or missing.shape) != missing.shape or hints.first_frame or hints.flyback:
+        raise ScanError(
+            f"{path}: its patterns say where they belong, in a scan of {missing.shape[0]} x "
+            f"{missing.shape[1]}; give no other scan shape, first frame or flyback."
+        )
+    if missing.any() and hints.incomplete != "pad":
+        raise ScanError(
+            f"{path}: {int(missing.sum())} of {missing.size} positions have no pattern. Open it "
+            "with incomplete='pad' to fill them with zeros."
+        )
+    return Arranged(stored.array, missing=missing if missing.any() else None)
 
 
 def _refuse_unfilled(

@@ -13,6 +13,7 @@ from napari_ferro4d.scan import Scan, Source
 
 from . import _formats
 from ._geometry import arrange, check
+from ._images import is_image_folder
 from ._stored import Format, Hints, Incomplete, Stored
 from .results import is_results
 
@@ -44,8 +45,8 @@ def open_scan(
     Parameters
     ----------
     path : path
-        A ``.npy``, Merlin ``.mib``, ``.hspy``, ``.zspy``, py4DSTEM or EMD ``.h5``/``.emd``,
-        ``.blo`` or ``.zarr`` file or folder.
+        A file or folder in one of the formats of `FORMATS`; either file of those that come in
+        pairs, such as EMPAD's ``.raw`` and ``.xml``.
     format : str, optional
         One of `FORMATS`, where the file name does not tell.
     scan_shape : tuple of int, optional
@@ -140,7 +141,7 @@ def is_scan(path: str | os.PathLike[str]) -> bool:
 
 
 def _by_name(file: Path) -> Format | None:
-    """Return the format with the longest ending that the file name has."""
+    """Return the format with the longest ending that the file name has, or that of a folder."""
     name = file.name.lower()
     fits = [
         (len(suffix), one)
@@ -148,14 +149,17 @@ def _by_name(file: Path) -> Format | None:
         for suffix in one.suffixes
         if name.endswith(suffix) and name != suffix
     ]
-    return max(fits, key=lambda fit: fit[0])[1] if fits else None
+    if fits:
+        return max(fits, key=lambda fit: fit[0])[1]
+    return _format("images") if is_image_folder(file) else None
+
+
+def _format(name: str) -> Format | None:
+    return next((one for one in _formats.FORMATS if one.name == name), None)
 
 
 def _choose(file: Path, name: str | None) -> Format:
-    if name is None:
-        chosen = _by_name(file)
-    else:
-        chosen = next((one for one in _formats.FORMATS if one.name == name), None)
+    chosen = _by_name(file) if name is None else _format(name)
     if chosen is not None:
         return chosen
     known = ", ".join(FORMATS)

@@ -1,4 +1,4 @@
-"""What a file holds, before it is a scan; and how formats state their steps."""
+"""What a file holds, before it is a scan; and what the user says about it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ import numpy as np
 
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.scan import Frames
-
-from ._units import length_in_nm, reciprocal_in_inverse_angstrom
 
 Step = tuple[float, float] | None
 Incomplete = Literal["error", "pad", "trim"]
@@ -73,6 +71,8 @@ class Stored:
         Bytes at the end that make no whole pattern.
     centre : tuple of float or None
         The beam centre that the file states; ignored where it lies off the detector.
+    missing : array or None
+        bool ``[y, x]``, True where a scan that is stored by position has no pattern.
     metadata : mapping
         What else the file says.
     """
@@ -84,6 +84,7 @@ class Stored:
     scan_shape: tuple[int, int] | None = None
     rest: int = 0
     centre: tuple[float, float] | None = None
+    missing: np.ndarray | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -169,33 +170,6 @@ def largest(path: Path, arrays: list[Any]) -> Any:
     if not arrays:
         raise ScanError(f"{path}: holds no array of 3 or 4 axes, so no 4D-STEM scan.")
     return max(arrays, key=lambda array: (array.ndim, array.size))
-
-
-def steps(axes: list[tuple[float, str]]) -> tuple[Step, Step]:
-    """Turn ``(scale, unit)`` per axis into the scan step (nm) and the pixel size (1/angstrom)."""
-    values = [
-        _calibrated(scale, unit, reciprocal=number >= len(axes) - 2)
-        for number, (scale, unit) in enumerate(axes)
-    ]
-    return pair(values[:-2]), pair(values[-2:])
-
-
-def centre_of(axes: list[tuple[float, float]]) -> tuple[float, float] | None:
-    """Return the centre ``(ky, kx)`` in pixels where ``(scale, offset)`` of both axes state it.
-
-    An axis whose value is zero in the middle of the pattern has ``offset = -centre * scale``; an
-    offset of zero says nothing.
-    """
-    ky, kx = (
-        -offset / scale if scale and math.isfinite(offset / scale) else 0.0
-        for scale, offset in axes[-2:]
-    )
-    return (ky, kx) if ky > 0 and kx > 0 else None
-
-
-def _calibrated(scale: float, unit: str, *, reciprocal: bool) -> float | None:
-    factor = reciprocal_in_inverse_angstrom(unit) if reciprocal else length_in_nm(unit)
-    return None if factor is None else positive(abs(scale) * factor)
 
 
 def positive(value: float) -> float | None:

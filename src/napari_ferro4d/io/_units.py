@@ -16,9 +16,9 @@ _LONG = {
 
 
 def _normal(unit: str) -> str:
-    # One spelling: lower case, no blanks, no TeX; "A" and "Å" both mean angstrom here, because no
-    # detector axis is in amperes.
-    text = re.sub(r"[\s${}\\]", "", unit).lower()
+    # One spelling: lower case, no blanks, no TeX, none of EMD's brackets ([n_m]); "A" and "Å" both
+    # mean angstrom here, because no detector axis is in amperes.
+    text = re.sub(r"[\s${}\[\]_\\]", "", unit).lower()
     return text.replace("Å".lower(), "å").replace("⁻¹", "^-1").replace("−", "-")
 
 

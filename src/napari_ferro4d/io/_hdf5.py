@@ -1,0 +1,195 @@
+"""HDF5 files: py4DSTEM (both layouts), EMD, Prismatic, NeXus, HyperSpy's `.hspy`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_ferro4d.errors import ScanError
+from napari_ferro4d.scan import Frames
+
+from ._axes import Axis, arranged, centre_of, steps
+from ._stored import Hints, Step, Stored, largest, mapped
+
+
+@dataclass(frozen=True)
+class Hdf5Array:
+    """A dataset that is opened when asked for values, so that any process can ask.
+
+    Parameters
+    ----------
+    path, name : str
+        The file, and the dataset in it.
+    shape : tuple of int
+        Its shape.
+    dtype : numpy.dtype
+        Its type.
+    chunks : tuple of int or None
+        How it is cut into pieces that are compressed on their own.
+    """
+
+    path: str
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    chunks: tuple[int, ...] | None
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.shape, dtype=object))
+
+    def __getitem__(self, where: Any) -> np.ndarray:
+        with open_hdf5(Path(self.path)) as file:
+            return np.asarray(file[self.name][where])
+
+    @classmethod
+    def of(cls, dataset: Any) -> Hdf5Array:
+        """Return a dataset of an open file as one that outlives the file."""
+        return cls(
+            dataset.file.filename, dataset.name, dataset.shape, dataset.dtype, dataset.chunks
+        )
+
+
+def open_hdf5(path: Path) -> Any:
+    """Open a file for reading; the filters of all the usual compressions are at hand.
+
+    Raises
+    ------
+    ScanError
+        If it is no HDF5 file, or cut off.
+    """
+    import h5py
+    import hdf5plugin  # noqa: F401  (registers the compression filters)
+
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        reason = " ".join(str(error).split())[:120]
+        raise ScanError(
+            f"{path}: is no readable HDF5 file ({reason}); it is damaged or was cut off when it "
+            "was copied."
+        ) from error
+
+
+def _datasets(file: Any) -> list[Any]:
+    import h5py
+
+    found: list[Any] = []
+    file.visititems(lambda _, node: found.append(node) if isinstance(node, h5py.Dataset) else None)
+    return [data for data in found if data.dtype.kind in "uif" and data.ndim in (3, 4)]
+
+
+def hdf5_axes(path: Path) -> int:
+    """Return the number of axes of the largest array."""
+    with open_hdf5(path) as file:
+        return max((data.ndim for data in _datasets(file)), default=0)
+
+
+def read_hdf5(path: Path, hints: Hints) -> Stored:
+    """Open the largest array of 3 or 4 axes; read the axes beside it."""
+    with open_hdf5(path) as file:
+        data = largest(path, _datasets(file))
+        axes = _axes_of(data)
+        calibration = _calibration(file)
+        stored = _frames(path, data)
+        array = Hdf5Array.of(data) if stored is None else stored[0]
+        metadata = {"dataset": data.name}
+        # HyperSpy writes EMD files with the fastest axis first, as their specification has it.
+        found, axes = arranged(array, axes, reverse="dim4" in data.parent)
+    scan_step, k_step = steps(axes)
+    said_scan_step, said_k_step = _py4dstem_steps(calibration)
+    return Stored(
+        found,
+        scan_step or said_scan_step,
+        k_step or said_k_step,
+        frames=stored[1] if stored is not None and found is array else None,
+        centre=_py4dstem_centre(calibration) or centre_of(axes),
+        metadata=metadata,
+    )
+
+
+def _frames(path: Path, data: Any) -> tuple[np.ndarray, Frames] | None:
+    """Map a dataset that lies in the file in one piece, neither cut nor compressed."""
+    offset = data.id.get_offset()
+    if offset is None or data.chunks or data.is_virtual or data.external or 0 in data.shape:
+        return None
+    if data.file.userblock_size or Path(data.file.filename) != path:
+        return None
+    stride = data.shape[-2] * data.shape[-1] * data.dtype.itemsize
+    frames = Frames(str(path), data.dtype, offset, stride)
+    patterns = int(np.prod(data.shape[:-2]))
+    array, _ = mapped(path, frames, data.shape[-2:], patterns)
+    if len(array) != patterns:
+        raise ScanError(f"{path}: holds {len(array)} of {patterns} patterns; copy it again.")
+    return array.reshape(data.shape), frames
+
+
+# --- the axes
+
+
+def _axes_of(data: Any) -> list[Axis]:
+    group = data.parent
+    if "axis-0" in group:  # HyperSpy
+        return [Axis.from_attributes(group[f"axis-{i}"].attrs) for i in range(data.ndim)]
+    if "axes" in group.attrs and "NX_class" in group.attrs:  # NeXus
+        names = [text(name) for name in np.atleast_1d(group.attrs["axes"])]
+        return [_vector(group.get(name)) for name in (*names, *["."] * data.ndim)][: data.ndim]
+    # emdfile numbers the axes dim0 to dim3, EMD-NCEM and Prismatic dim1 to dim4.
+    first = 0 if "dim0" in group else 1
+    return [_vector(group.get(f"dim{axis + first}")) for axis in range(data.ndim)]
+
+
+def _vector(dim: Any) -> Axis:
+    # A dim vector lists the positions along the axis; two of them state the step.
+    values = getattr(dim, "ndim", 0) == 1 and dim.size >= 2 and dim.dtype.kind in "uif"
+    if not values:
+        return Axis()
+    first, second = (float(v) for v in dim[:2])
+    return Axis(second - first, first, text(dim.attrs.get("units", "")))
+
+
+def text(value: Any) -> str:
+    """Return an attribute as text, however it was stored; None is none."""
+    if value is None:
+        return ""
+    if isinstance(value, np.ndarray):
+        value = value.flat[0] if value.size else ""
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+# --- py4DSTEM's calibration
+
+
+def _calibration(file: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for root in file.values():
+        node: Any = root.get("metadatabundle/calibration") if hasattr(root, "get") else None
+        if hasattr(node, "items"):
+            found.update({k: v[()] for k, v in node.items() if getattr(v, "shape", None) == ()})
+    return found
+
+
+def _py4dstem_steps(stated: dict[str, Any]) -> tuple[Step, Step]:
+    real, reciprocal = (
+        Axis(_number(stated, f"{space}_pixel_size"), 0.0, text(stated.get(f"{space}_pixel_units")))
+        for space in "RQ"
+    )
+    return steps([real, real, reciprocal, reciprocal])
+
+
+def _py4dstem_centre(stated: dict[str, Any]) -> tuple[float, float] | None:
+    # In py4DSTEM x is the first axis of an array.
+    ky, kx = _number(stated, "qx0_mean"), _number(stated, "qy0_mean")
+    return (ky, kx) if ky > 0 and kx > 0 else None
+
+
+def _number(stated: dict[str, Any], name: str) -> float:
+    value = stated.get(name)
+    return float(value) if isinstance(value, float | int) and np.isfinite(value) else 0.0

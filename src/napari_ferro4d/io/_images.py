@@ -1,0 +1,224 @@
+"""Patterns as images: a TIFF stack, or a folder of images whose names say where they belong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_ferro4d.errors import ScanError
+from napari_ferro4d.scan import Frames
+
+from ._stored import Hints, Stored, mapped
+
+_NAME = re.compile(r"(?:.*?\D)?(\d{1,6})_[a-z]?(\d{1,6})(?:\D[^.]*)?\.(?:png|tiff?)", re.IGNORECASE)
+"""``x_y.png``, also with text around the numbers: ``scan_012_034_raw.png``, ``x12_y34.tif``."""
+
+_GREY = {"L", "I;16", "I;16B", "I;16L"}
+_MOST_POSITIONS = 2**26
+
+
+# --- TIFF
+
+
+@dataclass(frozen=True)
+class TiffPages:
+    """The pages of a compressed TIFF, decoded when asked for: ``[pattern, ky, kx]``."""
+
+    path: str
+    shape: tuple[int, int, int]
+    dtype: np.dtype[Any]
+    ndim = 3
+
+    def __getitem__(self, where: Any) -> np.ndarray:
+        import tifffile
+
+        first, *others = where if isinstance(where, tuple) else (where,)
+        numbers = np.arange(self.shape[0])[first]
+        with tifffile.TiffFile(self.path) as file:
+            patterns = [_decoded(self.path, file.pages[int(n)]) for n in np.atleast_1d(numbers)]
+        stack = np.stack(patterns) if patterns else np.empty((0, *self.shape[1:]), self.dtype)
+        stack = stack[0] if numbers.ndim == 0 else stack
+        return stack[(slice(None),) * (stack.ndim - 2) + tuple(others)]
+
+
+def _decoded(path: str, page: Any) -> np.ndarray:
+    image = np.asarray(page.asarray())
+    if image.ndim != 2:
+        raise ScanError(f"{path}: a page of the stack is no grey image.")
+    return image
+
+
+def tiff_axes(path: Path) -> int:
+    """Return 0: a TIFF stack may be anything, so it is opened only when asked for."""
+    return 0
+
+
+def read_tiff(path: Path, hints: Hints) -> Stored:
+    """Map an uncompressed TIFF stack, or decode the pages of a compressed one."""
+    import tifffile
+
+    with tifffile.TiffFile(path) as file:
+        if not file.series:
+            raise ScanError(f"{path}: holds no images.")
+        series = file.series[0]
+        page = series.keyframe
+        pages = len(file.pages)
+        shape = tuple(int(n) for n in series.shape)
+        # Pages that were written one by one are a series each.
+        shape = (pages, *shape) if len(shape) == 2 and pages > 1 else shape
+        if page.ndim != 2 or len(shape) not in (3, 4) or shape[-2:] != tuple(page.shape):
+            raise ScanError(
+                f"{path}: holds {' x '.join(map(str, shape)) or 'no'} pixels in {len(shape)} axes; "
+                "a scan is a stack of grey images."
+            )
+        patterns = int(np.prod(shape[:-2], dtype=object))
+        # tifffile knows whether all pages lie one after the other, as they are.
+        offset = series.dataoffset if len(series.shape) == len(shape) else None
+        dtype = np.dtype(f"{file.byteorder}{page.dtype.char}") if page.dtype else None
+    scan = (shape[0], shape[1]) if len(shape) == 4 else None
+    if dtype is None or dtype.kind not in "uif":
+        raise ScanError(f"{path}: its values are {dtype}; a scan holds integers or floats.")
+    if offset is not None:
+        frames = Frames(str(path), dtype, offset, shape[-2] * shape[-1] * dtype.itemsize)
+        array, _ = mapped(path, frames, (shape[-2], shape[-1]), patterns)
+        if len(array) != patterns:
+            raise ScanError(f"{path}: holds {len(array)} of {patterns} images; copy it again.")
+        return Stored(array, frames=frames, scan_shape=scan)
+    if pages != patterns:
+        raise ScanError(f"{path}: announces {patterns} images, but has {pages} pages.")
+    decoded = TiffPages(str(path), (patterns, shape[-2], shape[-1]), dtype.newbyteorder("="))
+    return Stored(decoded, scan_shape=scan)
+
+
+# --- a folder
+
+
+@dataclass(frozen=True, eq=False)
+class ImageFolder:
+    """Images by their place in a scan, read when asked for: ``[y, x, ky, kx]``."""
+
+    folder: str
+    names: np.ndarray
+    """Text ``[y, x]``, empty where there is no image."""
+    detector: tuple[int, int]
+    dtype: np.dtype[Any]
+    ndim = 4
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (*self.names.shape, *self.detector)
+
+    def __getitem__(self, where: Any) -> np.ndarray:
+        given = where if isinstance(where, tuple) else (where,)
+        names = self.names[given[:2]]
+        values = np.zeros((*np.shape(names), *self.detector), self.dtype)
+        for place in np.ndindex(np.shape(names)):
+            if name := str(np.asarray(names)[place]):
+                values[place] = self._read(name)
+        return values[(slice(None),) * np.ndim(names) + tuple(given[2:])]
+
+    def _read(self, name: str) -> np.ndarray:
+        path = Path(self.folder) / name
+        image = read_image(path)
+        if image.shape != self.detector or image.dtype != self.dtype:
+            raise ScanError(
+                f"{path}: is {image.shape[0]} x {image.shape[1]} {image.dtype}, where the first "
+                f"image is {self.detector[0]} x {self.detector[1]} {self.dtype}."
+            )
+        return image
+
+
+def images_axes(path: Path) -> int:
+    """Return 4 if the names in a folder fill a grid of at least 2 x 2 positions, else 0."""
+    names = _grid(path, list(_positions(path)))
+    return 4 if min(names.shape) > 1 and (names != "").all() else 0
+
+
+def read_images(path: Path, hints: Hints) -> Stored:
+    """Open a folder of images ``x_y*.png`` or ``x_y*.tif``."""
+    found = list(_positions(path))
+    if not found:
+        raise ScanError(f"{path}: holds no images named by their position, such as 12_34.png.")
+    names = _grid(path, found)
+    first = read_image(path / found[0][2])
+    if first.dtype.kind not in "uif":
+        raise ScanError(f"{path / found[0][2]}: its values are {first.dtype}, which are no counts.")
+    array = ImageFolder(str(path), names, (first.shape[0], first.shape[1]), first.dtype)
+    return Stored(array, missing=names == "")
+
+
+def is_image_folder(path: Path) -> bool:
+    """Return whether a folder holds an image that is named by its position."""
+    return path.is_dir() and next(iter(_positions(path)), None) is not None
+
+
+def _positions(path: Path) -> Any:
+    """Yield ``(y, x, name)`` of every image, in no order."""
+    for one in path.iterdir():
+        place = _NAME.fullmatch(one.name)
+        if place is not None:
+            yield int(place[2]), int(place[1]), one.name
+
+
+def _grid(path: Path, found: list[tuple[int, int, str]]) -> np.ndarray:
+    if not found:
+        return np.empty((0, 0), str)
+    places = np.array([(y, x) for y, x, _ in found])
+    ny, nx = (int(n) for n in places.max(0) - places.min(0) + 1)
+    if ny * nx > min(_MOST_POSITIONS, 64 * len(found) + 1024):
+        raise ScanError(f"{path}: {len(found)} images lie scattered over {ny} x {nx} positions.")
+    names = np.full((ny, nx), "", f"U{max(len(name) for _, _, name in found)}")
+    for (y, x), (_, _, name) in zip(places - places.min(0), found, strict=True):
+        if names[y, x]:
+            raise ScanError(f"{path}: {names[y, x]} and {name} have the same position.")
+        names[y, x] = name
+    return names
+
+
+def read_image(path: Path) -> np.ndarray:
+    """Read one grey image ``[ky, kx]``.
+
+    Raises
+    ------
+    ScanError
+        If it is none, or damaged.
+    """
+    read: Callable[[Path], np.ndarray] = _png if path.suffix.lower() == ".png" else _tiff
+    try:
+        return read(path)
+    except ScanError:
+        raise
+    except Exception as error:  # a decoder raises anything on a damaged file
+        reason = " ".join(str(error).split())[:120]
+        raise ScanError(f"{path}: is no readable image ({reason}).") from error
+
+
+def _png(path: Path) -> np.ndarray:
+    from PIL import Image
+
+    with path.open("rb") as file:
+        start = file.read(24)
+        # Before the decoder sees it: an absurd size would make it ask for absurd memory.
+        width, height = int.from_bytes(start[16:20], "big"), int.from_bytes(start[20:24], "big")
+        if start[:8] != b"\x89PNG\r\n\x1a\n" or not 0 < width * height <= 2**26:
+            raise ScanError(f"{path}: is no PNG, or of an impossible size.")
+        file.seek(0)
+        with Image.open(file) as image:
+            if image.mode not in _GREY:
+                raise ScanError(f"{path}: is no grey image ({image.mode}); convert it first.")
+            return np.asarray(image)
+
+
+def _tiff(path: Path) -> np.ndarray:
+    import tifffile
+
+    with tifffile.TiffFile(path) as file:
+        page = file.pages[0]
+        if page.ndim != 2 or page.nbytes > 2**28:
+            raise ScanError(f"{path}: is no grey image, or of an impossible size.")
+        return np.asarray(page.asarray())

@@ -1,0 +1,84 @@
+"""Zarr stores, version 2 or 3, folder or zip: HyperSpy's `.zspy`, abTEM, and ours."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from ._axes import Axis, Transposed, centre_of, steps
+from ._stored import Hints, Stored, largest
+
+
+def _open_zarr(path: Path) -> Any:
+    import zarr
+
+    if path.is_file() and zipfile.is_zipfile(path):
+        return zarr.open(zarr.storage.ZipStore(path, mode="r"), mode="r")
+    return zarr.open(path, mode="r")
+
+
+def _zarr_arrays(path: Path) -> list[tuple[Any, Any]]:
+    """Return every array of 3 or 4 axes, with the group it is in."""
+    import zarr
+
+    node = _open_zarr(path)
+    if isinstance(node, zarr.Array):
+        return [(node, None)] if node.ndim in (3, 4) else []
+    return [
+        (member, node[name.rpartition("/")[0]] if "/" in name else node)
+        for name, member in node.members(max_depth=None)
+        if isinstance(member, zarr.Array) and member.ndim in (3, 4) and member.dtype.kind in "uif"
+    ]
+
+
+def zarr_axes(path: Path) -> int:
+    """Return the number of axes of the largest array."""
+    return max((array.ndim for array, _ in _zarr_arrays(path)), default=0)
+
+
+def read_zarr(path: Path, hints: Hints) -> Stored:
+    """Open the largest array of a zarr store, folder or zip, of version 2 or 3."""
+    found = _zarr_arrays(path)
+    array = largest(path, [one for one, _ in found])
+    group = next(group for one, group in found if one is array)
+    if group is not None and "axis-0" in group:
+        # HyperSpy's layout. RosettaSciIO reads it only with zarr 2, which results cannot use.
+        axes = [
+            Axis.from_attributes(dict(group[f"axis-{number}"].attrs))
+            for number in range(array.ndim)
+        ]
+        return Stored(array, *steps(axes), centre=centre_of(axes))
+    abtem = _abtem_axes(array, group)
+    if abtem is not None:
+        # abTEM's arrays are [x, y, kx, ky].
+        axes = [abtem[axis] for axis in (1, 0, 3, 2)]
+        turned = Transposed(array, (1, 0, 3, 2))
+        return Stored(turned, *steps(axes), centre=centre_of(axes), metadata={"program": "abTEM"})
+    stated = dict(array.attrs)
+    return Stored(array, stated.get("scan_step_nm"), stated.get("k_step_inv_angstrom"))
+
+
+def _abtem_axes(array: Any, group: Any) -> list[Axis] | None:
+    """Return the axes that abTEM wrote for `array`, or None if it did not."""
+    number = array.name.rpartition("array")[2] if "array" in array.name else ""
+    if group is None or not number.isdecimal() or array.ndim != 4:
+        return None
+    stated = dict(group.attrs)
+    if f"metadata{number}" in stated:
+        described = stated[f"metadata{number}"].get("axes", {})
+        axes = [described.get(f"axis_{axis}", {}) for axis in range(4)]
+    elif f"kwargs{number}" in stated:
+        # Up to abTEM 1.0.9: the scan axes, and the sampling of the detector in 1/angstrom.
+        kwargs = stated[f"kwargs{number}"]
+        sampling = kwargs.get("sampling") or (0.0, 0.0)
+        detector = [{"sampling": step, "units": "1/Å"} for step in sampling]
+        axes = [*kwargs.get("ensemble_axes_metadata", []), *detector]
+    else:
+        return None
+    if len(axes) != 4:
+        return None
+    return [
+        Axis.from_attributes({**axis, "scale": axis.get("sampling"), "offset": 0.0})
+        for axis in axes
+    ]
