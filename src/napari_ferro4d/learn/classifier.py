@@ -191,7 +191,7 @@ def _train(
         history = fit(network, task, RECIPES[header["preset"]], augment, epochs, report)
         logits, truth = held_out_logits(network, task)
     enough = len(truth) >= ENOUGH
-    right = float((logits.argmax(dim=1) == truth).float().mean()) if enough else None
+    right = float((logits.argmax(dim=1) == truth).double().mean()) if enough else None
     header |= {
         "temperature": temperature(logits, truth) if enough else 1.0,
         "validation_accuracy": right,
