@@ -9,9 +9,19 @@ import numpy as np
 import pytest
 import torch
 
-from napari_ferro4d import ModelError, Scan, ScanError, embed, load_model, save_model, train
+from napari_ferro4d import (
+    ModelError,
+    Scan,
+    ScanError,
+    classify,
+    embed,
+    load_model,
+    save_model,
+    train,
+)
 from napari_ferro4d.jobs import Cancelled, Progress
 from napari_ferro4d.learn import TrainingState
+from napari_ferro4d.learn.structure import active_channels, morans_i
 from napari_ferro4d.learn.weights import OPTIMIZER
 
 
@@ -232,7 +242,33 @@ def test_only_channels_that_vary_are_active():
     weights["linear_encoder.weight"][0] = 0
     weights["encoder.7.weight"][0] = 0
     silenced = type(model)(model.kind, model.header, weights)
-    assert embed(scan, silenced).active == (1, 3)
+    assert sorted(embed(scan, silenced).active) == [1, 3]
+
+
+def test_channels_of_noise_are_not_active_and_structure_comes_first():
+    y, x = np.indices((24, 30)) / 24
+    noise = np.random.default_rng(0).normal(size=(3, 24, 30))
+    channels = np.stack([noise[0], y, noise[1], x + 0.5 * noise[2], 0 * x]).astype(np.float32)
+    assert active_channels(channels) == (1, 3)
+    assert abs(morans_i(noise[0])[0]) < 4 / morans_i(noise[0])[1] ** 0.5
+    # Too few positions to tell: everything that varies.
+    assert active_channels(channels[:, :2, :2]) == (0, 1, 2, 3)
+
+
+def test_positions_that_the_file_lacks_are_neither_learnt_nor_mapped():
+    scan, plus = two_domains(0)
+    missing = np.zeros(scan.scan_shape, bool)
+    missing[-1, 3:] = True
+    counts = scan.data.compute()
+    counts[missing] = 0
+    padded = Scan.from_array(counts, missing=missing)
+    channels = embed(padded, train(padded, embedding=4, epochs=1)).channels
+    assert np.isnan(channels[:, missing]).all()
+    assert np.isfinite(channels[:, ~missing]).all()
+    labels = np.where(plus, 1, 2).astype(np.uint8)
+    found = classify(padded, labels)
+    assert (found.prediction[missing] == 0).all()
+    assert (found.prediction[~missing] > 0).all()
 
 
 def test_several_scans_train_one_model():

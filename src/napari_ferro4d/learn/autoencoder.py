@@ -19,13 +19,10 @@ from .cache import read_patterns, thinned
 from .device import choose_device, import_torch
 from .preprocess import Preprocess, compact_size, fit_preprocess, preprocess_of
 from .schedule import PRESETS, resize
+from .structure import active_channels
 from .versions import described, versions
 
 __all__ = ["Embedding", "embed", "train"]
-
-ACTIVE = 1e-3
-"""A channel is active if it varies over the scan by more than this share of the one that varies
-most (standard deviations)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,9 +32,10 @@ class Embedding:
     Parameters
     ----------
     channels : ndarray
-        float32 ``[channel, y, x]``, not negative.
+        float32 ``[channel, y, x]``, not negative; NaN where the file lacks a pattern.
     active : tuple of int
-        The channels that carry anything: not zero, or the same, all over the scan.
+        The channels that show more than noise, the most structured first; see
+        `structure.active_channels`.
     """
 
     channels: npt.NDArray[np.float32]
@@ -168,7 +166,7 @@ def embed(
     network.to(where).eval()
     with single_thread(model.header["preset"] == "compact"):
         channels = apply(scan, how, network.encode, network, where, report, "embedding patterns")
-    return Embedding(channels, _active(channels))
+    return Embedding(channels, active_channels(channels))
 
 
 def _check(scans: tuple[Scan, ...], preset: str, embedding: int, epochs: int | None) -> None:
@@ -225,8 +223,3 @@ def _continued(
             )
     schedule = header["schedule"] if epochs is not None else start.header["schedule"]
     return {**start.header, "schedule": schedule}
-
-
-def _active(channels: npt.NDArray[np.float32]) -> tuple[int, ...]:
-    spread = channels.std(axis=(1, 2), dtype=np.float64)
-    return tuple(int(i) for i in np.flatnonzero(spread > ACTIVE * spread.max()))

@@ -39,7 +39,15 @@ def thinned(scans: Sequence[Scan], size: int) -> tuple[Scan, ...]:
     if every == 1:
         return tuple(scans)
     # `frames` would map the whole file again, past the slicing.
-    return tuple(replace(s, data=s.data[::every, ::every], frames=None) for s in scans)
+    return tuple(
+        replace(
+            s,
+            data=s.data[::every, ::every],
+            frames=None,
+            missing=None if s.missing is None else s.missing[::every, ::every],
+        )
+        for s in scans
+    )
 
 
 def read_patterns(
@@ -50,7 +58,7 @@ def read_patterns(
     Returns
     -------
     ndarray
-        ``[n, size, size]`` float32.
+        ``[n, size, size]`` float32, without the positions that a file lacks.
 
     Raises
     ------
@@ -65,6 +73,9 @@ def read_patterns(
         part = cache[begin : begin + ny * nx].reshape(ny, nx, how.size, how.size)
         fill(part, scan, how, report)
         begin += ny * nx
+    there = [np.ones(s.scan_shape, bool) if s.missing is None else ~s.missing for s in scans]
+    if not all(one.all() for one in there):
+        cache = cache[np.concatenate([one.ravel() for one in there])]
     if not cache.any():
         raise ScanError(f"{scans[0].where()}: every count is zero; there is nothing to learn from.")
     return cache

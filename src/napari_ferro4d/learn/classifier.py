@@ -37,7 +37,8 @@ class Classification:
     Parameters
     ----------
     prediction : ndarray
-        uint8 or uint16 ``[y, x]``: the most probable class, by the numbers used in the labels.
+        uint8 or uint16 ``[y, x]``: the most probable class, by the numbers used in the labels; 0
+        where the file lacks a pattern.
     probability : ndarray
         float32 ``[class, y, x]``, in the order of `classes`; sums to 1 over the classes.
     classes : tuple of int
@@ -126,6 +127,8 @@ def classify(
     if epochs is not None and epochs < 1:
         raise ScanError(f"{epochs} epochs train nothing; ask for 1 or more.")
     around = Neighbourhood(neighbourhood, neighbourhood_reduce)
+    if scan.missing is not None:
+        labels = np.where(scan.missing, 0, labels)
     checked = check_labels(labels, scan.scan_shape)
     import_torch()
     choose_device(device)
@@ -241,10 +244,21 @@ def _predict(scan: Scan, model: Model, device: str, report: Report | None) -> Cl
         )
     numbers = np.array(classes, np.uint8 if max(classes) < 256 else np.uint16)
     return Classification(
-        prediction=numbers[probability.argmax(axis=0)],
+        prediction=_most_probable(numbers, probability, scan.missing),
         probability=probability,
         classes=classes,
         model=model,
         validation_accuracy=model.header.get("validation_accuracy"),
         history=dict(model.header.get("history", {})),
     )
+
+
+def _most_probable(
+    numbers: npt.NDArray[Any],
+    probability: npt.NDArray[np.float32],
+    missing: np.ndarray | None,
+) -> npt.NDArray[Any]:
+    best: npt.NDArray[Any] = numbers[np.nan_to_num(probability).argmax(axis=0)]
+    if missing is not None:
+        best[missing] = 0
+    return best

@@ -33,7 +33,7 @@ def apply(
     Returns
     -------
     ndarray
-        float32 ``[channel, y, x]``.
+        float32 ``[channel, y, x]``; NaN where the file lacks a pattern.
     """
     ny, nx = scan.scan_shape
     steps = Steps(report, ny * nx, message)
@@ -58,4 +58,6 @@ def apply(
                 maps = np.empty((values.shape[1], ny, nx), np.float32)
             maps[:, where[0], where[1]] = values.T.reshape(-1, rows, cols)
     assert maps is not None, "a scan has at least one pattern"
+    if scan.missing is not None:
+        maps[:, scan.missing] = np.nan  # zeros that were filled in are no counts
     return maps
