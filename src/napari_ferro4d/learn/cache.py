@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.jobs import Report
-from napari_ferro4d.reduce._pass import over_blocks
+from napari_ferro4d.reduce import over_blocks
 from napari_ferro4d.scan import Scan
 
 from .preprocess import Preprocess, prepare

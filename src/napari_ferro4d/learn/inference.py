@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from napari_ferro4d.jobs import Report, Steps
-from napari_ferro4d.reduce._pass import over_blocks
+from napari_ferro4d.reduce import over_blocks
 from napari_ferro4d.scan import Scan
 
 from .preprocess import Preprocess, prepare
