@@ -12,6 +12,7 @@ from napari_ferro4d.errors import ScanError
 from napari_ferro4d.jobs import Report
 from napari_ferro4d.scan import Scan
 
+from ._detectors import Disk
 from ._engine import reduce_scan
 from ._pattern import find_centre, mean_pattern
 from ._reduction import moments
@@ -165,11 +166,11 @@ def _spans(
     ky, kx = scan.detector_shape
     if radius is None or beam is None:
         return np.zeros(ky, np.int64), np.full(ky, kx, np.int64)
-    room = radius**2 - (np.arange(ky) - beam[0]) ** 2
-    half = np.sqrt(np.maximum(room, 0))
-    first = np.where(room >= 0, np.ceil(beam[1] - half), 0)
-    last = np.where(room >= 0, np.floor(beam[1] + half) + 1, 0)
-    return np.clip(first, 0, kx).astype(np.int64), np.clip(last, 0, kx).astype(np.int64)
+    mask = Disk(radius).mask((ky, kx), beam)
+    inside = mask.any(axis=1)
+    first = np.where(inside, mask.argmax(axis=1), 0)
+    last = np.where(inside, kx - mask[:, ::-1].argmax(axis=1), 0)
+    return first.astype(np.int64), last.astype(np.int64)
 
 
 def _overall_centre(scan: Scan, sums: np.ndarray) -> tuple[float, float]:
