@@ -14,14 +14,19 @@ from napari_ferro4d.jobs import Cancelled
 from napari_ferro4d.reduce import (
     Annulus,
     Disk,
+    centre_of_mass,
     colour_wheel,
     direction_colours,
     find_centre,
     mean_pattern,
     parse_detector,
+    pattern_statistics,
     preview,
+    reduce_scan,
+    region_means,
     rotate,
     rotation_of_least_curl,
+    virtual_image,
 )
 
 DTYPES = ["u1", "<u2", ">u2", "<u4", ">u4", "i2", "<i4", "<f4", ">f4", "<f8"]
@@ -309,3 +314,43 @@ def test_positions_that_the_file_lacks_are_in_no_map_and_no_mean(tmp_path):
     np.testing.assert_allclose(mean_pattern(scan), array[there].mean(0))
     with pytest.raises(ScanError, match="no probe position"):
         mean_pattern(scan, ~there)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_statistics_of_every_detector_pixel(dtype):
+    array = random_scan(9, (5, 6, 7, 8), dtype)
+    found = pattern_statistics(Scan.from_array(da.from_array(array, chunks=(2, 4, 7, 8))))
+    np.testing.assert_allclose(found.mean, array.astype(float).mean((0, 1)), rtol=1e-6)
+    np.testing.assert_allclose(found.deviation, array.astype(float).std((0, 1)), rtol=1e-6)
+    np.testing.assert_array_equal(found.maximum, array.max((0, 1)))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_reductions_that_share_a_pass_give_what_each_gives_alone(dtype):
+    array = random_scan(10, (9, 8, 12, 14), dtype)
+    labels = np.random.default_rng(0).integers(0, 4, (9, 8))
+    scan = Scan.from_array(da.from_array(array, chunks=(2, 5, 12, 14)))
+    seen = []
+    maps, disk, weighted, means = reduce_scan(
+        scan,
+        [
+            centre_of_mass(scan, centre=(5, 6), mask_radius=4),
+            virtual_image(scan, Disk(3), centre=(5, 6)),
+            virtual_image(scan, np.linspace(0, 1, 168).reshape(12, 14)),
+            region_means(scan, labels),
+        ],
+        seen.append,
+    )
+    assert seen[-1].done == seen[-1].total == 72  # every position once
+    np.testing.assert_array_equal(maps.com_y, com(scan, centre=(5, 6), mask_radius=4).com_y)
+    np.testing.assert_array_equal(disk.image, virtual(scan, Disk(3), centre=(5, 6)).image)
+    expected = (array.astype(float) * np.linspace(0, 1, 168).reshape(12, 14)).sum((2, 3))
+    np.testing.assert_allclose(weighted.image, expected, rtol=1e-5)
+    for number in (1, 2, 3):
+        expected = array[labels == number].astype(float).mean(0)
+        np.testing.assert_allclose(means[number], expected, rtol=1e-6)
+
+
+def test_a_mask_that_holds_no_pixel_is_refused():
+    with pytest.raises(ScanError, match="no detector pixel"):
+        com(Scan.from_array(np.ones((2, 2, 4, 4))), centre=(1.5, 1.5), mask_radius=0.1)

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from ._colour import colour_wheel, direction_colours
-from ._com import ComMaps, com, rotate, rotation_of_least_curl
+from ._com import ComMaps, centre_of_mass, com, rotate, rotation_of_least_curl
 from ._detectors import Annulus, Disk, parse_detector
 from ._engine import reduce_scan
 from ._pass import over_blocks
-from ._pattern import find_centre, mean_pattern
+from ._pattern import (
+    PatternStatistics,
+    find_centre,
+    mean_pattern,
+    pattern_statistics,
+    radial_profile,
+    region_means,
+)
 from ._preview import preview
-from ._virtual import VirtualImage, virtual
+from ._reduction import Reduction
+from ._virtual import VirtualImage, virtual, virtual_image
 
 __all__ = [
     "Annulus",
     "ComMaps",
     "Disk",
+    "PatternStatistics",
+    "Reduction",
     "VirtualImage",
+    "centre_of_mass",
     "colour_wheel",
     "com",
     "direction_colours",
@@ -23,9 +34,13 @@ __all__ = [
     "mean_pattern",
     "over_blocks",
     "parse_detector",
+    "pattern_statistics",
     "preview",
+    "radial_profile",
     "reduce_scan",
+    "region_means",
     "rotate",
     "rotation_of_least_curl",
     "virtual",
+    "virtual_image",
 ]

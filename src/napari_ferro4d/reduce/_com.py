@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 
@@ -15,12 +15,12 @@ from napari_ferro4d.scan import Scan
 from ._detectors import Disk
 from ._engine import reduce_scan
 from ._pattern import find_centre, mean_pattern
-from ._reduction import moments
+from ._reduction import Reduction, moments
 
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["ComMaps", "com", "rotate", "rotation_of_least_curl"]
+__all__ = ["ComMaps", "centre_of_mass", "com", "rotate", "rotation_of_least_curl"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,16 +108,51 @@ def com(
     >>> maps.com_y.tolist(), maps.com_x.tolist()
     ([[0.0, 1.0]], [[0.0, 2.0]])
     """
-    _check(scan, centre, mask_radius, descan, rotation)
     beam = centre or scan.centre
     if beam is None and mask_radius is not None:
         beam = find_centre(mean_pattern(scan, report=report, client=client), mask_radius)
-    first, last = _spans(scan, beam, mask_radius)
-    reduction = moments(scan, first, last, np.asarray)
-    (sums,) = reduce_scan(scan, [reduction], report, "centre of mass", client)
+    reduction = centre_of_mass(
+        scan, centre=beam, mask_radius=mask_radius, descan=descan, rotation=rotation
+    )
+    (maps,) = reduce_scan(scan, [reduction], report, "centre of mass", client)
+    return cast("ComMaps", maps)
+
+
+def centre_of_mass(
+    scan: Scan,
+    *,
+    centre: tuple[float, float] | None = None,
+    mask_radius: float | None = None,
+    descan: Literal["none", "plane", "robust"] = "none",
+    rotation: float | Literal["auto"] = 0.0,
+) -> Reduction[ComMaps]:
+    """Return `com` as a reduction, to share a pass with others; parameters are the same.
+
+    With a mask, the centre has to be known. Without one it may be None: it is then that of the
+    mean pattern, which the same pass gives.
+
+    Raises
+    ------
+    ScanError
+        If the centre or the mask lies outside the detector, or an option is unknown.
+    """
+    _check(scan, centre, mask_radius, descan, rotation)
+    first, last = _spans(scan, centre, mask_radius)
+
+    def finish(sums: np.ndarray) -> ComMaps:
+        return _maps(scan, sums, centre or _overall_centre(scan, sums), descan, rotation)
+
+    return moments(scan, first, last, finish)
+
+
+def _maps(
+    scan: Scan,
+    sums: np.ndarray,
+    beam: tuple[float, float],
+    descan: str,
+    rotation: float | Literal["auto"],
+) -> ComMaps:
     total = sums[..., 0]
-    if beam is None:
-        beam = _overall_centre(scan, sums)
     with np.errstate(divide="ignore", invalid="ignore"):
         com_y, com_x = (
             np.where(total > 0, sums[..., i] / total, np.nan) - beam[i - 1] for i in (1, 2)
@@ -164,10 +199,16 @@ def _spans(
 ) -> tuple[np.ndarray, np.ndarray]:
     # A disk is convex: on every detector row one span of columns lies inside.
     ky, kx = scan.detector_shape
-    if radius is None or beam is None:
+    if radius is None:
         return np.zeros(ky, np.int64), np.full(ky, kx, np.int64)
+    if beam is None:
+        raise ScanError(f"{scan.where()}: a mask needs the beam centre.")
     mask = Disk(radius).mask((ky, kx), beam)
     inside = mask.any(axis=1)
+    if not inside.any():
+        raise ScanError(
+            f"{scan.where()}: no detector pixel lies within {radius:g} pixels of the beam centre."
+        )
     first = np.where(inside, mask.argmax(axis=1), 0)
     last = np.where(inside, kx - mask[:, ::-1].argmax(axis=1), 0)
     return first.astype(np.int64), last.astype(np.int64)

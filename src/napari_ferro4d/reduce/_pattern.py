@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,12 +12,36 @@ from napari_ferro4d.jobs import Report
 from napari_ferro4d.scan import Scan
 
 from ._engine import reduce_scan
-from ._reduction import pattern_sums
+from ._reduction import Reduction, largest, pattern_sums, squares
 
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["find_centre", "mean_pattern"]
+__all__ = [
+    "PatternStatistics",
+    "find_centre",
+    "mean_pattern",
+    "pattern_statistics",
+    "radial_profile",
+    "region_means",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class PatternStatistics:
+    """Every detector pixel over the whole scan.
+
+    Parameters
+    ----------
+    mean, deviation : array
+        float64 ``[ky, kx]``: mean and standard deviation of the counts.
+    maximum : array
+        ``[ky, kx]``: the largest count.
+    """
+
+    mean: np.ndarray
+    deviation: np.ndarray
+    maximum: np.ndarray
 
 
 def mean_pattern(
@@ -61,6 +86,93 @@ def mean_pattern(
     reduction = pattern_sums(scan, regions, 1, lambda sums: sums[0] / np.count_nonzero(chosen))
     (mean,) = reduce_scan(scan, [reduction], report, "averaging patterns", client)
     return np.asarray(mean)
+
+
+def region_means(scan: Scan, labels: np.ndarray) -> Reduction[dict[int, np.ndarray]]:
+    """Return the mean pattern of every class of a label image, as a reduction.
+
+    Parameters
+    ----------
+    scan : Scan
+        The scan.
+    labels : array
+        Integer ``[y, x]``, 0 = unlabelled.
+
+    Returns
+    -------
+    Reduction
+        Of float64 ``[ky, kx]`` by class number.
+
+    Raises
+    ------
+    ScanError
+        If the labels have another shape than the scan, or none is set.
+    """
+    if labels.shape != scan.scan_shape:
+        raise ScanError(
+            f"{scan.where()}: the labels have shape {labels.shape}, the scan {scan.scan_shape}."
+        )
+    there = labels > 0 if scan.missing is None else (labels > 0) & ~scan.missing
+    numbers, counts = np.unique(labels[there], return_counts=True)
+    if numbers.size == 0:
+        raise ScanError(f"{scan.where()}: no probe position is labelled, so there is no mean.")
+    regions = np.where(there, np.searchsorted(numbers, labels), -1).astype(np.int64)
+
+    def finish(sums: np.ndarray) -> dict[int, np.ndarray]:
+        return {int(n): sums[i] / counts[i] for i, n in enumerate(numbers)}
+
+    return pattern_sums(scan, regions, len(numbers), finish)
+
+
+def pattern_statistics(
+    scan: Scan, report: Report | None = None, client: Client | None = None
+) -> PatternStatistics:
+    """Return mean, standard deviation and maximum of every detector pixel, in one pass.
+
+    Hot and dead pixels show in them, and the reflections that vary over the scan.
+
+    Parameters
+    ----------
+    scan : Scan
+        The scan.
+    report : callable, optional
+        Receives `Progress`; may raise `Cancelled`.
+    client : distributed.Client, optional
+        Run on this cluster; the scan must be a file on storage that all workers share.
+    """
+    there = np.ones(scan.scan_shape, bool) if scan.missing is None else ~scan.missing
+    count = np.count_nonzero(there)
+    regions = np.where(there, 0, -1).astype(np.int64)
+    reductions = [
+        pattern_sums(scan, regions, 1, lambda sums: sums[0] / count),
+        squares(scan, lambda sums: sums / count),
+        largest(scan, np.asarray),
+    ]
+    mean, square, maximum = reduce_scan(scan, reductions, report, "averaging patterns", client)
+    # Rounding may leave a pixel that never varies just below zero.
+    deviation = np.sqrt(np.maximum(square - mean**2, 0))
+    return PatternStatistics(mean, deviation, maximum)
+
+
+def radial_profile(pattern: np.ndarray, centre: tuple[float, float]) -> np.ndarray:
+    """Average a pattern over the angle: float64 ``[radius]``, one entry per pixel of radius.
+
+    Parameters
+    ----------
+    pattern : array
+        ``[ky, kx]``.
+    centre : tuple of float
+        ``(ky, kx)`` in detector pixels.
+
+    Examples
+    --------
+    >>> radial_profile(np.eye(3), (1, 1)).round(2).tolist()
+    [1.0, 0.25]
+    """
+    ky, kx = np.indices(pattern.shape)
+    radius = np.rint(np.hypot(ky - centre[0], kx - centre[1])).astype(int).ravel()
+    total = np.bincount(radius, np.asarray(pattern, float).ravel())
+    return np.asarray(total / np.maximum(np.bincount(radius), 1))
 
 
 def find_centre(pattern: np.ndarray, radius: float | None = None) -> tuple[float, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -13,12 +13,12 @@ from napari_ferro4d.scan import Scan
 from ._detectors import Annulus, Disk, detector_mask
 from ._engine import reduce_scan
 from ._pattern import find_centre, mean_pattern
-from ._reduction import detector_sum
+from ._reduction import Reduction, detector_sum
 
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["VirtualImage", "virtual"]
+__all__ = ["VirtualImage", "virtual", "virtual_image"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,8 +91,33 @@ def virtual(
         beam = (
             centre or scan.centre or find_centre(mean_pattern(scan, report=report, client=client))
         )
-    mask = detector_mask(detector, scan.detector_shape, beam, scan.where())
-    reduction = detector_sum(scan, mask, lambda sums: sums.astype(np.float32))
+    reduction = virtual_image(scan, detector, centre=beam)
     (image,) = reduce_scan(scan, [reduction], report, "virtual image", client)
+    return cast("VirtualImage", image)
+
+
+def virtual_image(
+    scan: Scan,
+    detector: Disk | Annulus | np.ndarray,
+    *,
+    centre: tuple[float, float] | None = None,
+) -> Reduction[VirtualImage]:
+    """Return `virtual` as a reduction, to share a pass with others.
+
+    Parameters
+    ----------
+    scan, detector, centre
+        As for `virtual`; a disk or annulus needs the centre.
+
+    Raises
+    ------
+    ScanError
+        If the mask has another shape than the detector, no pixel counts, or a centre is missing.
+    """
+    shaped = isinstance(detector, Disk | Annulus)
+    beam = centre or scan.centre if shaped else None
+    mask = detector_mask(detector, scan.detector_shape, beam, scan.where())
     name = detector.name if isinstance(detector, Disk | Annulus) else "virtual_mask"
-    return VirtualImage(image, mask, beam, name)
+    return detector_sum(
+        scan, mask, lambda sums: VirtualImage(sums.astype(np.float32), mask, beam, name)
+    )
