@@ -24,10 +24,14 @@ import numba
 import numpy as np
 
 from napari_ferro4d import com, open_scan, virtual
-from napari_ferro4d.reduce import Disk
-from napari_ferro4d.reduce._engine import reduce_scan
-from napari_ferro4d.reduce._pass import over_blocks
-from napari_ferro4d.reduce._reduction import detector_sum, moments, pattern_sums
+from napari_ferro4d.reduce import (
+    Disk,
+    centre_of_mass,
+    over_blocks,
+    reduce_scan,
+    region_means,
+    virtual_image,
+)
 
 SHAPE = (128, 128, 256, 256)
 ROUNDS = 5
@@ -145,13 +149,9 @@ def main(folder: Path) -> None:
 
     scan = open_scan(npy)
     middle = (127.5, 127.5)
-    spans = np.zeros(256, np.int64), np.full(256, 256)
-    centre = moments(scan, *spans, np.asarray)
-    disks = [
-        detector_sum(scan, Disk(20).mask(SHAPE[2:], (40 + 20 * i, 100)), np.asarray)
-        for i in range(8)
-    ]
-    mean = pattern_sums(scan, np.zeros(SHAPE[:2], np.int64), 1, np.asarray)
+    centre = centre_of_mass(scan, centre=middle)
+    disks = [virtual_image(scan, Disk(20), centre=(40 + 20 * i, 100)) for i in range(8)]
+    mean = region_means(scan, np.ones(SHAPE[:2], int))
     contestants: dict[str, Callable[[], object]] = {
         "bare": lambda: [None for _ in over_blocks(scan, lambda block, place: bare_sum(block))],
         "com": lambda: com(scan, centre=middle),
