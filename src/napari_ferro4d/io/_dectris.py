@@ -10,7 +10,7 @@ import numpy as np
 from napari_ferro4d.errors import ScanError
 
 from ._hdf5 import Hdf5Array, open_hdf5
-from ._stored import Hints, Step, Stored, positive
+from ._stored import Hints, Step, Stored, positive, refuse_absurd_chunks
 
 
 def dectris_axes(path: Path) -> int:
@@ -62,6 +62,7 @@ def _part(path: Path, file: Any, name: str) -> Hdf5Array:
         ) from error
     if getattr(dataset, "ndim", 0) != 3 or dataset.dtype.kind not in "ui":
         raise ScanError(f"{path}: entry/data/{name} holds no patterns of counts.")
+    refuse_absurd_chunks(path, dataset)
     return Hdf5Array.of(dataset)
 
 

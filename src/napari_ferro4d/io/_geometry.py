@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +18,11 @@ if TYPE_CHECKING:
     import dask.array as da
 
 
+MOST_POSITIONS = 2**28
 MOST_PADDED = 2**26
-"""Probe positions of the largest scan that is filled up; a larger one is a mistake."""
+MOST_PATTERN_BYTES = 2**28
+MOST_BYTES = 2**46
+"""Sizes beyond which a scan is a damaged header: 64 TB, patterns of 256 MB."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +68,7 @@ def arrange(path: Path, stored: Stored, hints: Hints) -> Arranged:
             f"{path}: the array has {len(shape)} axes {shape}; a 4D-STEM scan has four that are "
             "not empty (y, x, ky, kx)."
         )
+    _refuse_absurd(path, shape, np.dtype(stored.array.dtype).itemsize)
     if stored.missing is not None:
         return _by_position(path, stored, hints)
     patterns = shape[0] if len(shape) == 3 else shape[0] * shape[1]
@@ -109,6 +114,18 @@ def _scan_shape(
         f"{path}: the array has 3 axes {shape}, and nothing says how its {shape[0]} patterns fill "
         "a scan; give the scan shape."
     )
+
+
+def _refuse_absurd(path: Path, shape: tuple[int, ...], itemsize: int) -> None:
+    # In Python's integers, which do not overflow.
+    positions = math.prod(shape[:-2])
+    pattern = math.prod(shape[-2:]) * itemsize
+    absurd = positions > MOST_POSITIONS or pattern > MOST_PATTERN_BYTES
+    if absurd or positions * pattern > MOST_BYTES:
+        raise ScanError(
+            f"{path}: announces {positions} patterns of {shape[-2]} x {shape[-1]} pixels, more "
+            "than can be; its header is damaged."
+        )
 
 
 def _by_position(path: Path, stored: Stored, hints: Hints) -> Arranged:

@@ -12,7 +12,7 @@ from napari_ferro4d.errors import ScanError
 from napari_ferro4d.scan import Frames
 
 from ._axes import Axis, arranged, centre_of, steps
-from ._stored import Hints, Step, Stored, largest, mapped
+from ._stored import Hints, Step, Stored, largest, mapped, refuse_absurd_chunks
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,7 @@ def read_hdf5(path: Path, hints: Hints) -> Stored:
     """Open the largest array of 3 or 4 axes; read the axes beside it."""
     with open_hdf5(path) as file:
         data = largest(path, _datasets(file))
+        refuse_absurd_chunks(path, data)
         axes = _axes_of(data)
         calibration = _calibration(file)
         stored = _frames(path, data)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,8 @@ _NAME = re.compile(r"(?:.*?\D)?(\d{1,6})_[a-z]?(\d{1,6})(?:\D[^.]*)?\.(?:png|tif
 
 _GREY = {"L", "I;16", "I;16B", "I;16L"}
 _MOST_POSITIONS = 2**26
+_MOST_BYTES = 2**28
+"""Of one decoded image: more is a damaged header, and would only ask for absurd memory."""
 
 
 # --- TIFF
@@ -39,18 +44,30 @@ class TiffPages:
 
         first, *others = where if isinstance(where, tuple) else (where,)
         numbers = np.arange(self.shape[0])[first]
-        with tifffile.TiffFile(self.path) as file:
-            patterns = [_decoded(self.path, file.pages[int(n)]) for n in np.atleast_1d(numbers)]
+        with _quiet(), tifffile.TiffFile(self.path) as file:
+            patterns = [self._decoded(file.pages[int(n)]) for n in np.atleast_1d(numbers)]
         stack = np.stack(patterns) if patterns else np.empty((0, *self.shape[1:]), self.dtype)
         stack = stack[0] if numbers.ndim == 0 else stack
         return stack[(slice(None),) * (stack.ndim - 2) + tuple(others)]
 
+    def _decoded(self, page: Any) -> np.ndarray:
+        if tuple(page.shape) != self.shape[1:] or page.dtype != self.dtype:
+            raise ScanError(f"{self.path}: page {page.index} differs in shape or type.")
+        if sum(page.databytecounts) > Path(self.path).stat().st_size:
+            raise ScanError(f"{self.path}: page {page.index} is longer than the file.")
+        return np.asarray(page.asarray())
 
-def _decoded(path: str, page: Any) -> np.ndarray:
-    image = np.asarray(page.asarray())
-    if image.ndim != 2:
-        raise ScanError(f"{path}: a page of the stack is no grey image.")
-    return image
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    # tifffile logs what it thinks of a damaged file; what we say of it is one line.
+    logger = logging.getLogger("tifffile")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def tiff_axes(path: Path) -> int:
@@ -62,7 +79,7 @@ def read_tiff(path: Path, hints: Hints) -> Stored:
     """Map an uncompressed TIFF stack, or decode the pages of a compressed one."""
     import tifffile
 
-    with tifffile.TiffFile(path) as file:
+    with _quiet(), tifffile.TiffFile(path) as file:
         if not file.series:
             raise ScanError(f"{path}: holds no images.")
         series = file.series[0]
@@ -83,6 +100,8 @@ def read_tiff(path: Path, hints: Hints) -> Stored:
     scan = (shape[0], shape[1]) if len(shape) == 4 else None
     if dtype is None or dtype.kind not in "uif":
         raise ScanError(f"{path}: its values are {dtype}; a scan holds integers or floats.")
+    if shape[-2] * shape[-1] * dtype.itemsize > _MOST_BYTES:
+        raise ScanError(f"{path}: announces images of {shape[-2]} x {shape[-1]} pixels, too many.")
     if offset is not None:
         frames = Frames(str(path), dtype, offset, shape[-2] * shape[-1] * dtype.itemsize)
         array, _ = mapped(path, frames, (shape[-2], shape[-1]), patterns)
@@ -201,24 +220,22 @@ def read_image(path: Path) -> np.ndarray:
 def _png(path: Path) -> np.ndarray:
     from PIL import Image
 
-    with path.open("rb") as file:
-        start = file.read(24)
-        # Before the decoder sees it: an absurd size would make it ask for absurd memory.
-        width, height = int.from_bytes(start[16:20], "big"), int.from_bytes(start[20:24], "big")
-        if start[:8] != b"\x89PNG\r\n\x1a\n" or not 0 < width * height <= 2**26:
-            raise ScanError(f"{path}: is no PNG, or of an impossible size.")
-        file.seek(0)
-        with Image.open(file) as image:
-            if image.mode not in _GREY:
-                raise ScanError(f"{path}: is no grey image ({image.mode}); convert it first.")
-            return np.asarray(image)
+    # From memory: a damaged length then reads what there is, and does not ask for gigabytes.
+    data = path.read_bytes()
+    width, height = (int.from_bytes(data[i : i + 4], "big") for i in (16, 20))
+    if data[:8] != b"\x89PNG\r\n\x1a\n" or not 0 < width * height <= 2**26:
+        raise ScanError(f"{path}: is no PNG, or of an impossible size.")
+    with Image.open(io.BytesIO(data)) as image:
+        if image.mode not in _GREY:
+            raise ScanError(f"{path}: is no grey image ({image.mode}); convert it first.")
+        return np.asarray(image)
 
 
 def _tiff(path: Path) -> np.ndarray:
     import tifffile
 
-    with tifffile.TiffFile(path) as file:
+    with _quiet(), tifffile.TiffFile(path) as file:
         page = file.pages[0]
-        if page.ndim != 2 or page.nbytes > 2**28:
+        if page.ndim != 2 or page.nbytes > _MOST_BYTES:
             raise ScanError(f"{path}: is no grey image, or of an impossible size.")
         return np.asarray(page.asarray())

@@ -263,7 +263,11 @@ def _times(path: Path, header: Header, frames: int) -> np.ndarray | None:
         bits //= 2
     where = Frames(str(path), np.dtype(np.uint8), place.start(), header.length + bits // 8)
     length = place.end() - place.start()
-    text = np.ascontiguousarray(where.view((1, frames, 1, length))[0, :, 0]).view(f"S{length}")
+    letters = np.ascontiguousarray(where.view((1, frames, 1, length))[0, :, 0])
+    digits = (letters >= ord("0")) & (letters <= ord("9"))
+    if not (digits == digits[0]).all():
+        return None
+    text = letters.view(f"S{length}")
     try:
         times = text[:, 0].astype(str).astype("datetime64[ns]")
     except ValueError:

@@ -159,6 +159,30 @@ def mapped(
     return frames.view((1, there, ky, kx))[0], rest
 
 
+MOST_CHUNK_BYTES = 3 * 2**28
+"""Of a piece that is compressed on its own, and has to be decoded as a whole: 768 MB."""
+
+
+def refuse_absurd_chunks(path: Path, array: Any) -> None:
+    """Refuse an array whose pieces are too large, or too many per pattern, to be read.
+
+    Raises
+    ------
+    ScanError
+        Of a damaged header, mostly.
+    """
+    chunks = getattr(array, "chunks", None)
+    if not chunks:
+        return
+    size = math.prod(chunks) * np.dtype(array.dtype).itemsize
+    per_pattern = math.prod(-(-n // c) for n, c in zip(array.shape[-2:], chunks[-2:], strict=True))
+    if size > MOST_CHUNK_BYTES or per_pattern > 2**14:
+        raise ScanError(
+            f"{path}: is stored in pieces of {size} bytes, {per_pattern} per pattern, which cannot "
+            "be read one by one; the header is damaged, or the file has to be written anew."
+        )
+
+
 def largest(path: Path, arrays: list[Any]) -> Any:
     """Return the array with the most axes, and of these the largest.
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
 
 from ._axes import Axis, Transposed, centre_of, steps
-from ._stored import Hints, Stored, largest
+from ._stored import Hints, Stored, largest, refuse_absurd_chunks
 
 
 def _open_zarr(path: Path) -> Any:
@@ -22,14 +23,19 @@ def _zarr_arrays(path: Path) -> list[tuple[Any, Any]]:
     """Return every array of 3 or 4 axes, with the group it is in."""
     import zarr
 
-    node = _open_zarr(path)
-    if isinstance(node, zarr.Array):
-        return [(node, None)] if node.ndim in (3, 4) else []
-    return [
-        (member, node[name.rpartition("/")[0]] if "/" in name else node)
-        for name, member in node.members(max_depth=None)
-        if isinstance(member, zarr.Array) and member.ndim in (3, 4) and member.dtype.kind in "uif"
-    ]
+    with warnings.catch_warnings():
+        # zarr warns of everything in the folder that is none of its own.
+        warnings.simplefilter("ignore")
+        node = _open_zarr(path)
+        if isinstance(node, zarr.Array):
+            return [(node, None)] if node.ndim in (3, 4) else []
+        return [
+            (member, node[name.rpartition("/")[0]] if "/" in name else node)
+            for name, member in node.members(max_depth=None)
+            if isinstance(member, zarr.Array)
+            and member.ndim in (3, 4)
+            and member.dtype.kind in "uif"
+        ]
 
 
 def zarr_axes(path: Path) -> int:
@@ -41,6 +47,8 @@ def read_zarr(path: Path, hints: Hints) -> Stored:
     """Open the largest array of a zarr store, folder or zip, of version 2 or 3."""
     found = _zarr_arrays(path)
     array = largest(path, [one for one, _ in found])
+    refuse_absurd_chunks(path, array)
+    stored = _checked(array)
     group = next(group for one, group in found if one is array)
     if group is not None and "axis-0" in group:
         # HyperSpy's layout. RosettaSciIO reads it only with zarr 2, which results cannot use.
@@ -48,15 +56,27 @@ def read_zarr(path: Path, hints: Hints) -> Stored:
             Axis.from_attributes(dict(group[f"axis-{number}"].attrs))
             for number in range(array.ndim)
         ]
-        return Stored(array, *steps(axes), centre=centre_of(axes))
+        return Stored(stored, *steps(axes), centre=centre_of(axes))
     abtem = _abtem_axes(array, group)
     if abtem is not None:
         # abTEM's arrays are [x, y, kx, ky].
         axes = [abtem[axis] for axis in (1, 0, 3, 2)]
-        turned = Transposed(array, (1, 0, 3, 2))
+        turned = Transposed(stored, (1, 0, 3, 2))
         return Stored(turned, *steps(axes), centre=centre_of(axes), metadata={"program": "abTEM"})
     stated = dict(array.attrs)
-    return Stored(array, stated.get("scan_step_nm"), stated.get("k_step_inv_angstrom"))
+    return Stored(stored, stated.get("scan_step_nm"), stated.get("k_step_inv_angstrom"))
+
+
+def _checked(array: Any) -> Any:
+    """Return `array`, with its chunks looked at before they are decoded if Blosc is to do that."""
+    codecs = [str(getattr(one, "codec_id", type(one).__name__)) for one in array.compressors]
+    if not any("blosc" in name.lower() for name in codecs):
+        return array
+    import zarr
+
+    from ._blosc import CheckedStore
+
+    return zarr.open_array(CheckedStore(array.store), path=array.path, mode="r")
 
 
 def _abtem_axes(array: Any, group: Any) -> list[Axis] | None:
