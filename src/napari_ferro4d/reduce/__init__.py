@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ._colour import colour_wheel, direction_colours
 from ._com import ComMaps, centre_of_mass, com, rotate, rotation_of_least_curl
+from ._correct import bad_pixels, correct
 from ._detectors import Annulus, Disk, parse_detector
 from ._engine import reduce_scan
 from ._pass import over_blocks
@@ -26,9 +27,11 @@ __all__ = [
     "PatternStatistics",
     "Reduction",
     "VirtualImage",
+    "bad_pixels",
     "centre_of_mass",
     "colour_wheel",
     "com",
+    "correct",
     "direction_colours",
     "find_centre",
     "mean_pattern",

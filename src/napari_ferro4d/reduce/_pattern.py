@@ -37,11 +37,14 @@ class PatternStatistics:
         float64 ``[ky, kx]``: mean and standard deviation of the counts.
     maximum : array
         ``[ky, kx]``: the largest count.
+    patterns : int
+        How many patterns they are of.
     """
 
     mean: np.ndarray
     deviation: np.ndarray
     maximum: np.ndarray
+    patterns: int
 
 
 def mean_pattern(
@@ -141,7 +144,7 @@ def pattern_statistics(
         Run on this cluster; the scan must be a file on storage that all workers share.
     """
     there = np.ones(scan.scan_shape, bool) if scan.missing is None else ~scan.missing
-    count = np.count_nonzero(there)
+    count = int(np.count_nonzero(there))
     regions = np.where(there, 0, -1).astype(np.int64)
     reductions = [
         pattern_sums(scan, regions, 1, lambda sums: sums[0] / count),
@@ -151,7 +154,7 @@ def pattern_statistics(
     mean, square, maximum = reduce_scan(scan, reductions, report, "averaging patterns", client)
     # Rounding may leave a pixel that never varies just below zero.
     deviation = np.sqrt(np.maximum(square - mean**2, 0))
-    return PatternStatistics(mean, deviation, maximum)
+    return PatternStatistics(mean, deviation, maximum, count)
 
 
 def radial_profile(pattern: np.ndarray, centre: tuple[float, float]) -> np.ndarray:
