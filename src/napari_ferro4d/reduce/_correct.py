@@ -174,7 +174,7 @@ def bad_pixels(statistics: PatternStatistics, ratio: float = 2.0) -> np.ndarray:
 
     def beyond_noise(more: np.ndarray, less: np.ndarray) -> np.ndarray:
         # Six standard deviations of the difference of two Poisson means: one pixel in 10^9.
-        return (more - less) ** 2 > 36 * (more + less) / statistics.patterns
+        return np.asarray((more - less) ** 2 > 36 * (more + less) / statistics.patterns)
 
     hot = (mean > ratio * highest) & beyond_noise(mean, highest)
     dead = (mean * ratio < lowest) & beyond_noise(lowest, mean)
