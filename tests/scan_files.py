@@ -50,6 +50,8 @@ def write_raw_mib(folder: Path) -> Path:
             file.write(mib_header(number, 16, 16, "R64", 12, 384))
             words = frame[::-1].astype("<u2").ravel().view(np.uint8).reshape(-1, 8)
             file.write(words[:, ::-1].tobytes())
+    lines = ["HDR,\t", "Frames in Acquisition (Number):\t12", "Frames per Trigger (Number):\t1"]
+    path.with_suffix(".hdr").write_bytes("\r\n".join([*lines, "End\t"]).encode())
     return path
 
 

@@ -184,7 +184,7 @@ def test_every_position_gets_its_own_pattern_or_none(
         fits = needed <= patterns <= needed + flyback
         assert not fits
         return
-    values = np.asarray(found.array)[..., 0, 0]
+    values = np.asarray(found.array[:, :])[..., 0, 0]
     ny, nx = values.shape
     expected = first + np.arange(ny)[:, None] * (nx + flyback) + np.arange(nx) + 1
     if snake:

@@ -10,6 +10,8 @@ from typing import Any
 
 from zarr.storage import WrapperStore
 
+from ._stored import MOST_CHUNK_BYTES
+
 
 class CheckedStore(WrapperStore):  # type: ignore[type-arg]
     """The store of an array whose chunks Blosc decodes, read-only."""
@@ -26,6 +28,7 @@ class CheckedStore(WrapperStore):  # type: ignore[type-arg]
         if value is None or key.rpartition("/")[2].startswith((".z", "zarr.json")):
             return value
         start = value.to_bytes()[:16]
-        if len(start) < 16 or int.from_bytes(start[12:], "little") != len(value):
+        unpacked, _, packed = (int.from_bytes(start[i : i + 4], "little") for i in (4, 8, 12))
+        if packed != len(value) or unpacked > MOST_CHUNK_BYTES:
             raise ValueError(f"chunk {key} is not of the length that it states")
         return value

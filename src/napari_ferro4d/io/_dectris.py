@@ -10,6 +10,7 @@ import numpy as np
 from napari_ferro4d.errors import ScanError
 
 from ._hdf5 import Hdf5Array, open_hdf5
+from ._stacks import Joined
 from ._stored import Hints, Step, Stored, positive, refuse_absurd_chunks
 
 
@@ -21,8 +22,6 @@ def dectris_axes(path: Path) -> int:
 
 def read_dectris(path: Path, hints: Hints) -> Stored:
     """Join the data files that the master file names, without reading them."""
-    import dask.array as da
-
     with open_hdf5(path) as file:
         parts = [_part(path, file, name) for name in _names(file)]
         number = {name: _number(file, name) for name in ("ntrigger", "nimages")}
@@ -30,14 +29,9 @@ def read_dectris(path: Path, hints: Hints) -> Stored:
         raise ScanError(f"{path}: names no data in entry/data, so is no Dectris master file.")
     if len({(part.shape[1:], part.dtype) for part in parts}) > 1:
         raise ScanError(f"{path}: its data files hold patterns of different shapes or types.")
-    chunks = [part.chunks[0] if part.chunks else 1 for part in parts]
-    arrays = [
-        da.from_array(part, chunks=(max(chunk, 64 // chunk * chunk), -1, -1), name=False)
-        for part, chunk in zip(parts, chunks, strict=True)
-    ]
     rows, columns = number["ntrigger"], number["nimages"]
     return Stored(
-        da.concatenate(arrays),
+        Joined(tuple(parts)),
         scan_step=_scan_step(path),
         # One trigger per row is the only order that the file tells.
         scan_shape=(rows, columns) if rows > 1 and columns > 1 else None,

@@ -12,6 +12,7 @@ import numpy as np
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.scan import CHUNK_BYTES, Frames, lazily
 
+from ._stacks import Rows
 from ._stored import Hints, Stored
 
 if TYPE_CHECKING:
@@ -186,6 +187,8 @@ def _rows(
         return stored.array, None
     import dask.array as da
 
+    if len(shape) == 3 and not padded and not isinstance(stored.array, da.Array):
+        return Rows(stored.array, scan, hints.first_frame, row), None
     stack = _stack(stored, shape)[hints.first_frame : hints.first_frame + ny * row]
     # Whole rows per chunk, so that the axis can be split without moving anything.
     bytes_per_row = row * shape[-2] * shape[-1] * stack.dtype.itemsize

@@ -12,6 +12,7 @@ from napari_ferro4d.errors import ScanError
 from napari_ferro4d.scan import Frames
 
 from ._axes import Axis, arranged, centre_of, steps
+from ._heaps import refuse_damaged_heaps
 from ._stored import Hints, Step, Stored, largest, mapped, refuse_absurd_chunks
 
 
@@ -88,12 +89,14 @@ def _datasets(file: Any) -> list[Any]:
 
 def hdf5_axes(path: Path) -> int:
     """Return the number of axes of the largest array."""
+    refuse_damaged_heaps(path)
     with open_hdf5(path) as file:
         return max((data.ndim for data in _datasets(file)), default=0)
 
 
 def read_hdf5(path: Path, hints: Hints) -> Stored:
     """Open the largest array of 3 or 4 axes; read the axes beside it."""
+    refuse_damaged_heaps(path)
     with open_hdf5(path) as file:
         data = largest(path, _datasets(file))
         refuse_absurd_chunks(path, data)

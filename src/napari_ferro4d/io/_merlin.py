@@ -265,7 +265,7 @@ def _times(path: Path, header: Header, frames: int) -> np.ndarray | None:
     length = place.end() - place.start()
     letters = np.ascontiguousarray(where.view((1, frames, 1, length))[0, :, 0])
     digits = (letters >= ord("0")) & (letters <= ord("9"))
-    if not (digits == digits[0]).all():
+    if not (digits == digits[0]).all() or not (digits | (letters == letters[0])).all():
         return None
     text = letters.view(f"S{length}")
     try:

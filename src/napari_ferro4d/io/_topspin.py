@@ -14,6 +14,7 @@ from napari_ferro4d.errors import ScanError
 
 from ._axes import Axis, centre_of, steps
 from ._hdf5 import open_hdf5, text
+from ._heaps import refuse_damaged_heaps
 from ._stored import Hints, Stored
 
 _ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -44,12 +45,14 @@ class TopspinFrames:
 
 def topspin_axes(path: Path) -> int:
     """Return 4 if there is a group of patterns."""
+    refuse_damaged_heaps(path)
     with open_hdf5(path) as file:
         return 4 if _groups(file) else 0
 
 
 def read_topspin(path: Path, hints: Hints) -> Stored:
     """Open the scan with the most patterns."""
+    refuse_damaged_heaps(path)
     with open_hdf5(path) as file:
         groups = _groups(file)
         if not groups:
@@ -103,7 +106,11 @@ def _raster(path: Path, group: Any, count: int) -> tuple[int, float, float]:
         for number in range(1, count):
             y = _position(group, number)[1]
             if y != y0:
-                return number, abs(x1 - x0), abs(y - y0)
+                # The end of this row has to be where its length says.
+                end = _position(group, number - 1)[0]
+                straight = abs(end - x0 - (number - 1) * (x1 - x0)) <= abs(x1 - x0) / 2
+                again = _position(group, min(2 * number, count) - 1)[1]
+                return (number if straight and again == y else 0), abs(x1 - x0), abs(y - y0)
     except (KeyError, IndexError, ValueError, ElementTree.ParseError):
         return 0, 0.0, 0.0
     return count, abs(x1 - x0), 0.0

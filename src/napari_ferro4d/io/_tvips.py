@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from napari_ferro4d.errors import ScanError
-from napari_ferro4d.scan import Frames, lazily
+from napari_ferro4d.scan import Frames
 
+from ._stacks import Joined, MappedStack
 from ._stored import Hints, Stored, mapped
 
 _FIELDS = (
@@ -62,10 +63,8 @@ def read_tvips(path: Path, hints: Hints) -> Stored:
     }
     if len(files) == 1:
         return Stored(maps[0][0], frames=parts[0], rest=maps[0][1], metadata=metadata)
-    import dask.array as da
-
-    stack = [lazily(array[None], part)[0] for (array, _), part in zip(maps, parts, strict=True)]
-    return Stored(da.concatenate(stack), rest=maps[-1][1], metadata=metadata)
+    stacks = (MappedStack(part, array.shape) for part, (array, _) in zip(parts, maps, strict=True))
+    return Stored(Joined(tuple(stacks)), rest=maps[-1][1], metadata=metadata)
 
 
 def _number(path: Path) -> int | None:

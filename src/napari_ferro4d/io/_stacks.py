@@ -1,0 +1,136 @@
+"""Runs of patterns that are read when asked for: joined from parts, and cut into scan rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from napari_ferro4d.scan import Frames
+
+
+def _parts(where: Any, ndim: int) -> list[Any]:
+    given = where if isinstance(where, tuple) else (where,)
+    return [*given, *[slice(None)] * (ndim - len(given))]
+
+
+@dataclass(frozen=True)
+class MappedStack:
+    """The patterns of a mapped file, ``[pattern, ky, kx]``; mapped again when it is unpickled."""
+
+    frames: Frames
+    shape: tuple[int, int, int]
+    ndim = 3
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.frames.dtype
+
+    def __getitem__(self, where: Any) -> np.ndarray:
+        return np.asarray(self.frames.view((1, *self.shape))[0][where])
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Stacks ``[pattern, ky, kx]`` one after the other."""
+
+    stacks: tuple[Any, ...]
+    ndim = 3
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        _, ky, kx = self.stacks[0].shape
+        return sum(int(stack.shape[0]) for stack in self.stacks), int(ky), int(kx)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        stored: np.dtype[Any] = np.dtype(self.stacks[0].dtype)
+        return stored
+
+    @property
+    def chunks(self) -> Sequence[int] | None:
+        """How the first stack is cut into pieces."""
+        pieces: Sequence[int] | None = getattr(self.stacks[0], "chunks", None)
+        return pieces
+
+    def __getitem__(self, where: Any) -> np.ndarray:
+        first, ky, kx = _parts(where, 3)
+        wanted = np.arange(self.shape[0])[first]
+        numbers = np.atleast_1d(wanted)
+        found, start = [], 0
+        for stack in self.stacks:
+            stop = start + int(stack.shape[0])
+            inside = numbers[(numbers >= start) & (numbers < stop)] - start
+            if inside.size:
+                found.append(np.asarray(stack[_as_slice(inside)])[:, ky, kx])
+            start = stop
+        values = np.concatenate(found) if found else np.empty((0, *self.shape[1:]), self.dtype)
+        return values if wanted.ndim else values[0]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A stack of patterns cut into rows of a scan: ``[y, x, ky, kx]``.
+
+    Parameters
+    ----------
+    stack : array
+        ``[pattern, ky, kx]``, in the order of recording.
+    scan : tuple of int
+        Rows, and patterns of a row.
+    first : int
+        Pattern at which the scan starts.
+    pitch : int
+        Patterns from the start of a row to that of the next.
+    """
+
+    stack: Any
+    scan: tuple[int, int]
+    first: int
+    pitch: int
+    ndim = 4
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        return (*self.scan, int(self.stack.shape[1]), int(self.stack.shape[2]))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        stored: np.dtype[Any] = np.dtype(self.stack.dtype)
+        return stored
+
+    @property
+    def chunks(self) -> tuple[int, int] | None:
+        """Rows and columns that are best read at once, if the stack is cut into pieces."""
+        pieces = getattr(self.stack, "chunks", None)
+        if not pieces:
+            return None
+        if pieces[0] < self.pitch:
+            return 1, min(pieces[0], self.scan[1])
+        return -(-pieces[0] // self.pitch), self.scan[1]
+
+    def __getitem__(self, where: Any) -> np.ndarray:
+        y, x, ky, kx = _parts(where, 4)
+        rows, columns = np.arange(self.scan[0])[y], np.arange(self.scan[1])[x]
+        numbers = self.first + np.add.outer(rows * self.pitch, columns)
+        if numbers.size == 0:
+            values = np.empty((*numbers.shape, *self.shape[2:]), self.dtype)
+            return np.asarray(values[..., ky, kx])
+        low, high = int(numbers.min()), int(numbers.max())
+        if high - low + 1 <= 2 * numbers.size:
+            # Next to one another, but for the flyback: one read.
+            values = np.asarray(self.stack[low : high + 1])[numbers - low]
+        else:
+            lines = numbers.reshape(-1, columns.size)
+            values = np.concatenate([np.asarray(self.stack[_as_slice(line)]) for line in lines])
+            values = values.reshape(*numbers.shape, *self.shape[2:])
+        return np.asarray(values[..., ky, kx])
+
+
+def _as_slice(numbers: np.ndarray) -> slice:
+    """Return a run of numbers at equal distances as a slice."""
+    step = int(numbers[1] - numbers[0]) if numbers.size > 1 else 1
+    stop = int(numbers[-1]) + (1 if step > 0 else -1)
+    return slice(int(numbers[0]), None if stop < 0 else stop, step)
