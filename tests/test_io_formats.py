@@ -5,12 +5,14 @@ from __future__ import annotations
 import pickle
 import shutil
 
+import h5py
 import numpy as np
 import pytest
+from PIL import Image
 
 from napari_ferro4d import ScanError, com, open_scan
 from napari_ferro4d.io import is_scan
-from scan_files import CENTRE, COUNTS, EMPAD_COUNTS, EMPAD_XML, K_STEP, SCAN_STEP, WRITERS
+from scan_files import CENTRE, COUNTS, EMPAD_COUNTS, EMPAD_XML, K_STEP, SCAN_STEP, SHAPE, WRITERS
 
 NO_STEPS = {"npy", "mib", "mib raw", "tvips", "raw", "tiff", "tiff, packed", "images"}
 NO_K_STEP = {*NO_STEPS, "blo", "dectris"}
@@ -105,6 +107,87 @@ def test_an_xml_file_of_something_else_is_declined(tmp_path):
     (tmp_path / "b.xml").write_text(EMPAD_XML)
     with pytest.raises(ScanError, match=r"scan_x4_y3\.raw"):
         open_scan(tmp_path / "b.xml")
+
+
+# --- HDF5
+
+
+def write_part(path, shape, chunks, upto):
+    """Create a dataset and write its first patterns only, as an interrupted recording does."""
+    stack = COUNTS.reshape(-1, 16, 16)
+    with h5py.File(path, "w") as file:
+        data = file.create_dataset("data", shape=shape, dtype="u2", chunks=chunks)
+        for number in range(upto):
+            data[np.unravel_index(number, shape[:-2])] = stack[number]
+
+
+@pytest.mark.parametrize("chunks", [(1, 1, 16, 16), (1, 1, 8, 16)])
+def test_patterns_that_were_never_written_are_no_zeros(tmp_path, chunks):
+    path = tmp_path / "cut.h5"
+    write_part(path, SHAPE, chunks, 10)
+    with pytest.raises(ScanError, match=r"2 of 12 patterns .* never written.*'pad'"):
+        open_scan(path)
+    scan = open_scan(path, incomplete="pad")
+    assert scan.missing.sum() == 2
+    assert scan.missing[2, 2:].all()
+    np.testing.assert_array_equal(scan.data[:2].compute(), COUNTS[:2])
+    trimmed = open_scan(path, incomplete="trim")
+    np.testing.assert_array_equal(trimmed.data.compute(), COUNTS[:2])
+
+
+def test_a_stack_that_was_not_written_to_its_end(tmp_path):
+    path = tmp_path / "cut.h5"
+    write_part(path, (12, 16, 16), (1, 16, 16), 10)
+    with pytest.raises(ScanError, match="2 of 12 patterns"):
+        open_scan(path, scan_shape=(3, 4))
+    scan = open_scan(path, scan_shape=(3, 4), incomplete="pad")
+    np.testing.assert_array_equal(scan.missing, [[0, 0, 0, 0]] * 2 + [[0, 0, 1, 1]])
+    np.testing.assert_array_equal(scan.data[2, :2].compute(), COUNTS[2, :2])
+
+
+def test_a_dataset_that_was_never_written_at_all(tmp_path):
+    with h5py.File(tmp_path / "empty.h5", "w") as file:
+        file.create_dataset("data", shape=SHAPE, dtype="u2")
+    with pytest.raises(ScanError, match="12 of 12 patterns"):
+        open_scan(tmp_path / "empty.h5")
+
+
+def test_a_missing_data_file_of_a_detector_is_named(tmp_path):
+    path = WRITERS["dectris"][0](tmp_path)
+    (tmp_path / "arina_data_000002.h5").unlink()
+    assert is_scan(path)
+    with pytest.raises(ScanError, match=r"arina_data_000002\.h5 is missing"):
+        open_scan(path)
+
+
+# --- images
+
+
+def test_an_image_that_is_missing_leaves_a_hole(tmp_path):
+    folder = WRITERS["images"][0](tmp_path)
+    (folder / "6_1_raw.png").unlink()
+    with pytest.raises(ScanError, match="1 of 12 positions"):
+        open_scan(folder)
+    scan = open_scan(folder, incomplete="pad")
+    assert np.argwhere(scan.missing).tolist() == [[1, 1]]
+    assert scan.data[1, 1].compute().sum() == 0
+    np.testing.assert_array_equal(scan.data[1, 2].compute(), COUNTS[1, 2])
+
+
+def test_images_of_another_size_or_position_are_named(tmp_path):
+    folder = WRITERS["images"][0](tmp_path)
+    Image.fromarray(COUNTS[0, 0, :8]).save(folder / "8_2_raw.png")
+    with pytest.raises(ScanError, match=r"8_2_raw\.png: is 8 x 16"):
+        open_scan(folder)
+    Image.fromarray(COUNTS[0, 0]).save(folder / "8_2_again.png")
+    with pytest.raises(ScanError, match="same position"):
+        open_scan(folder)
+
+
+def test_a_folder_of_other_pictures_is_declined(tmp_path):
+    Image.fromarray(COUNTS[0, 0]).save(tmp_path / "2024_01.png")
+    Image.fromarray(COUNTS[0, 0]).save(tmp_path / "2025_12.png")
+    assert not is_scan(tmp_path)
 
 
 # --- the others

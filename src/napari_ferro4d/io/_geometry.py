@@ -132,10 +132,11 @@ def _refuse_absurd(path: Path, shape: tuple[int, ...], itemsize: int) -> None:
 def _by_position(path: Path, stored: Stored, hints: Hints) -> Arranged:
     """Take a scan whose every pattern says where it belongs."""
     missing = np.asarray(stored.missing)
-    if (hints.scan_shape or missing.shape) != missing.shape or hints.first_frame or hints.flyback:
+    moved = hints.first_frame or hints.flyback or hints.snake
+    if (hints.scan_shape or missing.shape) != missing.shape or moved:
         raise ScanError(
             f"{path}: its patterns say where they belong, in a scan of {missing.shape[0]} x "
-            f"{missing.shape[1]}; give no other scan shape, first frame or flyback."
+            f"{missing.shape[1]}; give no other scan shape, first frame, flyback or snake order."
         )
     if missing.any() and hints.incomplete != "pad":
         raise ScanError(

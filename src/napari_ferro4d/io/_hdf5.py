@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -104,9 +105,20 @@ def read_hdf5(path: Path, hints: Hints) -> Stored:
         calibration = _calibration(file)
         stored = _frames(path, data)
         array = Hdf5Array.of(data) if stored is None else stored[0]
-        metadata = {"dataset": data.name}
+        unwritten = None if stored is not None else never_written(data)
+        data_name = str(data.name)
+        metadata = {"dataset": data_name}
         # HyperSpy writes EMD files with the fastest axis first, as their specification has it.
         found, axes = arranged(array, axes, reverse="dim4" in data.parent)
+    missing = None
+    if unwritten is not None:
+        if hints.incomplete == "error" or found is not array:
+            raise ScanError(
+                f"{path}: {int(unwritten.sum())} of {unwritten.size} patterns of {data_name} were "
+                "never written; the recording was interrupted. Open it with incomplete='pad' to "
+                "fill them with zeros, or 'trim' to leave out the rows they are in."
+            )
+        found, missing = _as_far_as_written(array, unwritten, hints)
     scan_step, k_step = steps(axes)
     said_scan_step, said_k_step = _py4dstem_steps(calibration)
     return Stored(
@@ -115,6 +127,7 @@ def read_hdf5(path: Path, hints: Hints) -> Stored:
         k_step or said_k_step,
         frames=stored[1] if stored is not None and found is array else None,
         centre=_py4dstem_centre(calibration) or centre_of(axes),
+        missing=missing,
         metadata=metadata,
     )
 
@@ -133,6 +146,43 @@ def _frames(path: Path, data: Any) -> tuple[np.ndarray, Frames] | None:
     if len(array) != patterns:
         raise ScanError(f"{path}: holds {len(array)} of {patterns} patterns; copy it again.")
     return array.reshape(data.shape), frames
+
+
+# --- what was never written
+
+
+def never_written(data: Any) -> np.ndarray | None:
+    """Return where a dataset has no pattern, bool over its scan axes; None if it is complete.
+
+    HDF5 gives zeros for pieces that were never written, and says nothing.
+    """
+    if not data.chunks:
+        nothing = data.size and data.id.get_offset() is None and not data.is_virtual
+        return np.ones(data.shape[:-2], bool) if nothing and not data.external else None
+    pieces = tuple(-(-n // c) for n, c in zip(data.shape, data.chunks, strict=True))
+    if data.id.get_num_chunks() >= math.prod(pieces):
+        return None
+    written = np.zeros(pieces[:-2], int)
+
+    def count(piece: Any) -> None:
+        place = [o // c for o, c in zip(piece.chunk_offset, data.chunks, strict=True)]
+        written[tuple(place[:-2])] += 1
+
+    data.id.chunk_iter(count)
+    absent = written < math.prod(pieces[-2:])
+    for axis, size in enumerate(data.chunks[:-2]):
+        absent = absent.repeat(size, axis=axis)
+    return np.asarray(absent[tuple(slice(n) for n in data.shape[:-2])])
+
+
+def _as_far_as_written(
+    array: Hdf5Array, unwritten: np.ndarray, hints: Hints
+) -> tuple[Hdf5Array, np.ndarray | None]:
+    if unwritten.ndim == 2 and hints.incomplete == "pad":
+        return array, unwritten
+    # Patterns, or whole rows, up to the first that is not there.
+    lines = unwritten.reshape(len(unwritten), -1).any(axis=1)
+    return replace(array, shape=(int(np.argmax(lines)), *array.shape[1:])), None
 
 
 # --- the axes
