@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_ferro4d.errors import ScanError
 
-from ._hdf5 import Hdf5Array, open_hdf5
+from ._hdf5 import Hdf5Array, attribute, open_hdf5
 from ._stacks import Joined
 from ._stored import Hints, Step, Stored, positive, refuse_absurd_chunks
 
@@ -73,6 +73,7 @@ def _scan_step(path: Path) -> Step:
         return None
     with open_hdf5(beside) as file:
         stated = file.get("STEM Metadata")
-        size = np.ravel(stated.attrs.get("Pixel Size", 0.0)) if stated is not None else np.zeros(1)
+        said = None if stated is None else attribute(stated.attrs, "Pixel Size")
+    size = np.zeros(1) if said is None else np.ravel(said)
     step = positive(float(size[0])) if size.size and size.dtype.kind in "uif" else None
     return None if step is None else (step, step)

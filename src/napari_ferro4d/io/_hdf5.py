@@ -191,9 +191,12 @@ def _as_far_as_written(
 def _axes_of(data: Any) -> list[Axis]:
     group = data.parent
     if "axis-0" in group:  # HyperSpy
-        return [Axis.from_attributes(group[f"axis-{i}"].attrs) for i in range(data.ndim)]
-    if "axes" in group.attrs and "NX_class" in group.attrs:  # NeXus
-        names = [text(name) for name in np.atleast_1d(group.attrs["axes"])]
+        stated = [group[f"axis-{axis}"].attrs for axis in range(data.ndim)]
+        words = ("scale", "offset", "units")
+        return [Axis.from_attributes({w: attribute(one, w) for w in words}) for one in stated]
+    named = attribute(group.attrs, "axes") if "NX_class" in group.attrs else None
+    if named is not None:  # NeXus
+        names = [text(name) for name in np.ravel(named)]
         return [_vector(group.get(name)) for name in (*names, *["."] * data.ndim)][: data.ndim]
     # emdfile numbers the axes dim0 to dim3, EMD-NCEM and Prismatic dim1 to dim4.
     first = 0 if "dim0" in group else 1
@@ -206,7 +209,24 @@ def _vector(dim: Any) -> Axis:
     if not values:
         return Axis()
     first, second = (float(v) for v in dim[:2])
-    return Axis(second - first, first, text(dim.attrs.get("units", "")))
+    return Axis(second - first, first, text(attribute(dim.attrs, "units")))
+
+
+def attribute(attributes: Any, name: str) -> Any:
+    """Return an attribute that is text or a number, or None.
+
+    The library crashes on some types that only a damaged file has.
+    """
+    if name not in attributes:
+        return None
+    found = attributes.get_id(name)
+    return attributes[name] if _is_plain(found.dtype) and math.prod(found.shape) < 1000 else None
+
+
+def _is_plain(dtype: Any) -> bool:
+    import h5py
+
+    return dtype.kind in "uifbS" or h5py.check_string_dtype(dtype) is not None
 
 
 def text(value: Any) -> str:
@@ -226,7 +246,8 @@ def _calibration(file: Any) -> dict[str, Any]:
     for root in file.values():
         node: Any = root.get("metadatabundle/calibration") if hasattr(root, "get") else None
         if hasattr(node, "items"):
-            found.update({k: v[()] for k, v in node.items() if getattr(v, "shape", None) == ()})
+            single = {k: v for k, v in node.items() if getattr(v, "shape", None) == ()}
+            found.update({k: v[()] for k, v in single.items() if _is_plain(v.dtype)})
     return found
 
 
