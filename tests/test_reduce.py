@@ -116,7 +116,10 @@ def test_the_default_centre_is_that_of_the_mean_pattern():
     maps = com(Scan.from_array(array))
     assert maps.centre == pytest.approx(ndimage.center_of_mass(array.mean((0, 1))))
     # The scan's own centre is better known than the mean pattern's.
-    assert com(Scan.from_array(array, centre=(3.0, 4.0))).centre == (3.0, 4.0)
+    scan = Scan.from_array(array, centre=(3.0, 4.0))
+    assert com(scan).centre == (3.0, 4.0)
+    # ... unless somebody knows better.
+    assert com(scan, centre="mean").centre == maps.centre
 
 
 def test_a_plane_of_descan_goes_and_a_domain_stays():
@@ -136,12 +139,13 @@ def test_a_plane_of_descan_goes_and_a_domain_stays():
     assert np.abs(plane[:, :12]).max() > 0.1
 
 
+@pytest.mark.parametrize("step", [(1.0, 1.0), (1.0, 4.0)])
 @pytest.mark.parametrize("degrees", [-80.0, -30.0, 0.0, 17.0, 65.0])
-def test_the_rotation_of_least_curl_brings_a_gradient_field_back(degrees):
-    y, x = np.indices((30, 30)) - 15.0
+def test_the_rotation_of_least_curl_brings_a_gradient_field_back(degrees, step):
+    y, x = (np.indices((30, 30)) - 15.0) * np.array(step)[:, None, None]
     field_y, field_x = 2 * y + 0.3 * x, 0.3 * x * 2 + 0.3 * y  # a gradient, so without curl
     turned = rotate(field_y, field_x, degrees)
-    angle = rotation_of_least_curl(*turned)
+    angle = rotation_of_least_curl(*turned, step)
     assert (angle + degrees + 90) % 180 - 90 == pytest.approx(0, abs=1e-6)
 
 
@@ -212,7 +216,15 @@ def test_the_centre_within_a_radius_ignores_a_far_reflection():
 
 @pytest.mark.parametrize(
     "options",
-    [{"centre": (99.0, 0.0)}, {"mask_radius": 0.0}, {"descan": "cubic"}, {"rotation": "best"}],
+    [
+        {"centre": (99.0, 0.0)},
+        {"mask_radius": 0.0},
+        {"descan": "cubic"},
+        {"rotation": "best"},
+        {"rotation": float("inf")},
+        {"rotation": float("nan")},
+        {"mask_radius": float("nan")},
+    ],
 )
 def test_impossible_options_are_refused(options):
     with pytest.raises(ScanError):

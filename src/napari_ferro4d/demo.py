@@ -79,7 +79,7 @@ def run_demo(
     embedding = embed(scan, model, device=device, report=report)
     clock.lap("autoencoder")
     labels = draw_labels(truth.labels, LABELS)
-    result = classify(scan, labels, device=device, report=report)
+    result = classify(scan, labels, classes=CLASSES, colours=COLOURS, device=device, report=report)
     clock.lap("classifier")
 
     best, channel_auc = _best_channel(embedding, truth)
@@ -90,12 +90,12 @@ def run_demo(
         "classifier_labels": int(np.count_nonzero(labels)),
         "classifier_accuracy": _accuracy(result.prediction, labels, truth),
     }
-    probability, images = classification_results(result, scan.scan_step, labels, CLASSES, COLOURS)
+    probability, images = classification_results(result, scan, labels)
     write_results(
         folder / "results.zarr",
         maps=[
-            *com_results(maps, scan.scan_step),
-            embedding_result(embedding.channels, scan.scan_step),
+            *com_results(maps, scan),
+            embedding_result(embedding, scan),
             *probability,
         ],
         labels=images,

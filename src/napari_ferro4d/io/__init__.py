@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ._open import FORMATS, is_scan, open_scan
-from .labels import read_labels, write_tiff
+from .labels import read_label_result, read_labels, write_tiff
 from .model import Model, load_model, save_model
 from .results import (
     LabelResult,
@@ -28,6 +28,7 @@ __all__ = [
     "load_model",
     "open_scan",
     "provenance",
+    "read_label_result",
     "read_labels",
     "read_results",
     "save_model",

@@ -12,7 +12,10 @@ from pathlib import Path
 from napari_ferro4d.errors import ScanError
 
 TEMPORARY = ".partial-"
-"""Marks what an interrupted write left behind; never read, removed by the next write."""
+"""Marks what an interrupted write left behind; removed by the next write."""
+
+ASIDE = f"{TEMPORARY}old-"
+"""What `atomic_folder` puts before the old folder's name while it puts the new one in place."""
 
 
 @contextlib.contextmanager
@@ -60,7 +63,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     mark = uuid.uuid4().hex[:8]
     temporary = path.with_name(f"{TEMPORARY}{mark}-{path.name}")
-    old = path.with_name(f"{TEMPORARY}old-{path.name}")
+    old = path.with_name(ASIDE + path.name)
     try:
         yield temporary
         if path.exists():
@@ -73,10 +76,35 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def locked(folder: Path, *, shared: bool = False) -> Iterator[None]:
+    """Keep other processes from writing in `folder` (or, not `shared`, from reading) meanwhile.
+
+    The lock is on the open folder itself: it leaves no file, and ends with the process. Systems
+    without such locks do without.
+    """
+    try:
+        import fcntl
+
+        handle = os.open(folder, os.O_RDONLY)
+    except (ImportError, OSError):
+        yield
+        return
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
 def recover(parent: Path) -> None:
-    """Put back what a dead process had renamed aside, and remove what it had half written."""
+    """Put back what a dead process had renamed aside, and remove what it had half written.
+
+    For writers that hold the lock: nobody else's unfinished work is there then.
+    """
     for left in parent.glob(f"{TEMPORARY}*"):
-        name = left.name.removeprefix(f"{TEMPORARY}old-")
+        name = left.name.removeprefix(ASIDE)
         if name != left.name and not (parent / name).exists():
             os.rename(left, parent / name)
         elif left.is_dir():

@@ -12,7 +12,15 @@ import numpy as np
 if TYPE_CHECKING:
     import zarr
 
-__all__ = ["LabelResult", "MapResult", "read_label", "read_map", "write_label", "write_map"]
+__all__ = [
+    "LabelResult",
+    "MapResult",
+    "read_label",
+    "read_map",
+    "scan_of",
+    "write_label",
+    "write_map",
+]
 
 SHOWN = "ferro4d"
 """Attribute of a map's group: its unit, and how it likes to be shown."""
@@ -40,6 +48,10 @@ class MapResult:
         Values to show as the darkest and the brightest.
     rgb : bool
         The last axis holds red, green and blue.
+    active : tuple of int
+        Channels worth showing, the most telling first; empty for all of them.
+    scan : tuple of str
+        Name and signature of the scan it is of; empty strings if unknown.
     """
 
     name: str
@@ -50,6 +62,8 @@ class MapResult:
     colormap: str = ""
     contrast_limits: tuple[float, float] | None = None
     rgb: bool = False
+    active: tuple[int, ...] = ()
+    scan: tuple[str, str] = ("", "")
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +82,8 @@ class LabelResult:
         Class names by class number.
     colours : mapping of int to tuple
         Red, green, blue and alpha in 0..1 by class number.
+    scan : tuple of str
+        Name and signature of the scan it is of; empty strings if unknown.
     """
 
     name: str
@@ -75,6 +91,7 @@ class LabelResult:
     scan_step: tuple[float, float] | None = None
     classes: Mapping[int, str] = field(default_factory=dict)
     colours: Mapping[int, tuple[float, float, float, float]] = field(default_factory=dict)
+    scan: tuple[str, str] = ("", "")
 
 
 def write_map(folder: Path, one: MapResult) -> None:
@@ -90,6 +107,8 @@ def write_map(folder: Path, one: MapResult) -> None:
         "colormap": one.colormap,
         "contrast_limits": list(one.contrast_limits) if one.contrast_limits else None,
         "rgb": one.rgb,
+        "active": [int(channel) for channel in one.active],
+        **_scan_note(one.scan),
     }
 
 
@@ -110,6 +129,17 @@ def write_label(folder: Path, one: LabelResult) -> None:
         image_label["properties"] = properties
     ome = cast("dict[str, Any]", group.attrs["ome"])
     group.attrs["ome"] = {**ome, "image-label": image_label}
+    group.attrs[SHOWN] = _scan_note(one.scan)
+
+
+def _scan_note(scan: tuple[str, str]) -> dict[str, str]:
+    return {"scan_name": scan[0], "scan_signature": scan[1]}
+
+
+def scan_of(group: zarr.Group) -> tuple[str, str]:
+    """Return name and signature of the scan that a map or label image is of."""
+    shown = cast("dict[str, Any]", group.attrs.get(SHOWN, {}))
+    return str(shown.get("scan_name", "")), str(shown.get("scan_signature", ""))
 
 
 def _write_image(
@@ -167,6 +197,8 @@ def read_map(name: str, group: zarr.Group) -> MapResult:
         colormap=shown.get("colormap", ""),
         contrast_limits=(float(limits[0]), float(limits[1])) if limits else None,
         rgb=rgb,
+        active=tuple(int(channel) for channel in shown.get("active", ())),
+        scan=scan_of(group),
     )
 
 
@@ -188,4 +220,5 @@ def read_label(name: str, group: zarr.Group) -> LabelResult:
             int(c["label-value"]): tuple(v / 255 for v in c["rgba"])
             for c in image_label.get("colors", ())
         },
+        scan=scan_of(group),
     )

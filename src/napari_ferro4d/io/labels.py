@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,9 @@ import numpy as np
 from napari_ferro4d.errors import LabelsError, ResultsError
 
 from ._atomic import atomic_file
-from .results import is_results, read_results
+from .results import LabelResult, is_results, read_results
 
-__all__ = ["read_labels", "write_tiff"]
+__all__ = ["read_label_result", "read_labels", "write_tiff"]
 
 
 def read_labels(
@@ -38,10 +39,21 @@ def read_labels(
     LabelsError
         If the file is missing or unreadable, is not an integer image, or has another shape.
     """
+    return read_label_result(path, scan_shape).data
+
+
+def read_label_result(
+    path: str | os.PathLike[str], scan_shape: tuple[int, int] | None = None
+) -> LabelResult:
+    """Read a label image with its class names and colours, where the file has them.
+
+    Parameters and errors are those of `read_labels`.
+    """
     source = Path(path)
     if not source.exists():
         raise LabelsError(f"{source}: there is no such labels file.")
-    labels = np.asarray(_read(source))
+    found = _read(source)
+    labels = np.asarray(found.data)
     labels = labels.squeeze() if labels.ndim > 2 else labels
     if labels.ndim != 2 or labels.size == 0:
         raise LabelsError(f"{source}: has shape {labels.shape}; labels are one image [y, x].")
@@ -56,26 +68,26 @@ def read_labels(
         raise LabelsError(
             f"{source}: holds negative values; class numbers are 1, 2, ... and 0 is unlabelled."
         )
-    return labels.astype(np.uint8) if labels.dtype.kind == "b" else labels
+    return replace(found, data=labels.astype(np.uint8) if labels.dtype.kind == "b" else labels)
 
 
-def _read(source: Path) -> np.ndarray:
+def _read(source: Path) -> LabelResult:
     suffix = source.suffix.lower()
     if source.is_dir():
         return _read_zarr(source)
     try:
         if suffix == ".npy":
-            return np.asarray(np.load(source, allow_pickle=False))
+            return LabelResult(source.stem, np.load(source, allow_pickle=False))
         if suffix in (".tif", ".tiff"):
             import tifffile
 
-            return np.asarray(tifffile.imread(source))
+            return LabelResult(source.stem, np.asarray(tifffile.imread(source)))
     except Exception as error:  # decoders raise anything on a damaged file
         raise LabelsError(f"{source}: cannot be read as an image ({error}).") from error
     raise LabelsError(f"{source}: labels are .npy or .tif files, or OME-Zarr label images.")
 
 
-def _read_zarr(source: Path) -> np.ndarray:
+def _read_zarr(source: Path) -> LabelResult:
     wanted = None
     folder = source
     if not is_results(folder) and source.parent.name == "labels":
@@ -83,7 +95,7 @@ def _read_zarr(source: Path) -> np.ndarray:
     if not is_results(folder):
         return _read_foreign_zarr(source)
     try:
-        images = {label.name: label.data for label in read_results(folder).labels}
+        images = {label.name: label for label in read_results(folder).labels}
     except ResultsError as error:
         raise LabelsError(str(error)) from error
     if wanted is not None and wanted in images:
@@ -96,13 +108,13 @@ def _read_zarr(source: Path) -> np.ndarray:
     )
 
 
-def _read_foreign_zarr(source: Path) -> np.ndarray:
+def _read_foreign_zarr(source: Path) -> LabelResult:
     import zarr
 
     try:
         node = zarr.open(source, mode="r")
         array = node if isinstance(node, zarr.Array) else node["0"]
-        return np.asarray(array[...])  # type: ignore[index, unused-ignore]
+        return LabelResult(source.stem, np.asarray(array[...]))  # type: ignore[index, unused-ignore]
     except Exception as error:  # zarr raises many kinds on a folder that is none of its own
         raise LabelsError(f"{source}: is not a label image ({error}).") from error
 

@@ -15,7 +15,7 @@ from napari_ferro4d.errors import ModelError
 
 from ._atomic import atomic_file
 
-__all__ = ["Model", "load_model", "save_model"]
+__all__ = ["Model", "check_model_target", "described", "load_model", "save_model"]
 
 _KEY = "ferro4d"
 _KINDS = ("autoencoder", "classifier")
@@ -39,6 +39,11 @@ class Model:
     kind: str
     header: Mapping[str, Any]
     weights: Mapping[str, np.ndarray]
+
+
+def described(model: Model) -> dict[str, Any]:
+    """Return what a provenance entry says of a model: all its header but the course of training."""
+    return {"kind": model.kind, **{k: v for k, v in model.header.items() if k != "history"}}
 
 
 def save_model(model: Model, path: str | os.PathLike[str]) -> Path:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any, cast
 from napari_ferro4d.errors import ResultsError, ScanError
 from napari_ferro4d.scan import Scan
 
-from ._atomic import TEMPORARY, atomic_folder, recover
-from ._ome import LabelResult, MapResult, read_label, read_map, write_label, write_map
+from ._atomic import ASIDE, TEMPORARY, atomic_folder, locked, recover
+from ._ome import LabelResult, MapResult, read_label, read_map, scan_of, write_label, write_map
 
 if TYPE_CHECKING:
     import zarr
@@ -118,16 +118,45 @@ def write_results(
     for one_label in labels:
         _check_label(folder, one_label)
     check_target(folder)
+    made = [f"maps/{one.name}" for one in maps] + [f"labels/{one.name}" for one in labels]
+    entries = [{"made": made, **entry} for entry in entries]
     try:
-        if is_results(folder):
-            _add(folder, maps, labels, entries)
-        else:
-            with atomic_folder(folder) as temporary:
-                _create_root(temporary)
-                _add(temporary, maps, labels, entries)
+        folder.absolute().parent.mkdir(parents=True, exist_ok=True)
+        with locked(folder.absolute().parent):
+            _check_scans(folder, [*maps, *labels])
+            if is_results(folder):
+                _add(folder, maps, labels, entries)
+            else:
+                with atomic_folder(folder) as temporary:
+                    _create_root(temporary)
+                    _add(temporary, maps, labels, entries)
     except OSError as error:
         raise ScanError(f"{folder}: cannot be written ({error.strerror or error}).") from error
     return folder
+
+
+def _check_scans(folder: Path, new: Sequence[MapResult | LabelResult]) -> None:
+    # Maps of two scans in one folder would be taken for maps of one.
+    scans = {one.scan[1]: one.scan[0] for one in new if one.scan[1]}
+    if is_results(folder):
+        scans |= _scans_kept(folder, {one.name for one in new})
+    if len(scans) > 1:
+        raise ResultsError(
+            f"{folder}: would hold results of {len(scans)} scans ({', '.join(scans.values())}); "
+            "give each scan a results folder of its own."
+        )
+
+
+def _scans_kept(folder: Path, replaced: set[str]) -> dict[str, str]:
+    import zarr
+
+    root = zarr.open_group(folder, mode="r")
+    found = {}
+    for name, group in (*_groups(root, "maps"), *_groups(root, "labels")):
+        scan = scan_of(group)
+        if name not in replaced and scan[1]:
+            found[scan[1]] = scan[0]
+    return found
 
 
 def check_target(path: str | os.PathLike[str]) -> None:
@@ -165,15 +194,18 @@ def read_results(path: str | os.PathLike[str]) -> Results:
     ResultsError
         If it is not a results folder, or a part of it is damaged.
     """
-    import zarr
-
     folder = Path(path)
     if not is_results(folder):
         raise ResultsError(
             f"{folder}: not a results folder of napari-ferro4d (no provenance in its zarr.json)."
         )
-    for part in ("maps", "labels"):
-        recover(folder / part)
+    with locked(folder.absolute().parent, shared=True):
+        return _read(folder)
+
+
+def _read(folder: Path) -> Results:
+    import zarr
+
     try:
         root = zarr.open_group(folder, mode="r")
         entries = cast("dict[str, Any]", root.attrs[_ROOT_KEY])["provenance"]
@@ -247,6 +279,9 @@ def _groups(root: zarr.Group, part: str) -> list[tuple[str, zarr.Group]]:
     if part not in root:
         return []
     group = cast("zarr.Group", root[part])
-    return sorted(
-        (name, member) for name, member in group.groups() if not name.startswith(TEMPORARY)
-    )
+    found = {name: member for name, member in group.groups() if not name.startswith(TEMPORARY)}
+    # A writer that died between its two renames left the old one under another name.
+    for name, member in group.groups():
+        if name.startswith(ASIDE):
+            found.setdefault(name.removeprefix(ASIDE), member)
+    return sorted(found.items())

@@ -17,6 +17,7 @@ __all__ = [
     "classify",
     "devices",
     "embed",
+    "finished",
     "train",
 ]
 
@@ -29,6 +30,7 @@ _HOME = {
     "classify": ".classifier",
     "devices": ".device",
     "embed": ".autoencoder",
+    "finished": ".checkpoint",
     "train": ".autoencoder",
 }
 

@@ -138,6 +138,8 @@ def read_samples(
         every += 1
     sample = np.zeros((ny, nx), bool)
     sample[::every, ::every] = True
+    if scan.missing is not None:
+        sample &= ~scan.missing
     found = np.empty((np.count_nonzero(labelled), how.size, how.size), np.float32)
     sampled = np.empty((np.count_nonzero(sample), how.size, how.size), np.float32)
     place = np.cumsum(labelled).reshape(ny, nx) - 1

@@ -30,6 +30,9 @@ ENOUGH = 20
 """Labels held out from which an accuracy and a temperature are worth stating."""
 
 
+Colour = tuple[float, float, float, float]
+
+
 @dataclass(frozen=True, eq=False)
 class Classification:
     """Class and probability of every probe position.
@@ -59,6 +62,17 @@ class Classification:
     validation_accuracy: float | None
     history: Mapping[str, Any]
 
+    @property
+    def class_names(self) -> dict[int, str]:
+        """Names by class number, as far as they were given."""
+        return {int(n): str(name) for n, name in self.model.header.get("class_names", {}).items()}
+
+    @property
+    def class_colours(self) -> dict[int, Colour]:
+        """Red, green, blue and alpha in 0..1 by class number, as far as they were given."""
+        stored = self.model.header.get("class_colours", {})
+        return {int(n): (c[0], c[1], c[2], c[3]) for n, c in stored.items()}
+
 
 def classify(
     scan: Scan,
@@ -69,6 +83,8 @@ def classify(
     neighbourhood: int = 0,
     neighbourhood_reduce: str = "mean",
     epochs: int | None = None,
+    classes: Mapping[int, str] | None = None,
+    colours: Mapping[int, Colour] | None = None,
     device: str = "auto",
     seed: int = 0,
     report: Report | None = None,
@@ -92,6 +108,8 @@ def classify(
         ``"mean"`` or ``"max"``.
     epochs : int, optional
         Passes over the labels; None is the preset's choice.
+    classes, colours : mapping, optional
+        Names, and colours (red, green, blue, alpha in 0..1), by class number; kept in the model.
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
     seed : int
@@ -138,6 +156,8 @@ def classify(
         "preprocess": fit_preprocess(scan.detector_shape, size).to_json(),
         "neighbourhood": around.to_json(),
         "classes": [int(c) for c in np.unique(checked[checked > 0])],
+        "class_names": {str(n): str(name) for n, name in (classes or {}).items()},
+        "class_colours": {str(n): [float(v) for v in c] for n, c in (colours or {}).items()},
         "labels": int(np.count_nonzero(checked)),
         "seed": seed,
         "scans": [described(scan)],

@@ -24,8 +24,8 @@ class Neighbourhood:
     radius : int
         0 takes a pattern alone, 1 the 3 x 3 around it.
     reduce : str
-        ``"mean"`` or ``"max"``, pixel by pixel. At the border of the scan only the positions
-        that exist count.
+        ``"mean"`` or ``"max"``, pixel by pixel. At the border of the scan, and beside positions
+        that the file lacks, only the positions that exist count.
     """
 
     radius: int = 0
@@ -55,16 +55,29 @@ class Neighbourhood:
         import dask.array as da
 
         depth = {0: self.radius, 1: self.radius, 2: 0, 3: 0}
-        wide = da.overlap.overlap(scan.data, depth=depth, boundary="none")
-        reduced = wide.map_blocks(self.reduce_block, dtype=np.float32)
+        there = np.ones(scan.scan_shape, np.float32)
+        if scan.missing is not None:
+            there[scan.missing] = 0
+        chunks = (*scan.data.chunks[:2], (1,), (1,))
+        weights = da.from_array(there[:, :, None, None], chunks=chunks)
+        wide = [
+            da.overlap.overlap(array, depth=depth, boundary="none")
+            for array in (scan.data, weights)
+        ]
+        reduced = da.map_blocks(self.reduce_block, *wide, dtype=np.float32, chunks=wide[0].chunks)
         data = da.overlap.trim_internal(reduced, depth, boundary="none")
         # `frames` would map the file itself, past the reduction.
         return replace(scan, data=data, frames=None)
 
-    def reduce_block(self, block: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """Reduce every position of a block ``[y, x, ky, kx]`` over its neighbours in the block."""
+    def reduce_block(
+        self, block: npt.NDArray[Any], there: npt.NDArray[np.float32] | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Reduce every position of a block ``[y, x, ky, kx]`` over its neighbours in the block.
+
+        `there` is 1 where the file has a pattern and 0 where it lacks one, ``[y, x, 1, 1]``.
+        """
         result = block.astype(np.float32)
-        counts = np.ones(block.shape[:2], np.float32)
+        counts = np.ones((*block.shape[:2], 1, 1), np.float32) if there is None else there
         join = np.add if self.reduce == "mean" else np.maximum
         for axis in (0, 1):
             result, counts = (
@@ -72,7 +85,7 @@ class Neighbourhood:
                 _joined(counts, axis, self.radius, np.add),
             )
         if self.reduce == "mean":
-            result /= counts[:, :, None, None]
+            result /= np.maximum(counts, 1)
         return result
 
 

@@ -12,17 +12,15 @@ from torch import nn
 
 from napari_ferro4d.errors import ModelError
 
+from .checkpoint import OPTIMIZER
+
 __all__ = [
-    "OPTIMIZER",
     "load_network",
     "load_optimizer",
     "network_arrays",
     "optimizer_arrays",
     "seeded",
 ]
-
-OPTIMIZER = "optimizer."
-"""Prefix of the optimiser's arrays in a checkpoint; a finished model has none."""
 
 
 def network_arrays(network: nn.Module) -> dict[str, np.ndarray]:

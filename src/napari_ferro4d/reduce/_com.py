@@ -53,7 +53,7 @@ class ComMaps:
 def com(
     scan: Scan,
     *,
-    centre: tuple[float, float] | None = None,
+    centre: tuple[float, float] | Literal["mean"] | None = None,
     mask_radius: float | None = None,
     descan: Literal["none", "plane", "robust"] = "none",
     rotation: float | Literal["auto"] = 0.0,
@@ -66,9 +66,9 @@ def com(
     ----------
     scan : Scan
         The scan.
-    centre : tuple of float, optional
-        Beam centre ``(ky, kx)`` in detector pixels. By default the scan's own; where that is
-        unknown, the centre of mass of the mean pattern.
+    centre : tuple of float or "mean", optional
+        Beam centre ``(ky, kx)`` in detector pixels; ``"mean"`` is the centre of mass of the mean
+        pattern. By default the scan's own; where that is unknown, the mean pattern's.
     mask_radius : float, optional
         Only counts within this radius (pixels) of the centre; all of them by default. An unknown
         centre then costs a pass of its own.
@@ -108,7 +108,7 @@ def com(
     >>> maps.com_y.tolist(), maps.com_x.tolist()
     ([[0.0, 1.0]], [[0.0, 2.0]])
     """
-    beam = centre or scan.centre
+    beam = None if centre == "mean" else centre or scan.centre
     if beam is None and mask_radius is not None:
         beam = find_centre(mean_pattern(scan, report=report, client=client), mask_radius)
     reduction = centre_of_mass(
@@ -161,7 +161,7 @@ def _maps(
         com_y, com_x = (
             field - _plane(field, robust=descan == "robust") for field in (com_y, com_x)
         )
-    angle = rotation_of_least_curl(com_y, com_x) if rotation == "auto" else float(rotation)
+    angle = _least_curl(scan, com_y, com_x) if rotation == "auto" else float(rotation)
     com_y, com_x = rotate(com_y, com_x, angle)
     return ComMaps(
         com_y=com_y.astype(np.float32),
@@ -186,11 +186,11 @@ def _check(
             f"{scan.where()}: the beam centre ({centre[0]:g}, {centre[1]:g}) lies outside the "
             f"detector of {ky} x {kx} pixels."
         )
-    if mask_radius is not None and not mask_radius > 0:
+    if mask_radius is not None and not 0 < mask_radius < math.inf:
         raise ScanError(f"{scan.where()}: the mask radius must be positive, not {mask_radius}.")
     if descan not in ("none", "plane", "robust"):
         raise ScanError(f"{scan.where()}: descan is none, plane or robust, not {descan!r}.")
-    if isinstance(rotation, str) and rotation != "auto":
+    if rotation != "auto" and not (isinstance(rotation, int | float) and math.isfinite(rotation)):
         raise ScanError(f"{scan.where()}: the rotation is an angle or 'auto', not {rotation!r}.")
 
 
@@ -261,7 +261,15 @@ def rotate(com_y: np.ndarray, com_x: np.ndarray, degrees: float) -> tuple[np.nda
     return cos * com_y - sin * com_x, sin * com_y + cos * com_x
 
 
-def rotation_of_least_curl(com_y: np.ndarray, com_x: np.ndarray) -> float:
+def _least_curl(scan: Scan, com_y: np.ndarray, com_x: np.ndarray) -> float:
+    # Angles are between true directions, so pixels that are not square count in their lengths.
+    ky, kx = scan.k_step or (1.0, 1.0)
+    return rotation_of_least_curl(com_y * (ky / kx), com_x, scan.scan_step or (1.0, 1.0))
+
+
+def rotation_of_least_curl(
+    com_y: np.ndarray, com_x: np.ndarray, scan_step: tuple[float, float] = (1.0, 1.0)
+) -> float:
     """Return the angle (degrees, in (-90, 90]) by which the field must be turned to lose its curl.
 
     An electrostatic field has no curl, so what curl there is tells how far the detector is turned
@@ -272,12 +280,14 @@ def rotation_of_least_curl(com_y: np.ndarray, com_x: np.ndarray) -> float:
     ----------
     com_y, com_x : array
         ``[y, x]``; NaN is left out.
+    scan_step : tuple of float
+        Distance between probe positions ``(y, x)``; only the ratio matters.
     """
     if min(com_y.shape) < 2:
         return 0.0
     # Curl and divergence rotate into each other: curl(angle) = cos curl + sin div, up to sign.
-    dy_y, dy_x = np.gradient(com_y)
-    dx_y, dx_x = np.gradient(com_x)
+    dy_y, dy_x = np.gradient(com_y, *scan_step)
+    dx_y, dx_x = np.gradient(com_x, *scan_step)
     curl, div = dy_x - dx_y, dy_y + dx_x
     known = np.isfinite(curl) & np.isfinite(div)
     cc, dd, cd = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 
@@ -47,7 +47,7 @@ def virtual(
     scan: Scan,
     detector: Disk | Annulus | np.ndarray,
     *,
-    centre: tuple[float, float] | None = None,
+    centre: tuple[float, float] | Literal["mean"] | None = None,
     report: Report | None = None,
     client: Client | None = None,
 ) -> VirtualImage:
@@ -60,9 +60,10 @@ def virtual(
     detector : Disk, Annulus or array
         Radii in pixels about the beam centre, or weights ``[ky, kx]``. Bool weights sum integer
         counts exactly, and only the pixels that count are read.
-    centre : tuple of float, optional
-        Beam centre ``(ky, kx)`` in detector pixels. By default the scan's own; where that is
-        unknown, the centre of mass of the mean pattern, which costs a pass of its own.
+    centre : tuple of float or "mean", optional
+        Beam centre ``(ky, kx)`` in detector pixels; ``"mean"`` is the centre of mass of the mean
+        pattern, which costs a pass of its own. By default the scan's own; where that is unknown,
+        the mean pattern's.
     report : callable, optional
         Receives `Progress`; may raise `Cancelled`.
     client : distributed.Client, optional
@@ -88,9 +89,8 @@ def virtual(
     """
     beam = None
     if isinstance(detector, Disk | Annulus):
-        beam = (
-            centre or scan.centre or find_centre(mean_pattern(scan, report=report, client=client))
-        )
+        beam = None if centre == "mean" else centre or scan.centre
+        beam = beam or find_centre(mean_pattern(scan, report=report, client=client))
     reduction = virtual_image(scan, detector, centre=beam)
     (image,) = reduce_scan(scan, [reduction], report, "virtual image", client)
     return cast("VirtualImage", image)

@@ -1,0 +1,177 @@
+"""What the command line looks like: verbs, options, and one line for a slip."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+__all__ = ["grammar"]
+
+Run = Callable[[argparse.Namespace], dict[str, Any]]
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        # One line, where argparse prints the usage too.
+        self.exit(2, f"{self.prog}: {message}; see `{self.prog} --help`.\n")
+
+
+def _numbers(text: str, kind: Callable[[str], Any], wanted: str) -> tuple[Any, Any]:
+    try:
+        first, second = (kind(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}") from None
+    return first, second
+
+
+def _scan_shape(text: str) -> tuple[int, int]:
+    return _numbers(text.replace("x", ","), int, "a scan shape Y,X such as 256,256")
+
+
+def _centre(text: str) -> tuple[float, float] | str:
+    return text if text == "mean" else _numbers(text, float, "a beam centre KY,KX in pixels")
+
+
+def _rotation(text: str) -> float | str:
+    if text == "auto":
+        return text
+    try:
+        degrees = float(text)
+    except ValueError:
+        degrees = math.nan
+    if not math.isfinite(degrees):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither degrees nor 'auto'")
+    return degrees
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
+    return int(text)
+
+
+def grammar(verbs: Mapping[str, Run]) -> argparse.ArgumentParser:
+    """Return the parser of the command line; `verbs` are the functions that do the work."""
+    from importlib.metadata import version
+
+    parser = _Parser(
+        prog="ferro4d",
+        description="Map ferroelectric domains from 4D-STEM scans.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=version("napari-ferro4d"))
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
+
+    def verb(name: str, text: str, scans: str | None = None) -> Any:
+        sub = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        sub.set_defaults(run=verbs[name], interrupted=lambda: "interrupted; nothing was written.")
+        sub.add_argument("--json", action="store_true", help="print one JSON document")
+        if name == "demo":
+            return sub
+        sub.add_argument("scan", metavar="SCAN", nargs=scans, help="the 4D-STEM file or folder")
+        hints = sub.add_argument_group("what the file does not say")
+        hints.add_argument("--format", help="format of the file, where its name does not tell")
+        hints.add_argument("--scan-shape", type=_scan_shape, metavar="Y,X", help="probe positions")
+        hints.add_argument("--scan-step", type=float, metavar="NM", help="nm between positions")
+        hints.add_argument(
+            "--k-step", type=float, metavar="INV_ANGSTROM", help="1/angstrom per pixel"
+        )
+        hints.add_argument(
+            "--first-frame", type=int, default=0, metavar="N", help="patterns before the scan"
+        )
+        hints.add_argument(
+            "--flyback", type=int, default=0, metavar="N", help="patterns to skip after each row"
+        )
+        hints.add_argument("--snake", action="store_true", help="every second row runs backwards")
+        hints.add_argument(
+            "--incomplete",
+            choices=("error", "pad", "trim"),
+            default="error",
+            help="where patterns are missing: refuse, fill with zeros, or leave out their rows",
+        )
+        hints.add_argument("--dtype", help="type of the counts in a headerless file, such as >u2")
+        hints.add_argument(
+            "--detector-shape", type=_scan_shape, metavar="KY,KX", help="of a headerless file"
+        )
+        hints.add_argument(
+            "--offset", type=int, default=0, metavar="BYTES", help="before the first pattern"
+        )
+        hints.add_argument(
+            "--gap", type=int, default=0, metavar="BYTES", help="between two patterns"
+        )
+        return sub
+
+    def output(sub: Any, metavar: str, text: str) -> None:
+        sub.add_argument("-o", "--output", required=True, metavar=metavar, help=text)
+
+    def learning(sub: Any, *, seed: bool = True) -> None:
+        sub.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:i")
+        if seed:
+            sub.add_argument("--seed", type=int, default=0, help="of the random numbers")
+
+    def cluster(sub: Any) -> None:
+        sub.add_argument("--scheduler", metavar="tcp://HOST:PORT", help="run on this dask cluster")
+
+    results = "results folder (OME-Zarr), new or to be added to"
+    verb("info", "Say what a file holds.")
+
+    sub = verb("virtual", "Make a virtual image.")
+    sub.add_argument(
+        "--detector", required=True, help="disk:R, annulus:R1,R2 (pixels) or the image of a mask"
+    )
+    sub.add_argument(
+        "--centre",
+        type=_centre,
+        metavar="KY,KX|mean",
+        help="beam centre in pixels, or of the mean pattern",
+    )
+    cluster(sub)
+    output(sub, "RESULTS", results)
+
+    sub = verb("com", "Map the centre of mass of every pattern.")
+    sub.add_argument("--mask-radius", type=float, metavar="R", help="only counts within R pixels")
+    sub.add_argument("--descan", choices=("none", "plane", "robust"), default="none")
+    sub.add_argument("--rotation", type=_rotation, default=0.0, metavar="DEG|auto")
+    sub.add_argument(
+        "--centre",
+        type=_centre,
+        metavar="KY,KX|mean",
+        help="beam centre in pixels, or of the mean pattern",
+    )
+    cluster(sub)
+    output(sub, "RESULTS", results)
+
+    sub = verb("train", "Train the autoencoder.", "+")
+    sub.add_argument("--preset", choices=("paper", "compact"), default="compact")
+    sub.add_argument("--embedding", type=_positive, default=32, metavar="N", help="channels")
+    sub.add_argument("--epochs", type=_positive, metavar="N", help="instead of the preset's own")
+    sub.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    learning(sub)
+    output(sub, "MODEL.safetensors", "model file")
+
+    sub = verb("embed", "Map a scan onto the channels of a trained autoencoder.")
+    sub.add_argument("--model", required=True, metavar="MODEL.safetensors")
+    learning(sub, seed=False)
+    output(sub, "RESULTS", results)
+
+    sub = verb("classify", "Classify every probe position from a few labels.")
+    given = sub.add_mutually_exclusive_group(required=True)
+    given.add_argument("--labels", metavar="LABELS", help="label image [y, x], 0 = unlabelled")
+    given.add_argument("--model", metavar="MODEL.safetensors", help="a trained classifier")
+    sub.add_argument("--preset", choices=("paper", "compact"), default="compact")
+    sub.add_argument(
+        "--neighbourhood", type=int, default=0, metavar="R", help="average (2R+1)^2 patterns"
+    )
+    sub.add_argument("--neighbourhood-reduce", choices=("mean", "max"), default="mean")
+    sub.add_argument("--epochs", type=_positive, metavar="N", help="instead of the preset's own")
+    sub.add_argument("--save-model", metavar="MODEL.safetensors", help="keep the classifier")
+    learning(sub)
+    output(sub, "RESULTS", results)
+
+    sub = verb("demo", "Do the main job on a small embedded scan with known truth.")
+    sub.add_argument("-o", "--output", default="demo-results", metavar="DIR")
+    sub.add_argument("--headless", action="store_true", help="no window, so no screenshot")
+    learning(sub, seed=False)
+    return parser
