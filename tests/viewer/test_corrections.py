@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from napari_ferro4d.io import LabelResult, read_results
-from napari_ferro4d.viewer._layers import find_layer
+from napari_ferro4d.viewer._layers import Origin, add_layers, find_layer, label_layer
+from napari_ferro4d.viewer._reader import opened_layers
 from napari_ferro4d.viewer._session import session
 
 CLASSES = {1: "up", 2: "down"}
@@ -148,3 +149,98 @@ def test_corrections_go_on_after_saving_and_reopening(
     machine = LabelResult("prediction", np.ones(scan.scan_shape, np.uint8), scan.scan_step)
     shows = later.show(scan, machine).data
     assert np.argwhere(shows == 2).tolist() == [[3, 2], [9, 1]]
+
+
+@pytest.fixture
+def kept_folder(shown, predict, corrections, tmp_path):
+    """A results folder with a prediction and nothing else."""
+    layer = predict(7)
+    shown.layers.selection = {layer}
+    shown.layers.save(str(tmp_path / "old.zarr"), selected=True, plugin="napari-ferro4d")
+    return tmp_path / "old.zarr"
+
+
+def test_a_prediction_opened_beside_decisions_shows_and_keeps_them(
+    shown, predict, corrections, scan, kept_folder, qtbot, notes
+):
+    first = find_layer(shown, scan.signature, "prediction")
+    paint(first, 3, 2, 2)
+    corrections.flush()
+    paint(first, 4, 2, 2)  # not recorded yet
+    shown.open(kept_folder, plugin="napari-ferro4d")
+    second = find_layer(shown, scan.signature, "prediction")
+    assert second is not first
+    assert (second.data[3, 2], second.data[4, 2]) == (2, 2)
+    paint(second, 9, 1, 2)
+    assert np.argwhere(corrections.decided(scan) == 2).tolist() == [[3, 2], [4, 2], [9, 1]]
+    assert np.count_nonzero(corrections.decided(scan)) == 3
+    second.undo()
+    assert np.argwhere(corrections.decided(scan)).tolist() == [[3, 2], [4, 2]]
+    # The older one is out of use: it can be seen, not painted.
+    assert not first.editable
+    paint(first, 0, 0, 2)
+    assert np.argwhere(corrections.decided(scan)).tolist() == [[3, 2], [4, 2]]
+    assert any("wedge prediction" in note for note in notes)
+    later = predict(9)
+    assert [later.data[at] for at in ((3, 2), (4, 2), (0, 8))] == [2, 2, 1]
+    assert later not in (first, second)
+    assert second not in shown.layers
+
+
+def test_a_second_corrections_layer_is_labels_like_any_other(
+    shown, predict, corrections, scan, tmp_path
+):
+    paint(predict(7), 3, 2, 2)
+    corrections.flush()
+    shown.layers.save(str(tmp_path / "out.zarr"), plugin="napari-ferro4d")
+    paint(find_layer(shown, scan.signature, "prediction"), 9, 1, 2)
+    shown.open(tmp_path / "out.zarr", plugin="napari-ferro4d")
+    assert np.argwhere(corrections.decided(scan)).tolist() == [[3, 2], [9, 1]]
+    older = shown.layers["wedge corrections [1]"]
+    assert older.editable
+    assert np.argwhere(older.data).tolist() == [[3, 2]]
+
+
+def test_corrections_that_come_after_the_prediction_are_shown_on_it(
+    shown, corrections, scan, kept_folder, predict
+):
+    paint(find_layer(shown, scan.signature, "prediction"), 3, 2, 2)
+    decided = np.array(corrections.decided(scan))
+    shown.layers.remove("wedge prediction")
+    shown.layers.remove("wedge corrections")
+    shown.open(kept_folder, plugin="napari-ferro4d")
+    prediction = shown.layers["wedge prediction"]
+    paint(prediction, 0, 0, 2)
+    kept = LabelResult("corrections", decided, scan.scan_step, CLASSES, COLOURS)
+    add_layers(shown, [label_layer(Origin.of(scan), kept)])
+    assert prediction.data[3, 2] == 2
+    paint(prediction, 9, 1, 2)
+    assert np.argwhere(corrections.decided(scan)).tolist() == [[0, 0], [3, 2], [9, 1]]
+
+
+def test_no_corrections_layer_can_be_painted(shown, predict, corrections, scan, tmp_path):
+    paint(predict(7), 3, 2, 2)
+    corrections.flush()
+    paint(find_layer(shown, scan.signature, "prediction"), 4, 2, 2)
+    corrections.flush()  # new data make a napari layer editable again
+    kept = shown.layers["wedge corrections"]
+    assert not kept.editable
+    shown.dims.ndisplay = 3
+    shown.dims.ndisplay = 2
+    assert not kept.editable
+    shown.layers.save(str(tmp_path / "out.zarr"), plugin="napari-ferro4d")
+    session(shown).autosave()
+    shown.layers.clear()
+    shown.open(tmp_path / "out.zarr", plugin="napari-ferro4d")
+    assert not shown.layers["wedge corrections"].editable
+    shown.layers.clear()
+    add_layers(shown, opened_layers(scan))
+    assert not shown.layers["wedge corrections"].editable
+
+
+def test_a_results_folder_alone_is_watched(make_napari_viewer, kept_folder, qtbot):
+    again = make_napari_viewer()
+    again.open(kept_folder, plugin="napari-ferro4d")
+    paint(again.layers["wedge prediction"], 3, 2, 2)
+    qtbot.waitUntil(lambda: "wedge corrections" in again.layers, timeout=2000)
+    assert np.argwhere(again.layers["wedge corrections"].data).tolist() == [[3, 2]]

@@ -3,6 +3,9 @@
 The prediction is an ordinary labels layer. The machine's own prediction stays beside it in the
 layer's metadata, and the difference is written to a labels layer "<scan> corrections", a moment
 after every change. Both `paint` and `set_data` are listened to: undo and redo emit only the latter.
+
+One prediction layer per scan feeds the one corrections layer: the newest. An earlier one stays, to
+compare with, and a second corrections layer becomes a labels layer like any other.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.utils.notifications import show_info
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_ferro4d.io import LabelResult
@@ -18,7 +22,17 @@ from napari_ferro4d.scan import Scan
 
 from . import _merge
 from ._classes import classes_of, colours_of
-from ._layers import KEY, Origin, add_layers, find_layer, label_layer, layer_info
+from ._layers import (
+    EARLIER_PREDICTION,
+    KEY,
+    LOCKED,
+    Origin,
+    add_layers,
+    find_layer,
+    label_layer,
+    layer_info,
+    renote,
+)
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -114,29 +128,84 @@ class Corrections(QObject):
         self._watch(event.value)
 
     def _watch(self, layer: Any) -> None:
-        info = layer_info(layer)
-        if info.get("name") != "prediction" or not hasattr(layer, "brush_size"):
-            return
-        if "machine" not in info:
+        if hasattr(layer, "brush_size"):  # labels layers only
+            if layer_info(layer).get("name") == "prediction":
+                self._watch_prediction(layer)
+            elif layer_info(layer).get("name") == "corrections":
+                self._watch_corrections(layer)
+
+    def _watch_prediction(self, layer: Labels) -> None:
+        if "machine" not in layer_info(layer):
             # A prediction from a results folder: what it shows now is where corrections start.
-            kept = find_layer(self._viewer, info.get("signature", ""), "corrections")
-            same = kept is not None and kept.data.shape == layer.data.shape
-            decided = np.array(kept.data) if same else np.zeros_like(layer.data)
-            note = {**info, "machine": np.array(layer.data), "decided": decided}
-            layer.metadata = {**layer.metadata, KEY: note}
+            machine = np.array(layer.data)
+            renote(layer, machine=machine, decided=np.zeros_like(machine))
+            kept = find_layer(self._viewer, layer_info(layer).get("signature", ""), "corrections")
+            if kept is not None:
+                self._show_on(layer, kept.data)
+        self._retire_others(layer)
 
         def changed(event: Any = None) -> None:
-            self._changed.add(layer)
-            self._timer.start()
+            if layer_info(layer).get("name") == "prediction":
+                self._changed.add(layer)
+                self._timer.start()
 
         layer.events.paint.connect(changed)
         layer.events.set_data.connect(changed)
+
+    def _watch_corrections(self, layer: Labels) -> None:
+        signature = layer_info(layer).get("signature", "")
+        if len(self._with(signature, "corrections")) > 1:
+            renote(layer, name=layer.name)
+            return
+        _lock(layer)
+        for prediction in self._with(signature, "prediction"):
+            if "machine" in layer_info(prediction):
+                self._show_on(prediction, layer.data)
+
+    def _retire_others(self, layer: Labels) -> None:
+        """Let no prediction but `layer` feed the corrections of its scan."""
+        for other in self._with(layer_info(layer).get("signature", ""), "prediction"):
+            if other is not layer:
+                # What was painted there a moment ago may not be recorded yet.
+                if "machine" in layer_info(other):
+                    self._show_on(layer, _decisions(other))
+                renote(other, name=EARLIER_PREDICTION)
+                _lock(other)
+                self._changed.discard(other)
+                self._changed.add(layer)
+                self._timer.start()
+                show_info(
+                    f"Corrections are now painted on {layer.name!r}, which shows those made so "
+                    f"far; {other.name!r} stays as it is, to compare with."
+                )
+
+    def _with(self, signature: str, name: str) -> list[Labels]:
+        return [
+            layer
+            for layer in self._viewer.layers
+            if hasattr(layer, "brush_size")
+            and layer_info(layer).get("name") == name
+            and layer_info(layer).get("signature", "") == signature
+        ]
+
+    def _show_on(self, layer: Labels, decided: np.ndarray) -> None:
+        """Show decisions made elsewhere on a prediction; what was painted on it stays painted."""
+        info = layer_info(layer)
+        machine, before = info["machine"], np.asarray(info["decided"])
+        if decided.shape != machine.shape:
+            return
+        painted = layer.data != _merge.shown(machine, before)
+        after = _merge.shown(before, np.array(decided))
+        data = np.where(painted, layer.data, _merge.shown(machine, after))
+        if not np.array_equal(_merge.decisions(data, machine, after), _decisions(layer)):
+            renote(layer, decided=after)
+            layer.data = data
 
     def _record(self, layer: Labels) -> None:
         info = layer_info(layer)
         if layer.data.shape != info["machine"].shape:
             return
-        decided = _merge.decisions(np.asarray(layer.data), info["machine"], info["decided"])
+        decided = _decisions(layer)
         kept = find_layer(self._viewer, info["signature"], "corrections")
         if kept is not None:
             if kept.data.shape != decided.shape or np.any(kept.data != decided):
@@ -150,7 +219,26 @@ class Corrections(QObject):
             "corrections", decided, None, classes_of(layer), colours_of(layer.colormap, numbers)
         )
         made = label_layer(Origin(info["scan"], info["signature"], step), result, visible=False)
-        added = add_layers(self._viewer, [made])[0]
-        # It is derived; painting happens on the prediction. Selection stays where the user paints.
-        added.editable = False
+        add_layers(self._viewer, [made])
+        # Selection stays where the user paints.
         self._viewer.layers.selection.active = layer
+
+
+def _decisions(layer: Labels) -> np.ndarray:
+    """Return the decisions that a prediction layer shows now."""
+    info = layer_info(layer)
+    if layer.data.shape != info["machine"].shape:  # somebody exchanged its data
+        return np.asarray(info["decided"])
+    return _merge.decisions(np.asarray(layer.data), info["machine"], info["decided"])
+
+
+def _lock(layer: Labels) -> None:
+    """Keep a labels layer from being painted: it is derived, and nothing would come of it."""
+
+    def lock(event: Any = None) -> None:
+        # napari makes layers editable again when it switches between two and three dimensions.
+        if layer_info(layer).get("name") in LOCKED and layer.editable:
+            layer.editable = False
+
+    layer.events.editable.connect(lock)
+    lock()

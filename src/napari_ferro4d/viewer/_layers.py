@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
 __all__ = [
+    "EARLIER_PREDICTION",
     "KEY",
+    "LOCKED",
     "LayerData",
     "Origin",
     "add_layers",
@@ -32,6 +34,7 @@ __all__ = [
     "layer_info",
     "map_layers",
     "real_space",
+    "renote",
     "scan_layers",
     "scan_of",
     "scans_in",
@@ -39,6 +42,12 @@ __all__ = [
 
 KEY = "ferro4d"
 """Where our notes are in a layer's metadata: the `Scan`, or a mapping that says what it shows."""
+
+EARLIER_PREDICTION = "earlier prediction"
+"""What a prediction is called in our notes once a newer one of the same scan takes corrections."""
+
+LOCKED = ("corrections", EARLIER_PREDICTION)
+"""Labels layers that are not painted on: one is derived, the other out of use."""
 
 LayerData = tuple[Any, dict[str, Any], str]
 
@@ -171,6 +180,11 @@ def layer_info(layer: Layer) -> Mapping[str, Any]:
     """Return our notes on a map or labels layer; empty for layers that others made."""
     info = layer.metadata.get(KEY)
     return info if isinstance(info, Mapping) else {}
+
+
+def renote(layer: Layer, **changes: Any) -> None:
+    """Change our notes on a layer."""
+    layer.metadata = {**layer.metadata, KEY: {**layer_info(layer), **changes}}
 
 
 def find_layer(

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QWidget
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.scan import Scan
 
-from ._layers import layer_info, scan_of
+from ._layers import LOCKED, layer_info, scan_of
 from ._session import plain
 from ._settings import preference
 
@@ -107,7 +107,7 @@ class LabelsChoice(LayerChoice):
             info = layer_info(layer)
             return (
                 tuple(layer.data.shape) == wanted.scan_shape
-                and info.get("name") not in ("prediction", "corrections")
+                and info.get("name") not in ("prediction", *LOCKED)
                 and info.get("signature", wanted.signature) in ("", wanted.signature)
             )
 

@@ -108,6 +108,14 @@ def _read_scan(path: str | Sequence[str]) -> list[LayerData] | list[tuple[None]]
 
 
 def _read_results(path: str | Sequence[str]) -> list[LayerData] | list[tuple[None]]:
+    import napari
+
+    viewer = napari.current_viewer()
+    if viewer is not None:
+        from ._session import session
+
+        # What is painted on a prediction counts from its first stroke on.
+        session(viewer)
     return _told(lambda: results_layers(_single(path) or ""))
 
 
