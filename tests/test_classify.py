@@ -19,6 +19,7 @@ from napari_ferro4d import (
 )
 from napari_ferro4d.jobs import Cancelled, Progress
 from napari_ferro4d.learn import TrainingState
+from napari_ferro4d.learn.neighbourhood import Neighbourhood
 
 
 def three_domains(seed: int, classes=(2, 5, 9)) -> tuple[Scan, np.ndarray]:
@@ -207,3 +208,12 @@ def test_impossible_options_are_explained(options):
     scan, truth = three_domains(0)
     with pytest.raises(ScanError):
         classify(scan, some(truth, 30), **options)
+
+
+def test_a_neighbourhood_leaves_out_what_the_file_lacks():
+    missing = np.zeros((4, 4), bool)
+    missing[2:] = True
+    counts = np.where(missing[:, :, None, None], 0, 9) * np.ones((4, 4, 8, 8), np.uint16)
+    scan = Scan.from_array(counts.astype(np.uint16), missing=missing)
+    mean = Neighbourhood(1, "mean").of(scan).data.compute()
+    assert np.all(mean[:3] == 9)  # row 2 itself is missing, but its neighbours are whole

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from napari_ferro4d.cli import main
-from napari_ferro4d.io import load_model, read_results
+from napari_ferro4d.io import LabelResult, load_model, read_results, write_results
 
 
 def half_and_half(rng, ny=12, nx=14, size=32):
@@ -199,3 +199,37 @@ def test_the_demo_says_where_it_cannot_write(capsys, tmp_path):
     (tmp_path / "file").write_text("")
     assert main(["demo", "-o", str(tmp_path / "file"), "--headless"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_classify_keeps_the_users_labels_names_and_colours(capsys, folder, tmp_path):
+    labels = np.load(folder / "labels.npy")
+    colours = {3: (1.0, 0.0, 0.0, 1.0), 7: (0.0, 0.0, 1.0, 1.0)}
+    mine = LabelResult("labels", labels, (2.0, 2.0), {3: "+P", 7: "-P"}, colours)
+    out = write_results(tmp_path / "r.zarr", labels=[mine])
+    model = tmp_path / "m.safetensors"
+    arguments = ["classify", folder / "scan.npy", "-o", out, "--save-model", model]
+    run_json(capsys, *arguments, "--labels", out / "labels" / "labels")
+    images = {one.name: one for one in read_results(out).labels}
+    assert set(images) == {"labels", "prediction", "trained_on"}
+    np.testing.assert_array_equal(images["labels"].data, labels)
+    assert images["labels"].scan_step == (2.0, 2.0)
+    assert images["prediction"].classes == {3: "+P", 7: "-P"}
+    assert images["prediction"].colours == colours
+    # The model brings the names along, to a scan that has no labels.
+    other = tmp_path / "other.zarr"
+    run_json(capsys, "classify", folder / "other.npy", "--model", model, "-o", other)
+    results = read_results(other)
+    assert results.labels[0].classes == {3: "+P", 7: "-P"}
+    assert results.maps[0].channels == ("+P", "-P")
+    trained = results.provenance[0]["parameters"]["trained"]
+    assert trained["preset"] == "compact"
+    assert "history" not in trained
+
+
+def test_an_interrupt_before_the_first_epoch_promises_no_checkpoint(capsys, folder, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("napari_ferro4d.learn.train", interrupt, raising=False)
+    assert main(["train", str(folder / "scan.npy"), "-o", str(folder / "never.safetensors")]) == 130
+    assert "nothing was written" in capsys.readouterr().err

@@ -22,6 +22,7 @@ from napari_ferro4d.io import (
     is_results,
     load_model,
     provenance,
+    read_label_result,
     read_labels,
     read_results,
     save_model,
@@ -319,3 +320,74 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
         save_model(MODEL, tmp_path / "file" / "m.safetensors")
     with pytest.raises(ScanError, match="file"):
         write_tiff(tmp_path / "file" / "m.tif", MAP)
+
+
+# --- what a folder remembers
+
+
+def test_a_folder_is_of_one_scan(tmp_path):
+    path = write_results(tmp_path / "r.zarr", maps=[MapResult("a", MAP, scan=("one", "s1"))])
+    write_results(path, labels=[LabelResult("b", LABELS, scan=("one", "s1"))])
+    write_results(path, maps=[MapResult("unknown", MAP)])
+    with pytest.raises(ResultsError, match=r"2 scans \(one, two\)|2 scans \(two, one\)"):
+        write_results(path, maps=[MapResult("c", MAP, scan=("two", "s2"))])
+    results = read_results(path)
+    assert {one.name: one.scan for one in results.maps} == {
+        "a": ("one", "s1"),
+        "unknown": ("", ""),
+    }
+    assert results.labels[0].scan == ("one", "s1")
+
+
+def test_provenance_says_what_it_made(tmp_path):
+    path = write_results(
+        tmp_path / "r.zarr", maps=[MapResult("a", MAP)], provenance=[{"command": "one"}]
+    )
+    write_results(path, labels=[LabelResult("b", LABELS)], provenance=[{"command": "two"}])
+    made = [(entry["command"], entry["made"]) for entry in read_results(path).provenance]
+    assert made == [("one", ["maps/a"]), ("two", ["labels/b"])]
+
+
+def test_active_channels_are_remembered(tmp_path):
+    stack = np.stack([MAP, -MAP, MAP])
+    path = write_results(tmp_path / "r.zarr", maps=[MapResult("embedding", stack, active=(2, 0))])
+    assert read_results(path).maps[0].active == (2, 0)
+
+
+READS = """
+import sys
+from napari_ferro4d.io import read_results
+while True:
+    read_results(sys.argv[1])
+    print("read", flush=True)
+"""
+
+
+def test_reading_while_another_process_writes_harms_neither(tmp_path):
+    path = write_results(tmp_path / "r.zarr", maps=[MapResult("a", MAP)])
+    reader = subprocess.Popen(
+        [sys.executable, "-c", READS, str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert reader.stdout.readline() == b"read\n"
+    for number in range(25):
+        write_results(path, maps=[MapResult("a", np.full((5, 7), number, np.float32))])
+    assert reader.poll() is None, reader.stderr.read()
+    reader.kill()
+    reader.communicate()
+    assert read_results(path).maps[0].data.min() == 24
+
+
+def test_an_old_map_that_a_dead_writer_set_aside_is_still_read(tmp_path):
+    path = write_results(tmp_path / "r.zarr", maps=[MapResult("a", MAP)])
+    (path / "maps" / "a").rename(path / "maps" / ".partial-old-a")
+    np.testing.assert_array_equal(read_results(path).maps[0].data, MAP)
+    write_results(path, maps=[MapResult("b", MAP)])
+    assert sorted(p.name for p in (path / "maps").iterdir() if p.is_dir()) == ["a", "b"]
+
+
+def test_labels_bring_their_class_names(tmp_path):
+    label = LabelResult("labels", LABELS, classes={1: "+P"}, colours={1: (1.0, 0.0, 0.0, 1.0)})
+    path = write_results(tmp_path / "r.zarr", labels=[label])
+    found = read_label_result(path / "labels" / "labels", (5, 7))
+    assert found.classes == {1: "+P"}
+    assert found.colours == {1: (1.0, 0.0, 0.0, 1.0)}

@@ -20,9 +20,9 @@ from napari_ferro4d import (
     train,
 )
 from napari_ferro4d.jobs import Cancelled, Progress
-from napari_ferro4d.learn import TrainingState
+from napari_ferro4d.learn import TrainingState, finished
+from napari_ferro4d.learn.checkpoint import OPTIMIZER
 from napari_ferro4d.learn.structure import active_channels, morans_i
-from napari_ferro4d.learn.weights import OPTIMIZER
 
 
 def two_domains(seed: int, shape: tuple[int, int] = (16, 18)) -> tuple[Scan, np.ndarray]:
@@ -339,3 +339,12 @@ def test_impossible_options_are_explained(options, words):
 def test_no_scan_is_explained():
     with pytest.raises(ScanError, match="no scan"):
         train([])
+
+
+def test_a_finished_model_carries_no_optimiser(tmp_path):
+    scan, _ = two_domains(0)
+    checkpoint = tmp_path / "c.safetensors"
+    model = train(scan, embedding=4, epochs=1, checkpoint=checkpoint)
+    stored = load_model(checkpoint)
+    assert any(name.startswith(OPTIMIZER) for name in stored.weights)
+    assert set(finished(stored).weights) == set(model.weights)
