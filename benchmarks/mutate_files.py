@@ -127,7 +127,7 @@ def _checked(scan: Any, shape: tuple[int, ...], kind: str) -> str:
 
 def _container(path: str) -> bool:
     # These hold other things beside the patterns.
-    return path.endswith((".h5", ".hspy", ".nxs", ".emd", ".tif", ".dm4"))
+    return path.endswith((".h5", ".hspy", ".nxs", ".emd", ".tif", ".dm3", ".dm4"))
 
 
 def _named(error: Exception, path: Path) -> str:

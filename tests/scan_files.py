@@ -335,35 +335,36 @@ def write_topspin(folder: Path) -> Path:
     return path
 
 
-def _dm_simple(code: int, kind: str, value) -> bytes:
-    return _DM_MARK + struct.pack(">QQ", 1, code) + struct.pack("<" + kind, value)
-
-
 _DM_MARK = b"%%%%"
+_DM_SIZE = {3: "I", 4: "Q"}
+"""How wide sizes are in version 3 and 4 of DigitalMicrograph's format."""
 
 
-def _dm_value(value) -> bytes:
+def _dm_value(value, version: int) -> bytes:
+    def info(*numbers: int) -> bytes:
+        size = _DM_SIZE[version]
+        return _DM_MARK + struct.pack(f">{len(numbers) + 1}{size}", len(numbers), *numbers)
+
     if isinstance(value, float):
-        return _dm_simple(6, "f", value)
+        return info(6) + struct.pack("<f", value)
     if isinstance(value, int):
-        return _dm_simple(5, "I", value)
+        return info(5) + struct.pack("<I", value)
     if isinstance(value, str):
-        data = value.encode("utf-16-le")
-        return _DM_MARK + struct.pack(">4Q", 3, 20, 4, len(data) // 2) + data
-    return _DM_MARK + struct.pack(">4Q", 3, 20, 4, value.size) + value.astype("<u2").tobytes()
+        return info(20, 4, len(value)) + value.encode("utf-16-le")
+    return info(20, 4, value.size) + value.astype("<u2").tobytes()
 
 
-def _dm_group(tags) -> bytes:
-    """Write a tag group of DigitalMicrograph 4: a dict names its tags, a list does not."""
+def _dm_group(tags, version: int) -> bytes:
+    """Write a group of tags: a dict names its tags, a list does not."""
     named = tags.items() if isinstance(tags, dict) else [("", tag) for tag in tags]
     body = b""
     for name, tag in named:
         group = isinstance(tag, dict | list)
-        content = _dm_group(tag) if group else _dm_value(tag)
+        content = _dm_group(tag, version) if group else _dm_value(tag, version)
         label = name.encode("latin-1")
         body += struct.pack(">BH", 20 if group else 21, len(label)) + label
-        body += struct.pack(">Q", len(content)) + content
-    return struct.pack(">BBQ", 1, 0, len(named)) + body
+        body += struct.pack(">Q", len(content)) + content if version == 4 else content
+    return struct.pack(f">BB{_DM_SIZE[version]}", 1, 0, len(named)) + body
 
 
 def _gatan(path: Path, data: np.ndarray, axes) -> Path:
@@ -381,8 +382,10 @@ def _gatan(path: Path, data: np.ndarray, axes) -> Path:
         },
         "Name": "scan",
     }
-    root = _dm_group({"ImageList": [image]})
-    path.write_bytes(struct.pack(">IQI", 4, len(root), 1) + root + b"\0" * 8)
+    version = int(path.suffix[-1])
+    root = _dm_group({"ImageList": [image]}, version)
+    header = struct.pack(f">I{_DM_SIZE[version]}I", version, len(root), 1)
+    path.write_bytes(header + root + b"\0" * 8)
     return path
 
 
@@ -392,6 +395,10 @@ K_AXES = (("1/nm", 0.2, CENTRE[0]), ("1/nm", 0.2, CENTRE[1]))
 
 def write_gatan(folder: Path) -> Path:
     return _gatan(folder / "scan.dm4", COUNTS, SCAN_AXES + K_AXES)
+
+
+def write_gatan_3(folder: Path) -> Path:
+    return _gatan(folder / "scan.dm3", COUNTS, SCAN_AXES + K_AXES)
 
 
 def write_gatan_detector_slow(folder: Path) -> Path:
@@ -448,6 +455,7 @@ WRITERS = {
     "dectris": (write_dectris, {}),
     "topspin": (write_topspin, {}),
     "gatan": (write_gatan, {}),
+    "gatan, version 3": (write_gatan_3, {}),
     "gatan, detector slow": (write_gatan_detector_slow, {}),
     "tiff": (write_tiff, STACK),
     "tiff, packed": (write_packed_tiff, STACK),

@@ -17,7 +17,18 @@ from scan_files import CENTRE, COUNTS, EMPAD_COUNTS, EMPAD_XML, K_STEP, SCAN_STE
 NO_STEPS = {"npy", "mib", "mib raw", "tvips", "raw", "tiff", "tiff, packed", "images"}
 NO_K_STEP = {*NO_STEPS, "blo", "dectris"}
 WITH_CENTRE = {"emdfile", "EMD-NCEM", "NeXus", "hspy", "zspy", "topspin", "gatan"}
-MAPPED = {"npy", "mib", "blo", "mrc", "empad", "raw", "py4DSTEM 0.9", "gatan", "tiff"}
+MAPPED = {
+    "npy",
+    "mib",
+    "blo",
+    "mrc",
+    "empad",
+    "raw",
+    "py4DSTEM 0.9",
+    "gatan",
+    "tiff",
+    "gatan, version 3",
+}
 NOT_BY_NAME = {"raw", "tiff", "tiff, packed"}
 
 
@@ -150,6 +161,26 @@ def test_a_dataset_that_was_never_written_at_all(tmp_path):
         file.create_dataset("data", shape=SHAPE, dtype="u2")
     with pytest.raises(ScanError, match="12 of 12 patterns"):
         open_scan(tmp_path / "empty.h5")
+
+
+def test_a_heap_on_which_the_library_would_never_return_is_refused(tmp_path):
+    path = WRITERS["NeXus"][0](tmp_path)
+    data = bytearray(path.read_bytes())
+    first = data.index(b"GCOL") + 16
+    data[first : first + 16] = bytes(16)  # the first object: free space of no length
+    path.write_bytes(data)
+    with pytest.raises(ScanError, match="heap"):
+        open_scan(path)
+
+
+def test_a_chunk_that_blosc_would_read_past_its_end_is_refused(tmp_path):
+    path = WRITERS["abTEM"][0](tmp_path)
+    chunk = path / "array0" / "0.0.0.0"
+    data = bytearray(chunk.read_bytes())
+    data[12:16] = (2**31 - 1).to_bytes(4, "little")
+    chunk.write_bytes(data)
+    with pytest.raises(ScanError, match="not of the length that it states"):
+        open_scan(path)
 
 
 def test_a_missing_data_file_of_a_detector_is_named(tmp_path):

@@ -220,10 +220,11 @@ def attribute(attributes: Any, name: str) -> Any:
     if name not in attributes:
         return None
     found = attributes.get_id(name)
-    return attributes[name] if _is_plain(found.dtype) and math.prod(found.shape) < 1000 else None
+    return attributes[name] if is_plain(found.dtype) and math.prod(found.shape) < 1000 else None
 
 
-def _is_plain(dtype: Any) -> bool:
+def is_plain(dtype: Any) -> bool:
+    """Return whether a type is one of numbers or of text."""
     import h5py
 
     return dtype.kind in "uifbS" or h5py.check_string_dtype(dtype) is not None
@@ -247,7 +248,7 @@ def _calibration(file: Any) -> dict[str, Any]:
         node: Any = root.get("metadatabundle/calibration") if hasattr(root, "get") else None
         if hasattr(node, "items"):
             single = {k: v for k, v in node.items() if getattr(v, "shape", None) == ()}
-            found.update({k: v[()] for k, v in single.items() if _is_plain(v.dtype)})
+            found.update({k: v[()] for k, v in single.items() if is_plain(v.dtype)})
     return found
 
 

@@ -121,7 +121,10 @@ class Rows:
         low, high = int(numbers.min()), int(numbers.max())
         if high - low + 1 <= 2 * numbers.size:
             # Next to one another, but for the flyback: one read.
-            values = np.asarray(self.stack[low : high + 1])[numbers - low]
+            values = np.asarray(self.stack[low : high + 1])
+            gapless = numbers.size == len(values) and numbers.flat[0] == low
+            shape = (*numbers.shape, *self.shape[2:])
+            values = values.reshape(shape) if gapless else values[numbers - low]
         else:
             lines = numbers.reshape(-1, columns.size)
             values = np.concatenate([np.asarray(self.stack[_as_slice(line)]) for line in lines])

@@ -13,7 +13,7 @@ import numpy as np
 from napari_ferro4d.errors import ScanError
 
 from ._axes import Axis, centre_of, steps
-from ._hdf5 import open_hdf5, text
+from ._hdf5 import is_plain, open_hdf5, text
 from ._heaps import refuse_damaged_heaps
 from ._stored import Hints, Stored
 
@@ -90,7 +90,10 @@ def _groups(file: Any) -> list[str]:
 
 
 def _xml(group: Any, number: int) -> ElementTree.Element:
-    return ElementTree.fromstring(text(group[f"{number}/Metadata"][()]))
+    node = group[f"{number}/Metadata"]
+    if not is_plain(node.dtype):
+        raise ValueError(f"{node.name} is no text")
+    return ElementTree.fromstring(text(node[()]))
 
 
 def _position(group: Any, number: int) -> tuple[float, float]:
