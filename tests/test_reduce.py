@@ -366,3 +366,28 @@ def test_reductions_that_share_a_pass_give_what_each_gives_alone(dtype):
 def test_a_mask_that_holds_no_pixel_is_refused():
     with pytest.raises(ScanError, match="no detector pixel"):
         com(Scan.from_array(np.ones((2, 2, 4, 4))), centre=(1.5, 1.5), mask_radius=0.1)
+
+
+def test_a_progressive_pass_shows_a_coarse_map_first_and_ends_the_same(monkeypatch):
+    monkeypatch.setattr("napari_ferro4d.reduce._pass.PARTIAL_EVERY_S", 0)
+    array = random_scan(11, (32, 6, 8, 8), "u2")
+    scan = Scan.from_array(da.from_array(array, chunks=(1, 6, 8, 8)))
+    shown = []
+
+    def report(progress):
+        if progress.partial is not None:
+            shown.append((progress.done, progress.partial[0].image.copy()))
+
+    whole = np.ones((8, 8), bool)
+    reductions = [virtual_image(scan, whole), region_means(scan, np.ones((32, 6), int))]
+    image, means = reduce_scan(scan, reductions, report, progressive=True)
+    np.testing.assert_array_equal(image.image, array.sum((2, 3)))
+    np.testing.assert_allclose(means[1], array.mean((0, 1)))
+    assert len(shown) == 32
+    for done, partial in shown:
+        known = np.isfinite(partial)
+        assert known.sum() == done
+        np.testing.assert_array_equal(partial[known], image.image[known])
+    # A quarter of the way, every fourth row is there.
+    quarter = np.isfinite(shown[7][1]).all(axis=1)
+    assert np.flatnonzero(quarter).tolist() == list(range(0, 32, 4))

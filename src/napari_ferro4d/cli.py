@@ -302,7 +302,7 @@ def _cluster(address: str | None) -> Iterator[Any]:
 
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     try:
-        client = Client(address, timeout=10)
+        client = Client(address, timeout=10, set_as_default=False)
     except (OSError, ValueError) as error:
         raise ScanError(
             f"{address}: no dask scheduler answers there ({error}); start one with "

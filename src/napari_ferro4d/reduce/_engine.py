@@ -29,6 +29,8 @@ def reduce_scan(
     report: Report | None = None,
     message: str = "reading patterns",
     client: Client | None = None,
+    *,
+    progressive: bool = False,
 ) -> list[Any]:
     """Run any number of reductions in one pass over a scan.
 
@@ -45,6 +47,10 @@ def reduce_scan(
     client : distributed.Client, optional
         Run on this cluster instead of on this machine's cores. The scan must be a file on storage
         that all workers share.
+    progressive : bool
+        Go over the scan coarsely first, and report the results so far, in the order of the
+        reductions, as `Progress.partial` twice a second: NaN where nothing is known yet, None for
+        reductions that have no result before the end. On this machine only.
 
     Returns
     -------
@@ -58,12 +64,24 @@ def reduce_scan(
         If a part of the file cannot be read.
     """
     wholes = [reduction.empty(scan.scan_shape) for reduction in reductions]
+    if progressive:
+        for reduction, whole in zip(reductions, wholes, strict=True):
+            if reduction.per_position:
+                whole.fill(np.nan)
+
+    def so_far() -> list[Any]:
+        return [
+            reduction.finish(whole.copy()) if reduction.per_position else None
+            for reduction, whole in zip(reductions, wholes, strict=True)
+        ]
 
     def work(block: np.ndarray, place: Place) -> list[np.ndarray]:
         return reduce_block(block, place, reductions)
 
     if client is None:
-        blocks = over_blocks(scan, work, report, message, native=False)
+        blocks = over_blocks(
+            scan, work, report, message, native=False, partial=so_far if progressive else None
+        )
     else:
         from ._cluster import blocks_on_cluster
 

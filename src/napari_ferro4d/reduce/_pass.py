@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -16,12 +17,15 @@ from napari_ferro4d.scan import Scan
 
 from ._reduction import Place
 
-__all__ = ["loader", "over_blocks", "places", "positions"]
+__all__ = ["coarse_first", "loader", "over_blocks", "places", "positions"]
 
 T = TypeVar("T")
 
 BLOCK_BYTES = 16 * 2**20
 """Size of a block of an uncompressed file: cancel is checked, and progress said, between two."""
+
+PARTIAL_EVERY_S = 0.5
+"""How often what is done so far is made into maps to show."""
 
 
 def places(scan: Scan) -> list[Place]:
@@ -44,6 +48,21 @@ def places(scan: Scan) -> list[Place]:
 def _slices(chunks: tuple[int, ...]) -> list[slice]:
     ends = np.cumsum(chunks)
     return [slice(int(end) - int(size), int(end)) for end, size in zip(ends, chunks, strict=True)]
+
+
+def coarse_first(count: int) -> list[int]:
+    """Return block numbers so that the first few are spread over the scan, the next between them.
+
+    Numbers in the order of their reversed bits: whatever part of the pass is done covers the scan
+    evenly.
+
+    Examples
+    --------
+    >>> coarse_first(6)
+    [0, 4, 2, 1, 5, 3]
+    """
+    bits = max(1, (count - 1).bit_length())
+    return [n for n in (int(f"{i:0{bits}b}"[::-1], 2) for i in range(2**bits)) if n < count]
 
 
 def positions(place: Place) -> int:
@@ -87,6 +106,7 @@ def over_blocks(
     message: str = "reading patterns",
     *,
     native: bool = True,
+    partial: Callable[[], Any] | None = None,
 ) -> Iterator[tuple[Place, T]]:
     """Apply `work` to every block of patterns, on all cores, and yield the results in order.
 
@@ -104,12 +124,15 @@ def over_blocks(
         Said with the progress.
     native : bool
         Turn the counts into native byte order first.
+    partial : callable, optional
+        Gives what can be shown so far; asked at most twice a second. The pass then goes over the
+        scan coarsely first, and fills in between.
 
     Yields
     ------
     tuple
-        The block's place and what `work` returned, in the order of the scan whatever the threads
-        did.
+        The block's place and what `work` returned, in the order of the scan (or coarse first)
+        whatever the threads did.
 
     Raises
     ------
@@ -120,6 +143,7 @@ def over_blocks(
     steps = Steps(report, scan.shape[0] * scan.shape[1], message)
     workers = os.cpu_count() or 1
     waiting: deque[tuple[Place, Future[T]]] = deque()
+    shown = _seldom(partial)
 
     def one(number: int) -> T:
         block = load(number)
@@ -127,19 +151,33 @@ def over_blocks(
             block = block.astype(block.dtype.newbyteorder("="))
         return work(block, where[number])
 
-    def finish() -> tuple[Place, T]:
+    def finished() -> Iterator[tuple[Place, T]]:
         place, future = waiting.popleft()
-        result = future.result()
-        steps.add(positions(place))
-        return place, result
+        yield place, future.result()
+        # Counted once the caller has worked it in, so that what it shows is what is counted.
+        steps.add(positions(place), partial=shown())
 
     pool = ThreadPoolExecutor(workers, thread_name_prefix="ferro4d")
     try:
-        for number, place in enumerate(where):
-            waiting.append((place, pool.submit(one, number)))
+        for number in range(len(where)) if partial is None else coarse_first(len(where)):
+            waiting.append((where[number], pool.submit(one, number)))
             if len(waiting) > 2 * workers:
-                yield finish()
+                yield from finished()
         while waiting:
-            yield finish()
+            yield from finished()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _seldom(partial: Callable[[], Any] | None) -> Callable[[], Any]:
+    """Return a function that gives what `partial` gives at most every half second, else None."""
+    last = time.monotonic()
+
+    def shown() -> Any:
+        nonlocal last
+        if partial is None or time.monotonic() - last < PARTIAL_EVERY_S:
+            return None
+        last = time.monotonic()
+        return partial()
+
+    return shown
