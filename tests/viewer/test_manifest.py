@@ -40,11 +40,13 @@ def test_one_reader_and_every_widget_the_menus_name(manifest):
     assert in_menus <= commands
 
 
-def test_the_reader_claims_what_open_scan_reads(manifest):
+def test_the_reader_claims_what_open_scan_reads_and_autosave_sets_aside(manifest):
     from napari_ferro4d.io._formats import FORMATS
+    from napari_ferro4d.viewer._autosave import BACKUP, REMOVED
 
     suffixes = {f"*{suffix}" for one in FORMATS for suffix in one.suffixes}
-    assert set(manifest.contributions.readers[0].filename_patterns) == suffixes
+    ours = {f"*{REMOVED}", f"*{BACKUP}"}
+    assert set(manifest.contributions.readers[0].filename_patterns) == suffixes | ours
 
 
 def test_the_manifest_is_at_the_top_of_the_repository_too():

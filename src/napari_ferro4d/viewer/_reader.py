@@ -1,4 +1,4 @@
-"""The one npe2 reader: 4D-STEM scans and results folders.
+"""The one npe2 reader: 4D-STEM scans, results folders, labels that autosave set aside.
 
 It matches cheaply, and declines what is neither so that other readers get it. A scan or a results
 folder that turns out to be broken gives one notification and no layer.
@@ -13,14 +13,21 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_ferro4d.errors import ScanError
+from napari_ferro4d.errors import LabelsError, ScanError
 from napari_ferro4d.io import MapResult, Results, is_results, is_scan, open_scan, read_results
 from napari_ferro4d.scan import Scan
 
-from ._autosave import restore
-from ._layers import LayerData, Origin, find_layer, label_layer, map_layers, scan_layers
+from ._autosave import is_kept, read_kept
+from ._layers import LayerData, Origin, label_layer, map_layers, scan_layers
 
-__all__ = ["demo_sample", "get_reader", "kept_labels", "opened_layers", "results_layers"]
+__all__ = [
+    "demo_sample",
+    "get_reader",
+    "kept_aside_layers",
+    "kept_labels",
+    "opened_layers",
+    "results_layers",
+]
 
 _NOTHING: list[tuple[None]] = [(None,)]
 """What a napari reader returns for a file that it took on and that gave no layer."""
@@ -35,6 +42,8 @@ def get_reader(
         return None
     if is_results(one):
         return _read_results
+    if is_kept(one):
+        return _read_kept
     return _read_scan if is_scan(one) else None
 
 
@@ -69,11 +78,27 @@ def kept_labels(scan: Scan) -> list[LayerData]:
         return []
     from ._session import session
 
-    session(viewer)
-    kept = restore(scan)
-    if kept is None or find_layer(viewer, scan.signature, "labels") is not None:
+    watching = session(viewer)
+    watching.save_edits()
+    kept = watching.kept.restore(scan)
+    new = kept.missing_in(viewer) if kept is not None else None
+    if new is None or not new.layers:
         return []
-    show_info(kept.notice())
+    show_info(new.notice())
+    return new.layers
+
+
+def kept_aside_layers(path: str | os.PathLike[str]) -> list[LayerData]:
+    """Return the labels layers in a file that autosave set aside.
+
+    Raises
+    ------
+    LabelsError
+        If the file is damaged.
+    """
+    kept = read_kept(Path(path))
+    if kept is None:
+        raise LabelsError(f"{path}: holds no labels that can be read; it is damaged.")
     return kept.layers
 
 
@@ -117,6 +142,10 @@ def _read_results(path: str | Sequence[str]) -> list[LayerData] | list[tuple[Non
         # What is painted on a prediction counts from its first stroke on.
         session(viewer)
     return _told(lambda: results_layers(_single(path) or ""))
+
+
+def _read_kept(path: str | Sequence[str]) -> list[LayerData] | list[tuple[None]]:
+    return _told(lambda: kept_aside_layers(_single(path) or ""))
 
 
 def _told(read: Callable[[], list[LayerData]]) -> list[LayerData] | list[tuple[None]]:

@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, QObject, QTimer, Signal
 
-from . import _autosave
+from ._autosave import Autosave, user_labels
 from ._corrections import Corrections
 from ._layers import scan_of, scans_in
 from ._settings import preference
 
 if TYPE_CHECKING:
     from napari import Viewer
+    from napari.layers import Labels
+
+    from napari_ferro4d.scan import Scan
 
 __all__ = ["Session", "plain", "session"]
 
@@ -52,6 +55,8 @@ class Session(QObject):
         super().__init__(window)
         self._viewer = viewer
         self.corrections = Corrections(viewer, self)
+        self.kept = Autosave()
+        self._removed: list[Labels] = []
         self._edited = False
         self._timer = QTimer(self, singleShot=True)
         self._timer.timeout.connect(self.autosave)
@@ -59,7 +64,7 @@ class Session(QObject):
         self._connected = (
             (events.inserted, self._on_inserted),
             (events.removing, self._on_removing),
-            (events.removed, self._start_timer),
+            (events.removed, self._on_removed),
         )
         for event, call in self._connected:
             event.connect(call)
@@ -71,19 +76,39 @@ class Session(QObject):
         """Write the labels that users made on every scan in the viewer."""
         self._edited = False
         self.corrections.flush()
+        removed, self._removed = self._removed, []
         for _, scan in scans_in(self._viewer):
             try:
-                _autosave.save(scan, _autosave.user_labels(self._viewer, scan))
+                self._set_aside(scan, removed)
+                self.kept.save(scan, user_labels(self._viewer.layers, scan))
             except OSError as error:
                 from napari.utils.notifications import show_warning
 
                 show_warning(f"The labels of {scan.name} cannot be autosaved: {error}.")
 
+    def save_edits(self) -> None:
+        """Write what was painted since the last autosave."""
+        if self._edited:
+            self.autosave()
+
+    def _set_aside(self, scan: Scan, removed: list[Labels]) -> None:
+        """Keep labels that the user removed, for napari cannot undo that."""
+        from napari.utils.notifications import show_info
+
+        for layer in user_labels(removed, scan):
+            if layer in self._viewer.layers or not layer.data.any():
+                continue
+            file = self.kept.set_aside(scan, layer)
+            show_info(
+                f"Removed {layer.name!r}: its {int((layer.data > 0).sum())} labelled positions "
+                f"are kept in {file}; open that file to get them back."
+            )
+
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Save when the window is asked to close, and end when it does."""
         kind = event.type()
         if kind == QEvent.Type.Close:
-            self._save_edits()
+            self.save_edits()
         # A close that the user asked for may be taken back in napari's dialog; hiding is not.
         if kind in (QEvent.Type.Close, QEvent.Type.Hide) and not event.spontaneous():
             self._end()
@@ -93,20 +118,21 @@ class Session(QObject):
         self.parent().removeEventFilter(self)
         for event, call in self._connected:
             event.disconnect(call)
-        self._save_edits()
+        self.save_edits()
         self.closing.emit()
         self._timer.timeout.disconnect(self.autosave)
-
-    def _save_edits(self) -> None:
-        if self._edited:
-            self.autosave()
 
     def _on_inserted(self, event: Any) -> None:
         self._watch(event.value)
 
     def _on_removing(self, event: Any) -> None:
         # The last moment to save what was painted: a viewer that closes empties itself first.
-        self._save_edits()
+        self.save_edits()
+
+    def _on_removed(self, event: Any) -> None:
+        if hasattr(event.value, "brush_size"):
+            self._removed.append(event.value)
+        self._start_timer()
 
     def _watch(self, layer: Any) -> None:
         if scan_of(layer) is not None:
