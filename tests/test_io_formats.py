@@ -183,6 +183,17 @@ def test_a_chunk_that_blosc_would_read_past_its_end_is_refused(tmp_path):
         open_scan(path)
 
 
+def test_several_scans_exported_by_topspin_together(tmp_path):
+    path = WRITERS["topspin"][0](tmp_path)
+    with h5py.File(path, "r+") as file:
+        (scan,) = (name for name in file if name != "Metadata")
+        session = file.create_group("00000000-0000-0000-0000-000000000000")
+        session["Metadata"] = "<Session/>"
+        file.move(scan, f"{session.name}/{scan}")
+        del file["Metadata"]
+    np.testing.assert_array_equal(open_scan(path).data.compute(), COUNTS)
+
+
 def test_a_missing_data_file_of_a_detector_is_named(tmp_path):
     path = WRITERS["dectris"][0](tmp_path)
     (tmp_path / "arina_data_000002.h5").unlink()

@@ -85,9 +85,10 @@ def _groups(file: Any) -> list[str]:
     for name, node in file.items():
         if not _ID.fullmatch(name) or not hasattr(node, "keys"):
             continue
-        # One experiment, or several of them exported together. The names of the patterns are not
-        # listed: they are many, and in a damaged file without end.
-        inside = [""] if "0/Data" in node else [f"/{n}" for n in islice(node, _MOST_SCANS)]
+        # One scan, or an experiment with several, which has metadata of its own. The names of
+        # patterns are not listed: they are many, and in a damaged file without end.
+        several = "0/Data" not in node and "Metadata" in node
+        inside = [f"/{n}" for n in islice(node, _MOST_SCANS)] if several else [""]
         found += [name + one for one in inside if f"{name}{one}/0/Data" in file]
     return found
 
