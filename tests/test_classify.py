@@ -96,7 +96,7 @@ def test_the_model_classifies_another_scan(tmp_path):
     model = load_model(save_model(trained.model, tmp_path / "c.safetensors"))
     again = classify(scan, model=model)
     assert np.array_equal(again.probability, trained.probability)
-    assert again.validation_accuracy == trained.validation_accuracy
+    assert again.validation_accuracy is None  # the labels it was tested on are of another scan
     other, other_truth = three_domains(7)
     result = classify(other, model=model)
     assert (result.prediction == other_truth).mean() > 0.9

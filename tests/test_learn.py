@@ -16,6 +16,7 @@ from napari_ferro4d import (
     classify,
     embed,
     load_model,
+    open_scan,
     save_model,
     train,
 )
@@ -147,9 +148,9 @@ def test_a_finished_checkpoint_is_the_model_and_a_finished_model_is_no_checkpoin
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"seed": 1}, "seed 0, not 1"),
-        ({"embedding": 6}, "network"),
-        ({"preset": "paper"}, "preset"),
+        ({"seed": 1}, "the seed 0, not 1"),
+        ({"embedding": 6}, "an embedding of 4, not 6"),
+        ({"preset": "paper"}, "the preset compact, not paper"),
     ],
 )
 def test_a_checkpoint_of_another_training_is_refused(tmp_path, change, words):
@@ -158,8 +159,18 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path, change, words):
     train(scan, embedding=4, epochs=1, checkpoint=path)
     with pytest.raises(ModelError, match=words):
         train(scan, **{"embedding": 4, "epochs": 2, "resume": path, **change})
-    with pytest.raises(ModelError, match="scans"):
+    with pytest.raises(ModelError, match="other scans"):
         train(two_domains(1)[0], embedding=4, epochs=2, resume=path)
+
+
+def test_training_resumes_on_the_same_counts_under_another_name(tmp_path):
+    scan, _ = two_domains(0)
+    path = tmp_path / "run.safetensors"
+    train(scan, embedding=4, epochs=1, checkpoint=path)
+    np.save(tmp_path / "moved.npy", scan.data.compute())
+    moved = open_scan(tmp_path / "moved.npy")
+    assert moved.signature == scan.signature
+    assert len(train(moved, embedding=4, epochs=2, resume=path).header["history"]["losses"]) == 2
 
 
 def test_progress_tells_epochs_losses_and_the_time_left():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -215,11 +215,29 @@ def _continued(
     """Return the header of `start`, if it is of the training that `header` describes."""
     if start.kind != "autoencoder":
         raise ModelError(f"{path}: holds a {start.kind}, which `train` cannot go on with.")
-    for key in ("preset", "network", "seed", "preprocess", "scans"):
-        if start.header.get(key) != header[key]:
+    then = start.header
+    for what, was, now in (
+        ("other scans", _signatures(then), _signatures(header)),
+        ("the preset", then.get("preset"), header["preset"]),
+        ("an embedding of", _channels(then), _channels(header)),
+        ("the seed", then.get("seed"), header["seed"]),
+        ("another preparation of the patterns", then.get("preprocess"), header["preprocess"]),
+    ):
+        if was != now:
+            plain = isinstance(now, str | int)
+            said = f"{what} {was}, not {now}" if plain else what
             raise ModelError(
-                f"{path}: was trained with {key} {start.header.get(key)}, not {header[key]}; "
-                "resume with the same, or start a new training."
+                f"{path}: this training began with {said}; resume with the same, or start anew "
+                "without resuming."
             )
     schedule = header["schedule"] if epochs is not None else start.header["schedule"]
     return {**start.header, "schedule": schedule}
+
+
+def _signatures(header: Mapping[str, Any]) -> list[str]:
+    # The counts decide, not the name: a scan may have moved, or changed its format.
+    return [str(scan.get("signature")) for scan in header.get("scans", ())]
+
+
+def _channels(header: Mapping[str, Any]) -> int:
+    return int(header.get("network", {}).get("embedding", 0))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -50,7 +50,8 @@ class Classification:
         To classify other scans of the same detector.
     validation_accuracy : float or None
         Share of the labels predicted right by networks that had not seen them, nor any label of the
-        same block of the scan; None with fewer than 20 such labels.
+        same block of the scan; None with fewer than 20 such labels, and for a prediction with a
+        model trained before, which proves nothing of this scan.
     history : mapping
         ``losses`` and ``validation``: one number per epoch.
     """
@@ -138,7 +139,7 @@ def classify(
     if (labels is None) == (model is None):
         raise LabelsError("give either labels to learn from or a model, and not both.")
     if model is not None:
-        return _predict(scan, model, device, report)
+        return replace(_predict(scan, model, device, report), validation_accuracy=None)
     assert labels is not None
     if preset not in ("compact", "paper"):
         raise ScanError(f"preset {preset!r} is unknown; choose one of compact, paper.")
