@@ -127,6 +127,96 @@ def libertem_com(kind: str, path: Path, **options: object) -> Callable[[], objec
     return lambda: context.run(analysis)
 
 
+def write_compressed(folder: Path, npy: Path) -> dict[str, Path]:
+    """Write a quarter of the scan compressed, eight patterns to a chunk."""
+    import h5py
+    import hdf5plugin
+    import zarr
+
+    counts = np.load(npy, mmap_mode="r")[: SHAPE[0] // 4]
+    chunks = (1, 8, *SHAPE[2:])
+    ways = {"HDF5 gzip": {"compression": "gzip"}, "HDF5 bitshuffle lz4": hdf5plugin.Bitshuffle()}
+    paths = {}
+    for name, options in ways.items():
+        paths[name] = folder / f"{name.replace(' ', '-')}.h5"
+        if not paths[name].exists():
+            with h5py.File(paths[name], "w") as file:
+                file.create_dataset("scan/data", data=counts, chunks=chunks, **options)
+    paths["zarr blosc"] = folder / "blosc.zarr"
+    if not paths["zarr blosc"].exists():
+        codec = zarr.codecs.BloscCodec(cname="lz4", shuffle="bitshuffle")
+        zarr.create_array(paths["zarr blosc"], data=counts, chunks=chunks, compressors=codec)
+    return paths
+
+
+def compressed(folder: Path, npy: Path) -> list[tuple[str, str]]:
+    """Compare centre of mass with decoding the same blocks by the same threads and no more."""
+    rows = []
+    for name, path in write_compressed(folder, npy).items():
+        scan = open_scan(path)
+        seconds = median_seconds(
+            {
+                "decode": lambda scan=scan: [
+                    None for _ in over_blocks(scan, lambda block, place: None)
+                ],
+                "com": lambda scan=scan: com(scan, centre=(127.5, 127.5)),
+            }
+        )
+        rows.append((f"{name}, com", f"{seconds['com'] / seconds['decode']:.2f} x decoding alone"))
+    return rows
+
+
+LARGER = """
+import os, sys, threading, time
+from napari_ferro4d import com, open_scan
+def rss():
+    return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+most, done = [rss()], threading.Event()
+def watch():
+    while not done.wait(0.02):
+        most[0] = max(most[0], rss())
+threading.Thread(target=watch).start()
+start = time.perf_counter()
+com(open_scan(sys.argv[1]), centre=(127.5, 127.5))
+taken = time.perf_counter() - start
+done.set()
+print(taken, most[0])
+"""
+
+
+def larger_than_memory(folder: Path) -> tuple[str, str]:
+    """Reduce a sparse file half as large again as the memory, and watch the process."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    rows = int(1.5 * memory / (256 * 256 * 256 * 2))
+    path = folder / "larger.npy"
+    np.lib.format.open_memmap(path, "w+", np.uint16, (rows, 256, 256, 256)).flush()
+    size = path.stat().st_size / 1e9
+    output = subprocess.run(
+        [sys.executable, "-c", LARGER, path], capture_output=True, text=True, check=True
+    ).stdout.split()
+    path.unlink()
+    taken, most = float(output[0]), float(output[1])
+    return f"sparse file of {size:.0f} GB, com", f"{taken:.0f} s, at most {most:.0f} MB in memory"
+
+
+def cluster(npy: Path) -> tuple[str, str]:
+    """Compare one worker of one thread with two."""
+    from distributed import Client, LocalCluster
+
+    scan, seconds = open_scan(npy), {}
+    for workers in (1, 2):
+        with (
+            LocalCluster(
+                n_workers=workers, threads_per_worker=1, dashboard_address=":0", silence_logs=50
+            ) as local,
+            Client(local, set_as_default=False) as client,
+        ):
+            run = {"com": lambda client=client: com(scan, centre=(127.5, 127.5), client=client)}
+            seconds[workers] = median_seconds(run)["com"]
+    ratio = seconds[1] / seconds[2]
+    return "two local workers", f"{ratio:.2f} x as fast as one ({seconds[2]:.2f} s)"
+
+
 def report(rows: list[tuple[str, str]]) -> None:
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
@@ -180,6 +270,9 @@ def main(folder: Path) -> None:
     for path in (npy, mib):
         taken, memory = opening(path)
         rows.append((f"opening {path.suffix} with preview", f"{taken:.2f} s, {memory:.0f} MB"))
+    rows += compressed(folder, npy)
+    rows.append(cluster(npy))
+    rows.append(larger_than_memory(folder))
     report(rows)
 
 

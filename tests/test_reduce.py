@@ -391,3 +391,21 @@ def test_a_progressive_pass_shows_a_coarse_map_first_and_ends_the_same(monkeypat
     # A quarter of the way, every fourth row is there.
     quarter = np.isfinite(shown[7][1]).all(axis=1)
     assert np.flatnonzero(quarter).tolist() == list(range(0, 32, 4))
+
+
+def test_a_pass_over_a_large_file_lets_go_of_its_pages(tmp_path, monkeypatch):
+    import psutil
+
+    path = tmp_path / "large.npy"
+    shape = (24, 16, 256, 256)
+    np.lib.format.open_memmap(path, "w+", np.uint16, shape)[:] = 1
+    here = psutil.Process()
+    grown = {}
+    for name, limit in (("kept", 2**40), ("let go", 0)):
+        monkeypatch.setattr("napari_ferro4d.reduce._pass.LET_GO_BYTES", limit)
+        scan = open_scan(path)
+        before = here.memory_info().rss
+        assert np.all(com(scan, centre=(127.5, 127.5)).sum == 65536)
+        grown[name] = (here.memory_info().rss - before) / 2**20
+    # 48 MB of file: mapped and counted the first time, gone the second.
+    assert grown["let go"] < grown["kept"] / 2

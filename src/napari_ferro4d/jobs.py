@@ -74,6 +74,11 @@ class Steps:
         self._start = time.monotonic()
         self.add(0)
 
+    @property
+    def total(self) -> int:
+        """Number of steps in all."""
+        return self._total
+
     def add(self, count: int = 1, message: str | None = None, partial: Any = None) -> None:
         """Count `count` more steps and report; ``add(0)`` only gives cancel a chance.
 

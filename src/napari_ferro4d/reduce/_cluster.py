@@ -17,6 +17,7 @@ from napari_ferro4d.errors import ScanError
 from napari_ferro4d.jobs import Report, Steps
 from napari_ferro4d.scan import Scan, Source
 
+from ._pages import let_go
 from ._pass import loader, places, positions
 from ._reduction import Place, Reduction
 
@@ -100,4 +101,7 @@ def _reduce_numbered(
     from ._engine import reduce_block
 
     where, load = _opened(source, signature)
-    return reduce_block(load(number), where[number], reductions)
+    block = load(number)
+    parts = reduce_block(block, where[number], reductions)
+    let_go(block)
+    return parts

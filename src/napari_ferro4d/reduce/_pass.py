@@ -15,6 +15,7 @@ from napari_ferro4d.errors import ScanError
 from napari_ferro4d.jobs import Report, Steps
 from napari_ferro4d.scan import Scan
 
+from ._pages import let_go
 from ._reduction import Place
 
 __all__ = ["coarse_first", "loader", "over_blocks", "places", "positions"]
@@ -23,6 +24,10 @@ T = TypeVar("T")
 
 BLOCK_BYTES = 16 * 2**20
 """Size of a block of an uncompressed file: cancel is checked, and progress said, between two."""
+
+LET_GO_BYTES = 2**32
+"""Of an uncompressed file larger than this, blocks are let go once they are worked in: the process
+stays small. Smaller ones stay mapped, which spares the next pass some work."""
 
 PARTIAL_EVERY_S = 0.5
 """How often what is done so far is made into maps to show."""
@@ -142,6 +147,7 @@ def over_blocks(
     where, load = places(scan), loader(scan)
     steps = Steps(report, scan.shape[0] * scan.shape[1], message)
     workers = os.cpu_count() or 1
+    large = scan.frames is not None and scan.frames.stride * steps.total > LET_GO_BYTES
     waiting: deque[tuple[Place, Future[T]]] = deque()
     shown = _seldom(partial)
 
@@ -149,7 +155,10 @@ def over_blocks(
         block = load(number)
         if native and not block.dtype.isnative:
             block = block.astype(block.dtype.newbyteorder("="))
-        return work(block, where[number])
+        result = work(block, where[number])
+        if large:
+            let_go(block)
+        return result
 
     def finished() -> Iterator[tuple[Place, T]]:
         place, future = waiting.popleft()

@@ -8,6 +8,8 @@ import numpy as np
 
 from napari_ferro4d.scan import Scan
 
+from ._pages import memory_map
+
 __all__ = ["preview"]
 
 _PATTERNS = 2**15
@@ -50,7 +52,7 @@ def _from_frames(scan: Scan) -> np.ndarray:
     step = max(1, round((ny * nx / _PATTERNS) ** 0.5))
     detector_rows = np.unique(np.linspace(0.2 * ky, 0.8 * (ky - 1), 8).astype(int))
     image = np.empty((-(-ny // step), -(-nx // step)))
-    mapped = _memory_map(view)
+    mapped = memory_map(view)
     for i, y in enumerate(range(0, ny, step)):
         rows = view[y, ::step][:, detector_rows, :: max(1, kx // 64)]
         image[i] = rows.sum(axis=(1, 2), dtype=np.float64)
@@ -61,12 +63,3 @@ def _from_frames(scan: Scan) -> np.ndarray:
         mapped.madvise(mmap.MADV_DONTNEED)
     image = np.repeat(np.repeat(image, step, axis=0), step, axis=1)
     return image[:ny, :nx].astype(np.float32)
-
-
-def _memory_map(view: np.ndarray) -> mmap.mmap | None:
-    base = view.base
-    while isinstance(base, np.ndarray):
-        if isinstance(base, np.memmap):
-            return getattr(base, "_mmap", None) if hasattr(mmap, "MADV_DONTNEED") else None
-        base = base.base
-    return None
