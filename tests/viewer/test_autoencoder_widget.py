@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_ferro4d.learn import embed
+from napari_ferro4d.learn import embed, train
+from napari_ferro4d.learn.networks import build_autoencoder
 from napari_ferro4d.viewer import _model_file
 from napari_ferro4d.viewer._plot import LossPlot
 
@@ -40,6 +41,13 @@ def test_training_shows_its_loss_and_adds_the_active_channels(shown, scan, train
         assert layer.data.shape == scan.scan_shape
         np.testing.assert_allclose(layer.data, embedding.channels[number], atol=1e-6)
     assert [layer.visible for layer in channels(shown)] == [True] + [False] * (len(names) - 1)
+    (note,) = channels(shown)[0].metadata["ferro4d"]["provenance"]
+    said = note["parameters"]
+    assert (said["preset"], said["epochs"], said["seed"]) == ("compact", 2, 0)
+    assert said["loss"] == pytest.approx(trained.plot.losses[-1])
+    assert said["network"]["embedding"] == 4
+    assert "history" not in said
+    assert note["made"] == ["maps/embedding"]
 
 
 def test_a_model_is_saved_and_loaded_for_another_scan(shown, trained, tmp_path, qtbot, scan):
@@ -61,7 +69,7 @@ def test_channels_of_an_earlier_embedding_do_not_stay(shown, trained, qtbot):
     assert len(channels(shown)) == 1
 
 
-def test_stop_and_keep_embeds_with_the_last_finished_epoch(shown, widget, qtbot):
+def test_stop_and_keep_embeds_with_the_last_finished_epoch(shown, scan, widget, qtbot):
     widget._epochs.setValue(5000)
     assert not widget.stop_button.isEnabled()
     widget.train_button.click()
@@ -70,6 +78,10 @@ def test_stop_and_keep_embeds_with_the_last_finished_epoch(shown, widget, qtbot)
     qtbot.waitUntil(lambda: "active" in widget.row.text and not widget.row.busy, timeout=60_000)
     assert widget.model is not None
     assert channels(shown)
+    whole = train(scan, embedding=4, epochs=1, device="cpu")
+    assert set(widget.model.weights) == set(whole.weights)
+    count = sum(one.numel() for one in build_autoencoder(whole.header).parameters())
+    assert f"{count:,} parameters" in widget._about.text()
 
 
 def test_cancel_keeps_nothing_and_the_widget_goes_on(shown, widget, qtbot):

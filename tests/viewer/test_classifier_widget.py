@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
-from napari_ferro4d.io import LabelResult, load_model
+from napari_ferro4d.io import LabelResult, load_model, open_scan
 from napari_ferro4d.viewer import _model_file
-from napari_ferro4d.viewer._layers import find_layer
+from napari_ferro4d.viewer._layers import Origin, add_layers, find_layer, label_layer
+from napari_ferro4d.viewer._reader import opened_layers
 
 
 @pytest.fixture
@@ -121,15 +124,62 @@ def test_a_model_of_the_wrong_kind_is_refused_with_a_notice(tmp_path, notes):
     assert "no model.safetensors" in notes[0]
 
 
-def test_cancelling_leaves_everything_as_it_was(shown, widget, painted, finish, qtbot):
+@pytest.mark.parametrize("during", ["epoch", "patterns"])
+def test_cancelling_within_a_second_leaves_everything_as_it_was(
+    shown, widget, painted, finish, qtbot, during
+):
     layers = list(shown.layers)
     widget._neighbourhood.setValue(2)
+    seen = []
+
+    def cancel(progress):
+        if progress.done and during in progress.message and not seen:
+            seen.append((progress.done, progress.total, time.perf_counter()))
+            widget.row._cancel.click()
+
+    widget.row.progressed.connect(cancel)
     widget.train_button.click()
-    widget.row.cancel()
     finish(widget.row, 60)
+    ((_, _, asked),) = seen
+    assert time.perf_counter() - asked < 1.0
     assert "cancelled" in widget.row.text
     assert list(shown.layers) == layers
+    assert widget.model is None
     assert widget.train_button.isEnabled()
+
+
+def test_names_are_those_at_the_start_and_stay_with_the_model(
+    shown, scan, widget, painted, finish, counts, tmp_path
+):
+    widget.table.item(0, 1).setText("+P")
+    widget.table.item(1, 1).setText("-P")
+    np.save(tmp_path / "second.npy", counts[::-1])
+    second = open_scan(tmp_path / "second.npy", scan_step=(1.5, 2.0), k_step=0.02)
+    add_layers(shown, opened_layers(second))
+    widget.scans.choose(shown.layers["wedge"])
+    widget.train_button.click()
+    # While that runs: another scan with labels and names of its own.
+    widget.scans.choose(shown.layers["second"])
+    other = LabelResult("labels", np.ones(scan.scan_shape, np.uint8), None, {1: "left", 2: "right"})
+    (layer,) = add_layers(shown, [label_layer(Origin.of(second), other)])
+    widget.labels.choose(layer)
+    finish(widget.row, 120)
+    prediction = shown.layers["wedge prediction"]
+    assert list(prediction.features["class"]) == ["unlabelled", "+P", "-P"]
+    (note,) = prediction.metadata["ferro4d"]["provenance"]
+    assert note["parameters"]["labelled"].keys() == {"1", "2"}
+    assert note["parameters"]["preset"] == "compact"
+    assert note["parameters"]["epochs"] > 0
+    assert note["made"] == ["maps/probability", "labels/prediction"]
+    # The model, saved and loaded, brings its names to the other scan, whatever is painted there.
+    path = _model_file.save(widget.model, tmp_path / "domains")
+    widget.set_model(_model_file.load(path, "classifier"), path.name)
+    assert widget.scans.scan().name == "second"
+    widget.predict_button.click()
+    finish(widget.row, 120)
+    prediction = shown.layers["second prediction"]
+    assert list(prediction.features["class"]) == ["unlabelled", "+P", "-P"]
+    np.testing.assert_allclose(prediction.get_color(2), painted.get_color(2))
 
 
 def test_one_class_is_not_enough(shown, scan, widget):

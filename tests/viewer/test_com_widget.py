@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
+import dask.array as da
 import numpy as np
 import pytest
 
@@ -12,8 +13,9 @@ from napari_ferro4d.errors import ScanError
 from napari_ferro4d.io import open_scan
 from napari_ferro4d.jobs import Progress, Steps
 from napari_ferro4d.reduce import com
+from napari_ferro4d.scan import Scan
 from napari_ferro4d.viewer._job import progress_text
-from napari_ferro4d.viewer._layers import add_layers
+from napari_ferro4d.viewer._layers import add_layers, scan_of
 from napari_ferro4d.viewer._reader import opened_layers
 
 NAMES = ["wedge com_y", "wedge com_x", "wedge com_magnitude", "wedge com_direction"]
@@ -48,6 +50,58 @@ def test_typed_values_reach_the_function(shown, scan, widget, finish):
     finish(widget.row)
     maps = com(scan, centre=(7, 6.5), mask_radius=4, rotation=90)
     np.testing.assert_array_equal(shown.layers["wedge com_x"].data, maps.com_x)
+
+
+def test_the_note_says_what_was_computed(shown, widget, finish):
+    widget._auto_rotation.setChecked(True)
+    widget._masked.setChecked(True)
+    widget._radius.setValue(5)
+    widget.run.click()
+    finish(widget.row)
+    (note,) = shown.layers["wedge com_y"].metadata["ferro4d"]["provenance"]
+    said = note["parameters"]
+    maps = com(scan_of(shown.layers["wedge"]), mask_radius=5, rotation="auto")
+    assert said["centre"] == pytest.approx(maps.centre)
+    assert said["rotation"] == pytest.approx(maps.rotation)
+    assert said["mask_radius"] == 5
+    assert note["made"] == [
+        f"maps/{name}" for name in ("sum", "com_y", "com_x", "com_magnitude", "com_direction")
+    ]
+
+
+def choices(widget):
+    model = widget._centre.model()
+    return [model.item(i).text() for i in range(model.rowCount()) if model.item(i).isEnabled()]
+
+
+def test_the_centre_is_from_the_file_the_mean_pattern_or_typed(
+    viewer, scan_file, tmp_path, counts, finish
+):
+    add_layers(viewer, opened_layers(open_scan(scan_file)))
+    widget = viewer.window.add_plugin_dock_widget("napari-ferro4d", "Centre of mass")[1]
+    assert choices(widget) == ["mean pattern", "typed"]
+    assert widget._centre.currentText() == "mean pattern"
+    np.save(tmp_path / "stated.npy", counts[:8])
+    stated = open_scan(tmp_path / "stated.npy", centre=(5.0, 9.0))
+    add_layers(viewer, opened_layers(stated))
+    widget.scans.choose(viewer.layers["stated"])
+    assert choices(widget) == ["from file", "mean pattern", "typed"]
+    assert widget._centre.currentText() == "from file"
+    assert (widget._ky.value(), widget._kx.value()) == (5.0, 9.0)
+    widget.run.click()
+    finish(widget.row)
+    np.testing.assert_array_equal(viewer.layers["stated com_y"].data, com(stated).com_y)
+    widget._centre.setCurrentText("mean pattern")
+    widget.run.click()
+    finish(widget.row)
+    mean = com(stated, centre="mean")
+    assert mean.centre != pytest.approx((5.0, 9.0))
+    np.testing.assert_array_equal(viewer.layers["stated com_y"].data, mean.com_y)
+    assert (widget._ky.value(), widget._kx.value()) == pytest.approx(mean.centre, abs=0.01)
+    # A choice that the user made stays when the scan is changed.
+    widget.scans.choose(viewer.layers["wedge"])
+    widget.scans.choose(viewer.layers["stated"])
+    assert widget._centre.currentText() == "mean pattern"
 
 
 def test_running_again_updates_the_layers_in_place(shown, widget, finish):
@@ -184,21 +238,31 @@ def test_closing_the_dock_cancels_its_job(shown, widget, qtbot):
     qtbot.waitUntil(lambda: not widget.row.busy, timeout=2000)
 
 
-def test_com_itself_is_cancelled_within_a_second(viewer, tmp_path, finish, qtbot):
-    path = tmp_path / "long.npy"
-    patterns = np.lib.format.open_memmap(path, "w+", np.uint16, (96, 96, 128, 128))
-    patterns[:] = 1
-    patterns.flush()
-    del patterns
-    scan = open_scan(path)
+def test_com_itself_is_cancelled_within_a_second_while_it_reads(viewer, finish):
+    def slow_disk(block):
+        time.sleep(0.1 if block.size else 0)
+        return np.ones(block.shape, np.uint16)
+
+    patterns = da.zeros((64, 16, 32, 32), chunks=(1, 16, 32, 32), dtype=np.uint16)
+    scan = Scan.from_array(patterns.map_blocks(slow_disk, dtype=np.uint16), centre=(15, 15))
     add_layers(viewer, opened_layers(scan))
     widget = viewer.window.add_plugin_dock_widget("napari-ferro4d", "Centre of mass")[1]
     before = list(viewer.layers)
+    seen = []
+
+    def cancel(progress):
+        # In the middle of reading: at the first update of the bar after the first block.
+        if progress.done and not seen:
+            seen.append((progress.done, progress.total, time.perf_counter()))
+            widget.row._cancel.click()
+
+    widget.row.progressed.connect(cancel)
     widget.run.click()
-    asked = time.perf_counter()
-    widget.row.cancel()
-    finish(widget.row, 10)
+    finish(widget.row, 20)
+    ((done, total, asked),) = seen
+    assert 0 < done < total
     assert time.perf_counter() - asked < 1.0
+    assert "cancelled" in widget.row.text
     assert list(viewer.layers) == before
 
 

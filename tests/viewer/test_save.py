@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tifffile
 
 from napari_ferro4d.errors import ResultsError
-from napari_ferro4d.io import LabelResult, read_results
-from napari_ferro4d.viewer._layers import Origin, add_layers, find_layer, label_layer
+from napari_ferro4d.io import LabelResult, MapResult, open_scan, read_results, write_results
+from napari_ferro4d.viewer._layers import (
+    Origin,
+    add_layers,
+    find_layer,
+    label_layer,
+    scan_layers,
+)
 
 PLUGIN = "napari-ferro4d"
 CLASSES = {1: "up", 2: "down"}
@@ -81,6 +89,76 @@ def test_names_and_colours_survive_a_second_round(mapped, tmp_path, make_napari_
     save_all(again, tmp_path / "two.zarr")
     one, two = (read_results(tmp_path / name).labels[0] for name in ("one.zarr", "two.zarr"))
     assert (two.classes, two.colours) == (one.classes, one.colours)
+
+
+def test_where_maps_come_from_survives_a_second_and_a_third_round(
+    mapped, scan, tmp_path, make_napari_viewer
+):
+    save_all(mapped, tmp_path / "one.zarr")
+    mapped.layers.selection = {mapped.layers["wedge com_x"]}
+    mapped.layers.save(str(tmp_path / "one.zarr"), selected=True, plugin=PLUGIN)
+    first = read_results(tmp_path / "one.zarr").provenance
+    assert [entry["command"] for entry in first] == ["com", "save", "save"]
+    again = make_napari_viewer()
+    again.open(tmp_path / "one.zarr", plugin=PLUGIN)
+    save_all(again, tmp_path / "two.zarr")
+    second = read_results(tmp_path / "two.zarr").provenance
+    assert list(second[:3]) == list(first)
+    assert [entry["command"] for entry in second[3:]] == ["save"]
+    assert "maps/com_y" in second[0]["made"]
+    assert "labels/labels" not in second[0]["made"]
+    assert {entry["scan"]["path"] for entry in second if "scan" in entry} == {scan.source.path}
+    again.layers.selection = {again.layers["wedge com_y"]}
+    again.layers.save(str(tmp_path / "three.zarr"), selected=True, plugin=PLUGIN)
+    third = read_results(tmp_path / "three.zarr").provenance
+    assert list(third[:2]) == list(first[:2])
+    assert [entry["command"] for entry in third] == ["com", "save", "save"]
+    again.layers.selection = {again.layers["wedge labels"]}
+    again.layers.save(str(tmp_path / "four.zarr"), selected=True, plugin=PLUGIN)
+    fourth = read_results(tmp_path / "four.zarr").provenance
+    assert [entry["command"] for entry in fourth] == ["save", "save"]
+    assert fourth[0] == first[1]
+
+
+def test_results_know_their_scan(mapped, scan, tmp_path, make_napari_viewer):
+    save_all(mapped, tmp_path / "out.zarr")
+    results = read_results(tmp_path / "out.zarr")
+    assert {one.scan for one in (*results.maps, *results.labels)} == {("wedge", scan.signature)}
+    # A later entry about something else says nothing about the scan of these.
+    other = {"command": "look", "parameters": {"scan_name": "other"}, "made": []}
+    write_results(tmp_path / "out.zarr", provenance=[{**other, "scan_signature": "abc"}])
+    again = make_napari_viewer()
+    again.open(tmp_path / "out.zarr", plugin=PLUGIN)
+    assert find_layer(again, scan.signature, "com_y") is again.layers["wedge com_y"]
+
+
+def test_layers_of_two_scans_are_refused_with_both_names(mapped, counts, tmp_path):
+    np.save(tmp_path / "second.npy", counts[::-1])
+    add_layers(mapped, scan_layers(open_scan(tmp_path / "second.npy")))
+    with pytest.raises(ResultsError, match="of 2 scans") as refused:
+        save_all(mapped, tmp_path / "both.zarr")
+    assert "wedge" in str(refused.value)
+    assert "second" in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert not (tmp_path / "both.zarr").exists()
+
+
+def test_active_channels_of_an_incomplete_scan_come_back(tmp_path, make_napari_viewer, scan):
+    data = np.full((3, *scan.scan_shape), np.nan, np.float32)
+    data[0, :8] = 1.0
+    data[1, :8] = np.arange(14)
+    data[2, :8] = np.arange(8)[:, None]
+    plain = MapResult("embedding", data, scan_step=scan.scan_step)
+    write_results(tmp_path / "plain.zarr", maps=[plain], provenance=[])
+    viewer = make_napari_viewer()
+    viewer.open(tmp_path / "plain.zarr", plugin=PLUGIN)
+    assert {layer.name for layer in viewer.layers} == {"plain embedding 1", "plain embedding 2"}
+    viewer.layers.clear()
+    said = dataclasses.replace(plain, active=(2, 1))
+    write_results(tmp_path / "said.zarr", maps=[said], provenance=[])
+    viewer.open(tmp_path / "said.zarr", plugin=PLUGIN)
+    assert [layer.name for layer in viewer.layers] == ["said embedding 2", "said embedding 1"]
+    assert [layer.visible for layer in viewer.layers] == [True, False]
 
 
 def test_layers_of_other_plugins_are_saved_under_their_own_names(viewer, tmp_path):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from napari_ferro4d.jobs import Cancelled, Progress, Report
 
 from . import _model_file
 from ._dock import Dock
-from ._layers import Origin, add_layers, map_layers
+from ._layers import Origin, active_only, add_layers, made, map_layers
 from ._parts import DeviceChoice, enable, form, hint
 from ._plot import LossPlot
 
@@ -131,7 +130,7 @@ class AutoencoderWidget(Dock):
 
     def train(self) -> None:
         """Train on a thread, then embed the same scan."""
-        from napari_ferro4d.learn import train
+        from napari_ferro4d.learn import finished, train
 
         scan = self.scans.scan()
         if scan is None:
@@ -158,7 +157,8 @@ class AutoencoderWidget(Dock):
                     return train(scan, **options, checkpoint=checkpoint, report=stoppable)
                 except Cancelled:
                     if stop.is_set() and checkpoint.exists():
-                        return load_model(checkpoint)
+                        # Without the optimiser's state, which is twice as large as the model.
+                        return finished(load_model(checkpoint))
                     raise
 
         def done(model: Model) -> None:
@@ -183,14 +183,12 @@ class AutoencoderWidget(Dock):
             return embed(chosen, model, device=device, report=report)
 
         def done(embedding: Embedding) -> str:
-            active = list(embedding.active)
-            if not active:
+            if not embedding.active:
                 return "No channel is active: the network learnt nothing. Train longer."
-            whole = embedding_result(embedding.channels, chosen.scan_step)
-            names = tuple(whole.channels[channel] for channel in active)
-            result = replace(whole, data=whole.data[active], channels=names)
-            note = provenance("embed", {"model": name, "device": device}, chosen)
-            layers = map_layers(Origin.of(chosen), result)
+            result = embedding_result(embedding, chosen)
+            said = {**_model_file.model_note(model, name), "device": device}
+            note = made(provenance("embed", said, chosen), maps=[result])
+            layers = map_layers(Origin.of(chosen), active_only(result))
             add_layers(self.viewer, layers, note)
             total = len(embedding.channels)
             return f"Added the {len(layers)} active of {total} channels."

@@ -16,7 +16,7 @@ from . import _model_file
 from ._class_table import ClassTable
 from ._classes import classes_of, colour_of, colours_of
 from ._dock import Dock
-from ._layers import Origin, add_layers, find_layer, label_layer, map_layers
+from ._layers import Origin, add_layers, find_layer, label_layer, made, map_layers
 from ._merge import training_labels
 from ._parts import DeviceChoice, LabelsChoice, enable, form, hint
 
@@ -180,50 +180,60 @@ class ClassifierWidget(Dock):
 
     def predict(self) -> None:
         """Predict with the present model on a thread."""
-        model = self._model
-        if model is not None:
-            self._classify({"model": model}, {"model": self._model_name}, "Prediction")
+        model, scan = self._model, self.scans.scan()
+        if model is not None and scan is not None:
+            self._classify(scan, {"model": model}, {"model": self._model_name}, "Prediction")
 
     def _learn(self, labels: np.ndarray, what: str) -> None:
+        scan = self.scans.scan()
+        if scan is None:
+            return
         self.keep()
+        counts = {int(n): int(np.sum(labels == n)) for n in np.unique(labels) if n}
+        # Names and colours as they are now: the user goes on working while this runs.
+        names, colours = self._class_style(scan, counts)
         options = {
             "preset": self._preset.currentText(),
             "neighbourhood": self._neighbourhood.value(),
         }
-        counts = {int(n): int(np.sum(labels == n)) for n in np.unique(labels) if n}
-        self._classify({"labels": labels, **options}, {"labelled": counts, **options}, what)
+        style = {"classes": names, "colours": colours}
+        self._classify(
+            scan, {"labels": labels, **options, **style}, {"labelled": counts, **options}, what
+        )
 
-    def _classify(self, options: dict[str, Any], said: dict[str, Any], what: str) -> None:
+    def _classify(
+        self, scan: Scan, options: dict[str, Any], said: dict[str, Any], what: str
+    ) -> None:
         from napari_ferro4d.learn import Classification, classify
 
-        scan = self.scans.scan()
-        if scan is None:
-            return
         device = self._device.currentText()
 
         def work(report: Report) -> Classification:
             return classify(scan, **options, device=device, report=report)
 
         def done(result: Classification) -> str:
-            note = provenance("classify", {**said, "device": device}, scan)
-            return self._show(scan, result, note, trained="labels" in options)
+            name = self._model_name if "model" in options else f"{scan.name} classifier"
+            note = {**_model_file.model_note(result.model, name), **said, "device": device}
+            line = self._show(scan, result, provenance("classify", note, scan))
+            if "model" in options:
+                return line
+            self.set_model(result.model, name)
+            accuracy = result.validation_accuracy
+            if accuracy is None:
+                return f"{line} Too few labels to hold some out for a test."
+            return f"{line} Accuracy on labels held out: {100 * accuracy:.0f} %."
 
         self.row.start(work, done, what)
 
-    def _show(self, scan: Scan, result: Any, note: dict[str, Any], trained: bool) -> str:
-        names, colours = self._class_style(scan, result.classes)
-        (maps,), (prediction,) = classification_results(
-            result, scan.scan_step, None, names, colours
-        )
-        add_layers(self.viewer, map_layers(Origin.of(scan), maps, visible=False), note)
-        self.session.corrections.show(scan, prediction, note)
-        if not trained:
-            return "Added the prediction and a probability map per class."
-        self.set_model(result.model, f"{scan.name} classifier")
-        accuracy = result.validation_accuracy
-        if accuracy is None:
-            return "Added the prediction. Too few labels to hold some out for a test."
-        return f"Added the prediction. Accuracy on labels held out: {100 * accuracy:.0f} %."
+    def _show(self, scan: Scan, result: Any, entry: dict[str, Any]) -> str:
+        """Show a prediction with the names and colours that its model was trained with."""
+        names = {n: f"class {n}" for n in result.classes} | result.class_names
+        colours = {n: colour_of(n) for n in result.classes} | result.class_colours
+        maps, labels = classification_results(result, scan, None, names, colours)
+        note = made(entry, maps, labels)
+        add_layers(self.viewer, map_layers(Origin.of(scan), maps[0], visible=False), note)
+        self.session.corrections.show(scan, labels[0], note)
+        return "Added the prediction and a probability map per class."
 
     def _class_style(self, scan: Scan, numbers: Any) -> tuple[dict, dict]:
         """Return names and colours of the classes: of the labels layer, else of the prediction."""

@@ -16,14 +16,17 @@ from qtpy.QtWidgets import (
 )
 
 from napari_ferro4d.io import provenance
-from napari_ferro4d.io.maps import com_results
+from napari_ferro4d.io.maps import com_parameters, com_results
 from napari_ferro4d.jobs import Report
+from napari_ferro4d.scan import Scan
 
 from ._dock import Dock
-from ._layers import Origin, add_layers, map_layers
+from ._layers import Origin, add_layers, made, map_layers
 from ._parts import enable, form, hint
 
 __all__ = ["ComWidget"]
+
+_FROM_FILE, _MEAN, _TYPED = "from file", "mean pattern", "typed"
 
 
 class ComWidget(Dock):
@@ -40,11 +43,14 @@ class ComWidget(Dock):
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
         self._centre = QComboBox()
-        self._centre.addItems(["automatic", "typed"])
+        self._centre.addItems([_FROM_FILE, _MEAN, _TYPED])
         self._centre.setToolTip(
-            "automatic: what the file says, else the centre of the mean pattern.\n"
+            "from file: where the file states one.\n"
+            "mean pattern: the centre of mass of the mean pattern.\n"
             "typed: a position in detector pixels; the first pixel is 0."
         )
+        self._centre.currentIndexChanged.connect(self._on_centre)
+        self._wants_file = True
         self._ky, self._kx = _pixels("ky "), _pixels("kx ")
         self._masked = QCheckBox()
         self._masked.setToolTip("Count only what lies within this radius of the beam centre.")
@@ -115,20 +121,36 @@ class ComWidget(Dock):
     def refresh(self, *_: Any) -> None:
         """Enable what can be set and done now."""
         scan = self.scans.scan()
-        typed = self._centre.currentText() == "typed"
+        self._offer_centres(scan)
+        typed = self._centre.currentText() == _TYPED
         for box, axis in ((self._ky, 0), (self._kx, 1)):
             box.setEnabled(typed)
             if scan is not None:
                 box.setMaximum(scan.detector_shape[axis] - 0.5)
                 if not typed:
                     middle = tuple((n - 1) / 2 for n in scan.detector_shape)
-                    centre = self._found.get(scan.signature) or scan.centre or middle
+                    stated = scan.centre if self._centre.currentText() == _FROM_FILE else None
+                    centre = stated or self._found.get(scan.signature) or middle
                     box.setValue(centre[axis])
         self._radius.setEnabled(self._masked.isChecked())
         if scan is not None and scan.k_step is not None:
             self._radius.setToolTip(f"{self._radius.value() * scan.k_step[0]:.3g} 1/angstrom")
         self._rotation.setEnabled(not self._auto_rotation.isChecked())
         enable(self.run, self.why_not(), "One pass over the scan; adds five maps to the viewer.")
+
+    def _offer_centres(self, scan: Scan | None) -> None:
+        """Offer the file's centre where it states one, and take it unless the user did not."""
+        stated = scan is not None and scan.centre is not None
+        self._centre.model().item(0).setEnabled(stated)
+        self._centre.blockSignals(True)  # it is not the user who chooses here
+        if not stated and self._centre.currentText() == _FROM_FILE:
+            self._centre.setCurrentText(_MEAN)
+        elif stated and self._wants_file:
+            self._centre.setCurrentText(_FROM_FILE)
+        self._centre.blockSignals(False)
+
+    def _on_centre(self, index: int) -> None:
+        self._wants_file = self._centre.itemText(index) == _FROM_FILE
 
     def compute(self) -> None:
         """Compute on a thread and add the maps."""
@@ -137,9 +159,9 @@ class ComWidget(Dock):
         scan = self.scans.scan()
         if scan is None:
             return
-        typed = self._centre.currentText() == "typed"
+        centres = {_MEAN: "mean", _TYPED: (self._ky.value(), self._kx.value())}
         options: dict[str, Any] = {
-            "centre": (self._ky.value(), self._kx.value()) if typed else None,
+            "centre": centres.get(self._centre.currentText()),
             "mask_radius": self._radius.value() if self._masked.isChecked() else None,
             "descan": self._descan.currentText(),
             "rotation": "auto" if self._auto_rotation.isChecked() else self._rotation.value(),
@@ -149,12 +171,16 @@ class ComWidget(Dock):
             return com(scan, **options, report=report)
 
         def done(maps: ComMaps) -> str:
-            note = provenance("com", options, scan)
-            for result in com_results(maps, scan.scan_step):
+            used = com_parameters(maps, options["mask_radius"], options["descan"])
+            results = com_results(maps, scan)
+            note = made(provenance("com", used, scan), maps=results)
+            for result in results:
                 # They are opaque: one is seen first, the others are one click away.
                 first = result.name == "com_direction"
                 add_layers(self.viewer, map_layers(Origin.of(scan), result, first), note)
-            ky, kx = self._found[scan.signature] = maps.centre
+            ky, kx = maps.centre
+            if options["centre"] == "mean":
+                self._found[scan.signature] = maps.centre
             self.refresh()
             self._outcome.setText(
                 f"Beam centre ({ky:.2f}, {kx:.2f}) px, field turned by {maps.rotation:.1f}°. "

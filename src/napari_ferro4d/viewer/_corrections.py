@@ -94,7 +94,7 @@ class Corrections(QObject):
         made = label_layer(Origin.of(scan), result)
         made[1]["metadata"][KEY].update(machine=machine, decided=decided)
         if note is not None:
-            made[1]["metadata"][KEY]["provenance"] = dict(note)
+            made[1]["metadata"][KEY]["provenance"] = [dict(note)]
         old = find_layer(self._viewer, scan.signature, prediction.name)
         if old is None:
             return add_layers(self._viewer, [made])[0]

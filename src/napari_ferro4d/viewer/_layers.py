@@ -7,8 +7,9 @@ does not say how far apart its probe positions are, all its layers are plain pix
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,10 +29,12 @@ __all__ = [
     "LOCKED",
     "LayerData",
     "Origin",
+    "active_only",
     "add_layers",
     "find_layer",
     "label_layer",
     "layer_info",
+    "made",
     "map_layers",
     "real_space",
     "renote",
@@ -153,6 +156,20 @@ def map_layers(origin: Origin, result: MapResult, visible: bool = True) -> list[
     return layers
 
 
+def active_only(result: MapResult) -> MapResult:
+    """Return a stack of maps with the channels worth showing, the most telling first."""
+    active = result.active
+    if result.name == "embedding" and result.data.ndim == 3 and not active:
+        from napari_ferro4d.learn.structure import active_channels
+
+        active = active_channels(result.data)
+    if not active:
+        return result
+    names = result.channels or tuple(str(i) for i in range(len(result.data)))
+    channels = tuple(names[i] for i in active)
+    return replace(result, data=result.data[list(active)], channels=channels, active=())
+
+
 def label_layer(origin: Origin, result: LabelResult, **keywords: Any) -> LayerData:
     """Return a labels layer ``(y, x)`` with its class names and colours."""
     info = {"name": result.name, "scan": origin.name, "signature": origin.signature}
@@ -208,22 +225,33 @@ def add_layers(
 ) -> list[Layer]:
     """Add layers, or update those that show the same result of the same scan.
 
-    `note` says how they were made (see `napari_ferro4d.io.provenance`) and is saved with them.
+    `note` says how they were made (see `made`) and is saved with them.
     Images go below labels and points, so that painted labels and the probe stay on top. An image
     whose data the user has exchanged is left alone, and so is every labels layer.
     """
     active = viewer.layers.selection.active
-    made = []
+    added = []
     for data, keywords, kind in layers:
         info = keywords["metadata"][KEY]
         if note is not None and not isinstance(info, Scan):
-            info["provenance"] = dict(note)
-        made.append(_add_or_update(viewer, data, keywords, kind))
-    _drop_old_channels(viewer, made)
+            info["provenance"] = [dict(note)]
+        added.append(_add_or_update(viewer, data, keywords, kind))
+    _drop_old_channels(viewer, added)
     if type(active).__name__ in ("Labels", "Points"):
         # napari selects every new layer; somebody who paints or drags goes on doing so.
         viewer.layers.selection.active = active
-    return made
+    return added
+
+
+def made(
+    entry: Mapping[str, Any],
+    maps: Iterable[MapResult] = (),
+    labels: Iterable[LabelResult] = (),
+) -> dict[str, Any]:
+    """Return a provenance entry that names the results made, as it is when read from a file."""
+    names = [f"maps/{one.name}" for one in maps] + [f"labels/{one.name}" for one in labels]
+    as_read: dict[str, Any] = json.loads(json.dumps({"made": names, **entry}))
+    return as_read
 
 
 def _add_or_update(viewer: ViewerModel, data: Any, keywords: dict[str, Any], kind: str) -> Layer:
@@ -249,17 +277,17 @@ def _add_or_update(viewer: ViewerModel, data: Any, keywords: dict[str, Any], kin
     return layer
 
 
-def _drop_old_channels(viewer: ViewerModel, made: list[Layer]) -> None:
+def _drop_old_channels(viewer: ViewerModel, added: list[Layer]) -> None:
     """Remove channels that an earlier run of the same analysis had and this one has not."""
     wholes = {
         (info["name"], info["signature"])
-        for layer in made
+        for layer in added
         if "channel" in (info := layer_info(layer))
     }
     for layer in list(viewer.layers):
         info = layer_info(layer)
         if (
-            layer not in made
+            layer not in added
             and "channel" in info
             and (info["name"], info["signature"]) in wholes
             and layer.data is info.get("array")

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from napari.utils.notifications import show_error
 from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_ferro4d.errors import ModelError, ScanError
 from napari_ferro4d.io import Model, load_model, save_model
+from napari_ferro4d.learn.checkpoint import OPTIMIZER
 
 from ._settings import remember, remembered
 
-__all__ = ["ask_and_load", "ask_and_save", "load", "model_text", "save"]
+__all__ = ["ask_and_load", "ask_and_save", "load", "model_note", "model_text", "save"]
 
 _FILTER = "Models (*.safetensors)"
+
+_BUFFERS = (
+    *("mean", "scale", "projection"),
+    *("running_mean", "running_var", "num_batches_tracked"),
+)
+"""Arrays of our networks that are measured, not trained: those of normalisation, mostly."""
 
 
 def load(path: str | Path, kind: str) -> Model | None:
@@ -67,9 +75,21 @@ def ask_and_save(parent: QWidget, model: Model, name: str) -> str | None:
 
 def model_text(model: Model, name: str) -> str:
     """Return one line on a model: its name, preset and size."""
-    numbers = sum(int(weights.size) for weights in model.weights.values())
+    numbers = sum(
+        int(weights.size)
+        for array, weights in model.weights.items()
+        if not array.startswith(OPTIMIZER) and array.rsplit(".", 1)[-1] not in _BUFFERS
+    )
     preset = model.header.get("preset", "")
     return f"{name}: {preset + ', ' if preset else ''}{numbers:,} parameters"
+
+
+def model_note(model: Model, name: str) -> dict[str, Any]:
+    """Return what provenance says of a model: how it was trained and how far that came."""
+    header = {key: value for key, value in model.header.items() if key != "history"}
+    losses = list(model.header.get("history", {}).get("losses", ()))
+    trained = {"epochs": len(losses), "loss": losses[-1] if losses else None}
+    return {"model": name, **header, **trained}
 
 
 def _folder() -> str:

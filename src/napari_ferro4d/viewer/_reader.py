@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from napari_ferro4d.errors import LabelsError, ScanError
-from napari_ferro4d.io import MapResult, Results, is_results, is_scan, open_scan, read_results
+from napari_ferro4d.io import (
+    LabelResult,
+    MapResult,
+    Results,
+    is_results,
+    is_scan,
+    open_scan,
+    read_results,
+)
 from napari_ferro4d.scan import Scan
 
 from ._autosave import is_kept, read_kept
-from ._layers import LayerData, Origin, label_layer, map_layers, scan_layers
+from ._layers import KEY, LayerData, Origin, active_only, label_layer, map_layers, scan_layers
 
 __all__ = [
     "demo_sample",
@@ -114,18 +119,33 @@ def results_layers(path: str | os.PathLike[str]) -> list[LayerData]:
     origin = _origin(results, Path(path))
     saved = _saved_names(results)
     layers: list[LayerData] = []
-    for image in map(_active, results.maps):
-        step = Origin(origin.name, origin.signature, image.scan_step)
+    for image in results.maps:
         # Opaque maps hide one another: the first is shown, the others wait in the layer list.
-        layers += map_layers(step, image, visible=not layers)
+        made = map_layers(_of(image, origin), active_only(image), visible=not layers)
+        layers += _noted(made, results, f"maps/{image.name}")
     for label in results.labels:
-        step = Origin(origin.name, origin.signature, label.scan_step)
-        layers.append(label_layer(step, label, visible=label.name != "corrections"))
+        visible = label.name != "corrections"
+        made = [label_layer(_of(label, origin), label, visible=visible)]
+        layers += _noted(made, results, f"labels/{label.name}")
     for _, keywords, _ in layers:
-        info = keywords["metadata"]["ferro4d"]
+        info = keywords["metadata"][KEY]
         key = (info["name"], info.get("channel"))
         keywords["name"] = saved.get(key, keywords["name"])
     return layers
+
+
+def _of(result: MapResult | LabelResult, origin: Origin) -> Origin:
+    """Return the scan that a result says it is of, else that of the folder."""
+    name, signature = result.scan if any(result.scan) else (origin.name, origin.signature)
+    return Origin(name, signature, result.scan_step)
+
+
+def _noted(made: list[LayerData], results: Results, name: str) -> list[LayerData]:
+    """Put how a result was made into the notes of its layers."""
+    entries = [entry for entry in results.provenance if name in entry.get("made", [name])]
+    for _, keywords, _ in made:
+        keywords["metadata"][KEY]["provenance"] = entries
+    return made
 
 
 def _read_scan(path: str | Sequence[str]) -> list[LayerData] | list[tuple[None]]:
@@ -173,15 +193,6 @@ def _origin(results: Results, folder: Path) -> Origin:
         if name or path:
             return Origin(name or Path(path).stem, entry.get("scan_signature") or "")
     return Origin(folder.name.split(".")[0])
-
-
-def _active(image: MapResult) -> MapResult:
-    """Leave out the channels of an embedding that are the same all over the scan."""
-    if image.name != "embedding" or image.data.ndim != 3:
-        return image
-    active = [i for i, data in enumerate(image.data) if np.ptp(data) > 0]
-    names = image.channels or tuple(str(i) for i in range(len(image.data)))
-    return replace(image, data=image.data[active], channels=tuple(names[i] for i in active))
 
 
 def _saved_names(results: Results) -> dict[tuple[str, str | None], str]:

@@ -10,7 +10,15 @@ from typing import Any
 import numpy as np
 
 from napari_ferro4d.errors import ResultsError
-from napari_ferro4d.io import LabelResult, MapResult, provenance, write_results, write_tiff
+from napari_ferro4d.io import (
+    LabelResult,
+    MapResult,
+    is_results,
+    provenance,
+    read_results,
+    write_results,
+    write_tiff,
+)
 from napari_ferro4d.scan import Scan
 
 from ._classes import colours_of, names_in
@@ -34,6 +42,11 @@ class _Plane:
         return str(self.state["name"])
 
     @property
+    def scan(self) -> tuple[str, str]:
+        """Name and signature of the scan that it is of."""
+        return str(self.info.get("scan", "")), str(self.info.get("signature", ""))
+
+    @property
     def key(self) -> tuple[str, str]:
         """Planes with the same key are the channels of one map."""
         return str(self.info.get("name", self.layer)), str(self.info.get("signature", ""))
@@ -47,7 +60,8 @@ def write_layers(path: str, layers: Sequence[LayerData]) -> list[str]:
     Raises
     ------
     ResultsError
-        If a layer is not ``(y, x)`` or ``(channel, y, x)``, or nothing is left to write.
+        If a layer is not ``(y, x)`` or ``(channel, y, x)``, if the layers are of two scans, or
+        nothing is left to write.
     """
     planes, left_out = _planes(layers)
     if not planes:
@@ -60,7 +74,7 @@ def write_layers(path: str, layers: Sequence[LayerData]) -> list[str]:
             labels += [_label(plane, names[plane.layer]) for plane in group]
         else:
             maps += _maps(group, names)
-    entries = _notes(planes)
+    entries = _notes(path, planes, names)
     entries += [
         _entry([plane for plane in planes if plane.key[1] == signature], names, layers)
         for signature in dict.fromkeys(plane.key[1] for plane in planes)
@@ -164,7 +178,7 @@ def _label(plane: _Plane, name: str) -> LabelResult:
     classes = names_in(plane.state.get("features"))
     numbers = sorted({*classes, *(int(n) for n in np.unique(plane.data))})
     colours = colours_of(plane.state["colormap"], numbers)
-    return LabelResult(name, plane.data, plane.scan_step, classes, colours)
+    return LabelResult(name, plane.data, plane.scan_step, classes, colours, plane.scan)
 
 
 def _maps(group: Sequence[_Plane], names: Mapping[str, str]) -> list[MapResult]:
@@ -192,6 +206,7 @@ def _map(plane: _Plane, data: np.ndarray, name: str, channels: tuple[str, ...] =
         # The limits of one channel do not suit the others.
         contrast_limits=None if rgb or channels or limits is None else (limits[0], limits[1]),
         rgb=rgb,
+        scan=plane.scan,
     )
 
 
@@ -200,14 +215,32 @@ def _colormap_name(colormap: Any) -> str:
     return str(name or "")
 
 
-def _notes(planes: Sequence[_Plane]) -> list[dict[str, Any]]:
-    """Return how the layers were made, each note once."""
+def _notes(path: str, planes: Sequence[_Plane], names: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return how the layers were made, each note once, oldest first.
+
+    Notes that the folder has already are left out.
+    """
+    kept = read_results(path).provenance if is_results(path) else ()
+    known = [_without_made(entry) for entry in kept]
     notes: list[dict[str, Any]] = []
     for plane in planes:
-        note = plane.info.get("provenance")
-        if note is not None and note not in notes:
-            notes.append(note)
-    return notes
+        part = "labels" if plane.kind == "labels" else "maps"
+        written = f"{part}/{names[plane.layer]}"
+        for note in plane.info.get("provenance", ()):
+            said = _without_made(note)
+            same = next((one for one in notes if _without_made(one) == said), None)
+            if same is None and said not in known:
+                same = dict(note)
+                notes.append(same)
+            if same is not None and written not in same.get("made", [written]):
+                # A layer that was duplicated, and is written under a name of its own.
+                same["made"] = [*same["made"], written]
+    # Times are in seconds, and what was computed within one was saved after that.
+    return sorted(notes, key=lambda note: (str(note.get("time")), note.get("command") == "save"))
+
+
+def _without_made(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in entry.items() if key != "made"}
 
 
 def _entry(
@@ -226,4 +259,7 @@ def _entry(
         parameters["scan_name"] = planes[0].info["scan"]
     entry = provenance("save", parameters, scan)
     entry["scan_signature"] = signature or None
+    if scan is None and planes[0].info.get("provenance"):
+        # The scan is not in the viewer; where it came from is known all the same.
+        entry |= {k: v for k, v in planes[0].info["provenance"][-1].items() if k == "scan"}
     return entry
