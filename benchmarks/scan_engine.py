@@ -30,7 +30,7 @@ from napari_ferro4d.reduce import (
     over_blocks,
     reduce_scan,
     region_means,
-    virtual_image,
+    virtual_images,
 )
 
 SHAPE = (128, 128, 256, 256)
@@ -240,12 +240,12 @@ def main(folder: Path) -> None:
     scan = open_scan(npy)
     middle = (127.5, 127.5)
     centre = centre_of_mass(scan, centre=middle)
-    disks = [virtual_image(scan, Disk(20), centre=(40 + 20 * i, 100)) for i in range(8)]
+    disks = virtual_images(scan, [Disk(20)] * 8, [(40 + 20 * i, 100) for i in range(8)])
     mean = region_means(scan, np.ones(SHAPE[:2], int))
     contestants: dict[str, Callable[[], object]] = {
         "bare": lambda: [None for _ in over_blocks(scan, lambda block, place: bare_sum(block))],
         "com": lambda: com(scan, centre=middle),
-        "all": lambda: reduce_scan(scan, [centre, *disks, mean]),
+        "all": lambda: reduce_scan(scan, [centre, disks, mean]),
         "disk": lambda: virtual(scan, Disk(20), centre=middle),
         "mib": lambda: com(open_scan(mib), centre=middle),
     }

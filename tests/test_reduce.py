@@ -27,6 +27,7 @@ from napari_ferro4d.reduce import (
     rotate,
     rotation_of_least_curl,
     virtual_image,
+    virtual_images,
 )
 
 DTYPES = ["u1", "<u2", ">u2", "<u4", ">u4", "i2", "<i4", "<f4", ">f4", "<f8"]
@@ -409,3 +410,19 @@ def test_a_pass_over_a_large_file_lets_go_of_its_pages(tmp_path, monkeypatch):
         grown[name] = (here.memory_info().rss - before) / 2**20
     # 48 MB of file: mapped and counted the first time, gone the second.
     assert grown["let go"] < grown["kept"] / 2
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_many_detectors_in_one_reduction(dtype):
+    array = random_scan(12, (3, 4, 14, 11), dtype)
+    scan = Scan.from_array(array)
+    detectors = [Disk(3), Annulus(2, 6), np.eye(14, 11, dtype=bool)]
+    centres = [(6, 5), (4.5, 7), None]
+    (images,) = reduce_scan(scan, [virtual_images(scan, detectors, centres)])
+    for image, detector, centre in zip(images, detectors, centres, strict=True):
+        alone = virtual(scan, detector, centre=centre)
+        np.testing.assert_allclose(image.image, alone.image, rtol=1e-7)
+        np.testing.assert_array_equal(image.mask, alone.mask)
+        assert image.name == alone.name
+    with pytest.raises(ScanError, match="weights"):
+        virtual_images(scan, [np.ones((14, 11))], [None])

@@ -18,7 +18,7 @@ from ._pattern import (
 )
 from ._preview import preview
 from ._reduction import Reduction
-from ._virtual import VirtualImage, virtual, virtual_image
+from ._virtual import VirtualImage, virtual, virtual_image, virtual_images
 
 __all__ = [
     "Annulus",
@@ -46,4 +46,5 @@ __all__ = [
     "rotation_of_least_curl",
     "virtual",
     "virtual_image",
+    "virtual_images",
 ]

@@ -1,7 +1,8 @@
 """Run reductions on a dask.distributed cluster: workers open the source themselves.
 
-No pattern goes through the scheduler: a task is a block's number, its result a few maps. Blocks
-are the same as on one machine and are merged in the same order, so the result is, bit for bit.
+No pattern goes through the scheduler: a task is the numbers of some blocks, its result a few maps
+of each. Blocks are the same as on one machine and are merged in the same order, so the result is
+too, bit for bit.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from distributed import Client
 
 __all__ = ["blocks_on_cluster"]
+
+_MOST_BLOCKS = 16
+"""Blocks in a task at most, so that one that has to be done again costs little."""
 
 
 def blocks_on_cluster(
@@ -53,28 +57,31 @@ def blocks_on_cluster(
     path = os.path.abspath(scan.source.path)
     source = (path, scan.source.format, tuple(sorted(scan.source.hints.items())))
     (shared,) = client.scatter([list(reductions)], broadcast=True, hash=False)
+    # A task costs some milliseconds of its own: several blocks in each, but enough tasks to share.
+    workers = max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
+    together = min(_MOST_BLOCKS, max(1, len(where) // (4 * workers)))
+    numbers = [range(n, min(n + together, len(where))) for n in range(0, len(where), together)]
     futures = [
-        client.submit(
-            _reduce_numbered, source, scan.signature, number, shared, pure=False, retries=3
-        )
-        for number in range(len(where))
+        client.submit(_reduce_numbered, source, scan.signature, some, shared, pure=False, retries=3)
+        for some in numbers
     ]
     try:
-        for number, place in enumerate(where):
-            parts = _result(futures[number], steps)
-            futures[number] = None
-            yield place, parts
-            steps.add(positions(place))
+        for task, some in enumerate(numbers):
+            found = _result(futures[task], steps)
+            futures[task] = None
+            for number, parts in zip(some, found, strict=True):
+                yield where[number], parts
+                steps.add(positions(where[number]))
     finally:
         client.cancel([future for future in futures if future is not None])
 
 
-def _result(future: Any, steps: Steps) -> list[np.ndarray]:
+def _result(future: Any, steps: Steps) -> list[list[np.ndarray]]:
     from distributed import TimeoutError as NotYet
 
     while True:
         try:
-            parts: list[np.ndarray] = future.result(timeout=0.2)
+            parts: list[list[np.ndarray]] = future.result(timeout=0.2)
         except NotYet:
             steps.add(0)  # a chance to cancel while workers are busy
         else:
@@ -96,12 +103,14 @@ def _opened(source: tuple[str, str, tuple[tuple[str, Any], ...]], signature: str
 
 
 def _reduce_numbered(
-    source: Any, signature: str, number: int, reductions: Sequence[Reduction[Any]]
-) -> list[np.ndarray]:
+    source: Any, signature: str, numbers: range, reductions: Sequence[Reduction[Any]]
+) -> list[list[np.ndarray]]:
     from ._engine import reduce_block
 
     where, load = _opened(source, signature)
-    block = load(number)
-    parts = reduce_block(block, where[number], reductions)
-    let_go(block)
-    return parts
+    found = []
+    for number in numbers:
+        block = load(number)
+        found.append(reduce_block(block, where[number], reductions))
+        let_go(block)
+    return found

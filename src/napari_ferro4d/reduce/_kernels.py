@@ -90,13 +90,16 @@ def moments(flat, layout, swap, first, last, columns, out):  # type: ignore[no-u
 
 @numba.njit(nogil=True, cache=True, fastmath=_REORDER)
 def sum_runs(flat, layout, swap, runs, columns, out):  # type: ignore[no-untyped-def]
-    """Sum counts over runs ``(ky, first kx, last kx)`` of detector pixels; touches no others."""
+    """Sum counts over runs ``(ky, first kx, last kx, detector)``; touches no other pixels.
+
+    `out` is ``[y, x, detector]``, so that any number of virtual detectors take one call.
+    """
     ny, nx, _nky, _nkx, origin, down_step, right_step, row_step = layout
     kind = columns.dtype.type
     for y in range(ny):
         for x in range(nx):
             start = origin + y * down_step + x * right_step
-            total = 0.0
+            out[y, x] = 0.0
             for n in range(runs.shape[0]):
                 r = n if row_step > 0 else runs.shape[0] - 1 - n
                 row_start = start + runs[r, 0] * row_step
@@ -108,8 +111,7 @@ def sum_runs(flat, layout, swap, runs, columns, out):  # type: ignore[no-untyped
                 else:
                     for i in range(len(part)):
                         row += kind(part[i])
-                total += row
-            out[y, x] = total
+                out[y, x, runs[r, 3]] += row
 
 
 @numba.njit(nogil=True, cache=True, fastmath=_REORDER)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -59,4 +59,5 @@ class Patterns:
         """Return `count` patterns of row `y` from column `x` on."""
         _, nx, nky, nkx, origin, down, right, row = self.layout
         start = origin + y * down + x * right
-        return replace(self, layout=(1, min(count, nx - x), nky, nkx, start, down, right, row))
+        layout = (1, min(count, nx - x), nky, nkx, start, down, right, row)
+        return Patterns(self.flat, layout, self.swap)

@@ -5,7 +5,7 @@ Where it runs is decided elsewhere (`_pass.py`); any number of reductions share 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -73,19 +73,40 @@ def moments(
     return Reduction(lambda shape: np.empty((*shape, 3)), add, _put, finish, per_position=True)
 
 
-def detector_sum(scan: Scan, mask: np.ndarray, finish: Callable[[np.ndarray], R]) -> Reduction[R]:
-    """Sum the counts on a virtual detector, bool or float weights ``[ky, kx]``: ``[y, x]``."""
+def detector_sums(
+    scan: Scan, masks: Sequence[np.ndarray], finish: Callable[[np.ndarray], R]
+) -> Reduction[R]:
+    """Sum the counts on virtual detectors, bool ``[ky, kx]`` each: ``[y, x, detector]``."""
     from . import _kernels
 
-    kind, runs = _kernels.accumulator(scan.dtype), runs_of(mask)
+    kind = _kernels.accumulator(scan.dtype)
+    runs = np.concatenate([_with(runs_of(mask), number) for number, mask in enumerate(masks)])
+    # Row by row for all detectors: what one has brought into the cache, the next finds there.
+    runs = runs[np.lexsort((runs[:, 1], runs[:, 0]))]
 
     def add(patterns: Patterns, part: np.ndarray, place: Place) -> None:
-        if mask.dtype.kind == "b":
-            _kernels.sum_runs(
-                patterns.flat, patterns.layout, patterns.swap, runs, np.zeros(1, kind), part
-            )
-        else:
-            _kernels.sum_weighted(patterns.flat, patterns.layout, patterns.swap, runs, mask, part)
+        work = np.zeros(1, kind)
+        _kernels.sum_runs(patterns.flat, patterns.layout, patterns.swap, runs, work, part)
+
+    return Reduction(
+        lambda shape: np.empty((*shape, len(masks))), add, _put, finish, per_position=True
+    )
+
+
+def _with(runs: np.ndarray, number: int) -> np.ndarray:
+    return np.column_stack([runs, np.full(len(runs), number)])
+
+
+def weighted_sum(
+    scan: Scan, weights: np.ndarray, finish: Callable[[np.ndarray], R]
+) -> Reduction[R]:
+    """Sum the counts times float weights ``[ky, kx]``: ``[y, x]``."""
+    from . import _kernels
+
+    runs = runs_of(weights)
+
+    def add(patterns: Patterns, part: np.ndarray, place: Place) -> None:
+        _kernels.sum_weighted(patterns.flat, patterns.layout, patterns.swap, runs, weights, part)
 
     return Reduction(np.empty, add, _put, finish, per_position=True)
 

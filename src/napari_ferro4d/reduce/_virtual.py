@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 
+from napari_ferro4d.errors import ScanError
 from napari_ferro4d.jobs import Report
 from napari_ferro4d.scan import Scan
 
 from ._detectors import Annulus, Disk, detector_mask
 from ._engine import reduce_scan
 from ._pattern import find_centre, mean_pattern
-from ._reduction import Reduction, detector_sum
+from ._reduction import Reduction, detector_sums, weighted_sum
 
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["VirtualImage", "virtual", "virtual_image"]
+__all__ = ["VirtualImage", "virtual", "virtual_image", "virtual_images"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +119,53 @@ def virtual_image(
     shaped = isinstance(detector, Disk | Annulus)
     beam = centre or scan.centre if shaped else None
     mask = detector_mask(detector, scan.detector_shape, beam, scan.where())
+    if mask.dtype.kind == "b":
+        return detector_sums(scan, [mask], lambda sums: _image(sums[..., 0], mask, beam, detector))
+    return weighted_sum(scan, mask, lambda sums: _image(sums, mask, beam, detector))
+
+
+def virtual_images(
+    scan: Scan,
+    detectors: Sequence[Disk | Annulus | np.ndarray],
+    centres: Sequence[tuple[float, float] | None],
+) -> Reduction[list[VirtualImage]]:
+    """Return many virtual images as one reduction, which is faster than as many reductions.
+
+    Parameters
+    ----------
+    scan : Scan
+        The scan.
+    detectors : sequence of Disk, Annulus or array
+        Masks of an image count or not: weights are not possible here.
+    centres : sequence of tuple of float
+        The centre of each detector; None where it is a mask.
+
+    Raises
+    ------
+    ScanError
+        As for `virtual_image`, and for weights.
+    """
+    masks = []
+    for detector, centre in zip(detectors, centres, strict=True):
+        mask = detector_mask(detector, scan.detector_shape, centre, scan.where())
+        if mask.dtype.kind != "b":
+            raise ScanError(f"{scan.where()}: weights need a virtual image of their own.")
+        masks.append(mask)
+
+    def finish(sums: np.ndarray) -> list[VirtualImage]:
+        return [
+            _image(sums[..., n], masks[n], centres[n], detector)
+            for n, detector in enumerate(detectors)
+        ]
+
+    return detector_sums(scan, masks, finish)
+
+
+def _image(
+    sums: np.ndarray,
+    mask: np.ndarray,
+    centre: tuple[float, float] | None,
+    detector: Disk | Annulus | np.ndarray,
+) -> VirtualImage:
     name = detector.name if isinstance(detector, Disk | Annulus) else "virtual_mask"
-    return detector_sum(
-        scan, mask, lambda sums: VirtualImage(sums.astype(np.float32), mask, beam, name)
-    )
+    return VirtualImage(sums.astype(np.float32), mask, centre, name)
