@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
 from napari.settings import get_plugin_settings
 from npe2 import PluginManifest
 
-from napari_ferro4d.viewer import _settings
+from napari_ferro4d.learn import devices
+from napari_ferro4d.viewer import _parts, _settings
 from napari_ferro4d.viewer._parts import DeviceChoice
 
 PLUGIN = "napari-ferro4d"
@@ -64,6 +66,30 @@ def test_preferences_have_defaults_and_set_the_device_boxes(qtbot):
         assert box.currentText() == "cpu"
     finally:
         settings.device = "auto"
+
+
+def test_the_list_of_devices_opens_at_once(qtbot, monkeypatch):
+    def slow():  # as the first import of torch is
+        time.sleep(1.0)
+        return ["auto", "cpu", "cuda:0"]
+
+    monkeypatch.setattr(_parts, "_devices", slow)
+    box = DeviceChoice()
+    qtbot.addWidget(box)
+    start = time.perf_counter()
+    box.showPopup()
+    assert time.perf_counter() - start < 0.5
+    qtbot.waitUntil(lambda: box.findText("cuda:0") == 2, timeout=5000)
+    assert box.count() == 3
+    box.hidePopup()
+
+
+def test_the_list_of_devices_is_that_of_the_machine(qtbot):
+    box = DeviceChoice()
+    qtbot.addWidget(box)
+    box.showPopup()
+    qtbot.waitUntil(lambda: {box.itemText(i) for i in range(box.count())} == set(devices()))
+    box.hidePopup()
 
 
 def test_parameters_are_one_small_file_written_whole(tmp_path):

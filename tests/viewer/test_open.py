@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import numpy as np
@@ -143,12 +144,12 @@ def test_the_open_widget_gives_hints_a_file_lacks(viewer, tmp_path, counts, fini
     widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Open 4D-STEM scan...")[1]
     assert not widget.open_button.isEnabled()
     widget.path.setText(str(path))
-    widget.rows.setValue(12)
+    widget.form.rows.setValue(12)
     assert not widget.open_button.isEnabled()
     assert "columns" in widget.open_button.toolTip()
-    widget.columns.setValue(14)
-    widget.scan_step.setValue(0.8)
-    widget.k_step.setValue(0.025)
+    widget.form.columns.setValue(14)
+    widget.form.scan_step.setValue(0.8)
+    widget.form.k_step.setValue(0.025)
     widget.open_button.click()
     finish(widget.row)
     itself, preview = viewer.layers
@@ -161,15 +162,15 @@ def test_the_open_widget_gives_hints_a_file_lacks(viewer, tmp_path, counts, fini
 def test_the_open_widget_says_what_is_wrong_and_adds_nothing(viewer, scan_file, finish, notes):
     widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Open 4D-STEM scan...")[1]
     widget.path.setText(str(scan_file))
-    widget.rows.setValue(5)
-    widget.columns.setValue(5)
+    widget.form.rows.setValue(5)
+    widget.form.columns.setValue(5)
     widget.open_button.click()
     finish(widget.row)
     assert len(viewer.layers) == 0
     assert len(notes) == 1
     assert "5 x 5" in notes[0]
-    widget.rows.setValue(12)
-    widget.columns.setValue(14)
+    widget.form.rows.setValue(12)
+    widget.form.columns.setValue(14)
     widget.open_button.click()
     finish(widget.row)
     assert len(viewer.layers) == 2
@@ -177,5 +178,159 @@ def test_the_open_widget_says_what_is_wrong_and_adds_nothing(viewer, scan_file, 
 
 def test_every_format_of_open_scan_is_offered(viewer):
     widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Open 4D-STEM scan...")[1]
-    box = widget._format
+    box = widget.form.format
     assert [box.itemText(i) for i in range(1, box.count())] == list(FORMATS)
+
+
+@pytest.fixture
+def open_widget(viewer):
+    return viewer.window.add_plugin_dock_widget(PLUGIN, "Open 4D-STEM scan...")[1]
+
+
+def steps(viewer):
+    return {
+        layer.name: (tuple(layer.scale)[-2:], units(layer)[-2:], layer.axis_labels[-2:])
+        for layer in viewer.layers
+    }
+
+
+def test_a_scan_opened_again_with_a_step_takes_all_its_layers_along(
+    viewer, scan_file, open_widget, finish, tmp_path
+):
+    viewer.open(scan_file, plugin=PLUGIN)
+    dock = viewer.window.add_plugin_dock_widget
+    com = dock(PLUGIN, "Centre of mass")[1]
+    com.run.click()
+    finish(com.row)
+    dock(PLUGIN, "Classifier")[1].new_labels()
+    diffraction = dock(PLUGIN, "Diffraction")[1]
+    names = {layer.name for layer in viewer.layers}
+    assert "wedge probe" in names
+    viewer.layers.selection = {viewer.layers["wedge com_y"]}
+    viewer.layers.save(str(tmp_path / "plain.zarr"), selected=True, plugin=PLUGIN)
+    open_widget.path.setText(str(scan_file))
+    open_widget.form.scan_step.setValue(2)
+    open_widget.form.k_step.setValue(0.02)
+    open_widget.open_button.click()
+    finish(open_widget.row)
+    assert {layer.name for layer in viewer.layers} == names
+    assert len(viewer.layers) == len(names)
+    assert set(steps(viewer).values()) == {((2, 2), ("nanometer",) * 2, ("y", "x"))}
+    assert viewer.layers.units is not None
+    assert com.scans.scan().scan_step == (2, 2)
+    assert diffraction.scans.scan() is com.scans.scan()
+    # Maps computed now, and maps from a folder that knows no step, lie on the others.
+    com.run.click()
+    finish(com.row)
+    viewer.open(tmp_path / "plain.zarr", plugin=PLUGIN)
+    assert set(steps(viewer).values()) == {((2, 2), ("nanometer",) * 2, ("y", "x"))}
+    # And back, when it is dropped on the window without a step.
+    viewer.open(scan_file, plugin=PLUGIN)
+    assert set(steps(viewer).values()) == {((1, 1), ("pixel",) * 2, ("y", "x"))}
+    assert sum(isinstance(layer.metadata["ferro4d"], Scan) for layer in viewer.layers) == 1
+    assert viewer.layers.units is not None
+
+
+def test_hints_for_one_file_do_not_apply_to_the_next(viewer, open_widget, tmp_path, counts, finish):
+    np.save(tmp_path / "one.npy", counts.reshape(-1, 16, 16))
+    np.save(tmp_path / "two.npy", counts[::-1])
+    open_widget.path.setText(str(tmp_path / "one.npy"))
+    open_widget.form.rows.setValue(12)
+    open_widget.form.columns.setValue(14)
+    open_widget.form.scan_step.setValue(0.8)
+    open_widget.form.snake.setChecked(True)
+    open_widget.form.dtype.setEditText(">u2")
+    open_widget.open_button.click()
+    finish(open_widget.row)
+    open_widget.path.setText(str(tmp_path / "two.npy"))
+    assert open_widget.form.hints() == {}
+    assert "what the file says" in open_widget.row.text
+    open_widget.open_button.click()
+    finish(open_widget.row)
+    assert units(viewer.layers["two preview"]) == ("pixel", "pixel")
+
+
+def test_an_incomplete_scan_is_padded_or_trimmed(viewer, open_widget, tmp_path, counts, finish):
+    np.save(tmp_path / "part.npy", counts.reshape(-1, 16, 16)[:150])
+    form = open_widget.form
+    assert not form.incomplete.isVisibleTo(open_widget)
+    form.more.click()
+    assert form.incomplete.isVisibleTo(open_widget)
+    open_widget.path.setText(str(tmp_path / "part.npy"))
+    form.rows.setValue(12)
+    form.columns.setValue(14)
+    form.incomplete.setCurrentText("pad with zeros")
+    open_widget.open_button.click()
+    finish(open_widget.row)
+    scan = viewer.layers["part"].metadata["ferro4d"]
+    assert scan.scan_shape == (12, 14)
+    assert scan.missing.sum() == 18
+    form.incomplete.setCurrentText("trim to whole rows")
+    open_widget.open_button.click()
+    finish(open_widget.row)
+    assert "10 x 14" in open_widget.row.text
+
+
+def test_a_file_without_a_header_is_told_how_its_bytes_lie(
+    viewer, open_widget, tmp_path, counts, finish
+):
+    content = b"head" + b"".join(
+        pattern.astype(">u2").tobytes() + b"gap" for pattern in counts.reshape(-1, 16, 16)
+    )
+    (tmp_path / "bare.dat").write_bytes(content)
+    form = open_widget.form
+    open_widget.path.setText(str(tmp_path / "bare.dat"))
+    form.ky.setValue(16)
+    assert not open_widget.open_button.isEnabled()
+    assert "kx" in open_widget.open_button.toolTip()
+    form.kx.setValue(16)
+    form.dtype.setEditText(">u2")
+    form.offset.setValue(4)
+    form.gap.setValue(3)
+    form.rows.setValue(12)
+    form.columns.setValue(14)
+    assert form.hints() == {
+        "scan_shape": (12, 14),
+        "dtype": ">u2",
+        "detector_shape": (16, 16),
+        "offset": 4,
+        "gap": 3,
+    }
+    open_widget.open_button.click()
+    finish(open_widget.row)
+    np.testing.assert_array_equal(
+        viewer.layers["bare"].metadata["ferro4d"].data[3, 4].compute(), counts[3, 4]
+    )
+
+
+def test_cancel_while_opening_acts_at_once(viewer, open_widget, finish, qtbot):
+    gone = threading.Event()
+    dropped = []
+
+    def work(report):  # an opening that a slow disk holds up
+        gone.wait(10)
+        return "late"
+
+    open_widget.row.start(work, dropped.append, "Opening", abandon=True)
+    qtbot.wait(100)
+    asked = time.perf_counter()
+    open_widget.row._cancel.click()
+    assert not open_widget.row.busy
+    assert time.perf_counter() - asked < 1.0
+    assert "cancelled" in open_widget.row.text
+    # The next job is not mixed up with the one that ends late.
+    open_widget.row.start(lambda report: "new", dropped.append, "Opening", abandon=True)
+    gone.set()
+    finish(open_widget.row)
+    qtbot.waitUntil(lambda: not open_widget.row._abandoned, timeout=5000)
+    assert dropped == ["new"]
+
+
+def test_opening_a_real_file_can_be_cancelled(viewer, open_widget, scan_file, qtbot):
+    open_widget.path.setText(str(scan_file))
+    open_widget.open_button.click()
+    open_widget.row._cancel.click()
+    assert "cancelled" in open_widget.row.text
+    qtbot.waitUntil(lambda: not open_widget.row._abandoned, timeout=10_000)
+    assert len(viewer.layers) == 0
+    assert open_widget.open_button.isEnabled()

@@ -53,12 +53,15 @@ def _duration(seconds: float) -> str:
 
 
 class Job(QObject):
-    """One piece of work on a thread of its own; exactly one of the last three signals ends it."""
+    """One piece of work on a thread of its own; exactly one of the last three signals ends it.
 
-    progressed = Signal(object)
-    returned = Signal(object)
-    failed = Signal(object)
-    cancelled = Signal()
+    Every signal says first which job it is of.
+    """
+
+    progressed = Signal(object, object)
+    returned = Signal(object, object)
+    failed = Signal(object, object)
+    cancelled = Signal(object)
 
     def __init__(self, work: Work) -> None:
         super().__init__()
@@ -86,7 +89,7 @@ class Job(QObject):
         now = time.monotonic()
         if now - self._shown >= _EVERY_S or progress.done >= progress.total:
             self._shown = now
-            self.progressed.emit(progress)
+            self.progressed.emit(self, progress)
 
     def _run(self) -> None:
         signal: Any = self.cancelled
@@ -100,7 +103,7 @@ class Job(QObject):
         except Exception as error:
             signal, args = self.failed, (error,)
         try:
-            signal.emit(*args)
+            signal.emit(self, *args)
         except RuntimeError:
             # The window, and with it this object's Qt half, went while the work was ending.
             _log.debug("a job ended after its window", exc_info=True)
@@ -122,6 +125,8 @@ class JobRow(QWidget):
         super().__init__(parent)
         self._job: Job | None = None
         self._what = ""
+        self._abandon = False
+        self._abandoned: list[Job] = []
         self._done: Callable[[Any], str | None] = lambda result: None
         self._bar = QProgressBar()
         self._bar.setTextVisible(False)
@@ -154,7 +159,13 @@ class JobRow(QWidget):
         """What the row says now."""
         return str(self._text.text())
 
-    def start(self, work: Work, done: Callable[[Any], str | None], what: str) -> None:
+    def start(
+        self,
+        work: Work,
+        done: Callable[[Any], str | None],
+        what: str,
+        abandon: bool = False,
+    ) -> None:
         """Run ``work(report)`` on a thread, then ``done(result)`` on this one.
 
         Parameters
@@ -165,10 +176,13 @@ class JobRow(QWidget):
             Puts the result in the viewer; may return a line to show when all is finished.
         what : str
             What is running, for the messages: ``"Centre of mass"``.
+        abandon : bool
+            Do not wait for the work once it is cancelled: it never reports, and what it returns
+            is dropped.
         """
         if self._job is not None:
             return
-        self._what, self._done = what, done
+        self._what, self._done, self._abandon = what, done, abandon
         job = self._job = Job(work)
         # Bound methods of a widget: Qt then calls them on the widget's thread.
         job.progressed.connect(self._on_progress)
@@ -193,6 +207,10 @@ class JobRow(QWidget):
             self._job.cancel()
             self._cancel.setEnabled(False)
             self._text.setText("Stopping...")
+            if self._abandon:
+                # Kept until its thread has ended: Qt objects may not end on threads of others.
+                self._abandoned.append(self._job)
+                self._idle(_cancelled(self._what))
 
     def stop(self, seconds: float = 2.0) -> None:
         """Cancel the job and wait for its thread a little; for windows that close."""
@@ -200,28 +218,43 @@ class JobRow(QWidget):
             self._job.cancel()
             self._job.wait(seconds)
 
-    def _on_progress(self, progress: Progress) -> None:
-        if self._job is None or not self._cancel.isEnabled():
+    def _on_progress(self, job: Job, progress: Progress) -> None:
+        if job is not self._job or not self._cancel.isEnabled():
             return
         self._bar.setRange(0, max(1, progress.total))
         self._bar.setValue(progress.done)
         self._text.setText(progress_text(progress))
         self.progressed.emit(progress)
 
-    def _on_returned(self, result: Any) -> None:
+    def _on_returned(self, job: Job, result: Any) -> None:
+        if self._is_over(job):
+            return
         self._idle(f"{self._what} finished.")
         try:
             line = self._done(result)
         except Exception as error:
-            self._on_failed(error)
+            self._tell(error)
             return
         if line and not self.busy:
             self._text.setText(line)
 
-    def _on_cancelled(self) -> None:
-        self._idle(f"{self._what} cancelled; nothing was changed.")
+    def _on_cancelled(self, job: Job) -> None:
+        if not self._is_over(job):
+            self._idle(_cancelled(self._what))
 
-    def _on_failed(self, error: Exception) -> None:
+    def _on_failed(self, job: Job, error: Exception) -> None:
+        if not self._is_over(job):
+            self._tell(error)
+
+    def _is_over(self, job: Job) -> bool:
+        """Return whether a job that ends now was abandoned before."""
+        if job in self._abandoned:
+            self._abandoned.remove(job)
+            _log.debug("an abandoned job ended")
+            return True
+        return False
+
+    def _tell(self, error: Exception) -> None:
         if isinstance(error, ScanError):
             message = str(error)
         else:
@@ -239,3 +272,7 @@ class JobRow(QWidget):
         self._text.setText(text)
         if was_busy:
             self.running.emit(False)
+
+
+def _cancelled(what: str) -> str:
+    return f"{what} cancelled; nothing was changed."

@@ -32,9 +32,11 @@ __all__ = [
     "active_only",
     "add_layers",
     "find_layer",
+    "fitted",
     "label_layer",
     "layer_info",
     "made",
+    "make_room",
     "map_layers",
     "real_space",
     "renote",
@@ -182,6 +184,29 @@ def label_layer(origin: Origin, result: LabelResult, **keywords: Any) -> LayerDa
     return result.data, {**made, **keywords}, "labels"
 
 
+def make_room(viewer: ViewerModel, scan: Scan) -> None:
+    """Let go of a scan that is opened again, and fit what was made of it to its steps now."""
+    for layer in list(viewer.layers):
+        old, info = scan_of(layer), layer_info(layer)
+        if old is not None and old.signature == scan.signature:
+            viewer.layers.remove(layer)
+        elif info.get("signature") == scan.signature:
+            if info.get("name") == "preview" and layer.data is info.get("array"):
+                viewer.layers.remove(layer)
+            else:
+                _place_in(layer, real_space(scan.scan_step))
+
+
+def fitted(viewer: ViewerModel | None, layers: list[LayerData]) -> list[LayerData]:
+    """Return layers with the steps that the scans in the viewer have, if they are of these."""
+    steps = {scan.signature: scan.scan_step for _, scan in scans_in(viewer)} if viewer else {}
+    for _, keywords, _ in layers:
+        info = keywords["metadata"][KEY]
+        if info["signature"] in steps:
+            keywords.update(real_space(steps[info["signature"]]))
+    return layers
+
+
 def scan_of(layer: Layer) -> Scan | None:
     """Return the scan that `layer` shows, or None if it shows something else."""
     scan = layer.metadata.get(KEY)
@@ -268,6 +293,7 @@ def _add_or_update(viewer: ViewerModel, data: Any, keywords: dict[str, Any], kin
     ):
         old.data = data
         old.metadata = {**old.metadata, KEY: info}
+        _place_in(old, keywords)
         if "contrast_limits" in keywords:
             old.contrast_limits_range = keywords["contrast_limits"]
             old.contrast_limits = keywords["contrast_limits"]
@@ -275,6 +301,13 @@ def _add_or_update(viewer: ViewerModel, data: Any, keywords: dict[str, Any], kin
     layer = Layer.create(data, keywords, kind)
     viewer.layers.insert(_place(viewer, kind), layer)
     return layer
+
+
+def _place_in(layer: Layer, space: Mapping[str, Any]) -> None:
+    """Give a layer scale, units and axis labels; one layer that differs hides the scale bar."""
+    if layer.ndim == len(space["scale"]):
+        for name in ("scale", "units", "axis_labels"):
+            setattr(layer, name, space[name])
 
 
 def _drop_old_channels(viewer: ViewerModel, added: list[Layer]) -> None:

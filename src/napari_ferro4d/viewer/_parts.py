@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -121,6 +123,8 @@ class LabelsChoice(LayerChoice):
 class DeviceChoice(QComboBox):
     """Choose where to compute: ``auto``, ``cpu`` or one of the GPUs."""
 
+    _found = Signal(object)
+
     def __init__(self) -> None:
         super().__init__()
         self.setToolTip(
@@ -128,6 +132,7 @@ class DeviceChoice(QComboBox):
             "The default is in File > Preferences."
         )
         self._asked = False
+        self._found.connect(self._add)
         self.addItems(["auto", "cpu"])
         self.choose(str(preference("device")))
 
@@ -138,13 +143,21 @@ class DeviceChoice(QComboBox):
         self.setCurrentText(device)
 
     def showPopup(self) -> None:
-        """Look for GPUs when the list is opened, since asking means importing torch."""
+        """Look for GPUs when the list is opened, on a thread: asking means importing torch."""
         if not self._asked:
             self._asked = True
-            for name in _devices():
-                if self.findText(name) < 0:
-                    self.addItem(name)
+            threading.Thread(target=self._look, name="ferro4d devices", daemon=True).start()
         super().showPopup()
+
+    def _look(self) -> None:
+        names = _devices()
+        with contextlib.suppress(RuntimeError):  # the dock was closed meanwhile
+            self._found.emit(names)
+
+    def _add(self, names: list[str]) -> None:
+        for name in names:
+            if self.findText(name) < 0:
+                self.addItem(name)
 
 
 def _devices() -> list[str]:

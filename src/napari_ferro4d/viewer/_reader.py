@@ -23,7 +23,17 @@ from napari_ferro4d.io import (
 from napari_ferro4d.scan import Scan
 
 from ._autosave import is_kept, read_kept
-from ._layers import KEY, LayerData, Origin, active_only, label_layer, map_layers, scan_layers
+from ._layers import (
+    KEY,
+    LayerData,
+    Origin,
+    active_only,
+    fitted,
+    label_layer,
+    make_room,
+    map_layers,
+    scan_layers,
+)
 
 __all__ = [
     "demo_sample",
@@ -62,12 +72,20 @@ def demo_sample() -> list[LayerData]:
 def opened_layers(scan: Scan) -> list[LayerData]:
     """Return the layers of a scan, with the labels that were autosaved for it.
 
+    Where the viewer shows the scan already they take the place of the layers that it has.
+
     Raises
     ------
     ScanError
         If patterns cannot be read.
     """
-    return [*scan_layers(scan), *kept_labels(scan)]
+    import napari
+
+    layers = scan_layers(scan)
+    viewer = napari.current_viewer()
+    if viewer is not None:
+        make_room(viewer, scan)
+    return [*layers, *kept_labels(scan)]
 
 
 def kept_labels(scan: Scan) -> list[LayerData]:
@@ -161,11 +179,14 @@ def _read_results(path: str | Sequence[str]) -> list[LayerData] | list[tuple[Non
 
         # What is painted on a prediction counts from its first stroke on.
         session(viewer)
-    return _told(lambda: results_layers(_single(path) or ""))
+    return _told(lambda: fitted(viewer, results_layers(_single(path) or "")))
 
 
 def _read_kept(path: str | Sequence[str]) -> list[LayerData] | list[tuple[None]]:
-    return _told(lambda: kept_aside_layers(_single(path) or ""))
+    import napari
+
+    viewer = napari.current_viewer()
+    return _told(lambda: fitted(viewer, kept_aside_layers(_single(path) or "")))
 
 
 def _told(read: Callable[[], list[LayerData]]) -> list[LayerData] | list[tuple[None]]:
