@@ -151,7 +151,9 @@ def test_a_truncated_npy_can_be_filled_up(tmp_path):
     assert scan.shape == COUNTS.shape
     assert scan.missing.sum() == 2
     np.testing.assert_array_equal(scan.data[:4].compute(), COUNTS[:4])
-    assert open_scan(path, incomplete="trim").scan_shape == (4, NX)
+    trimmed = open_scan(path, incomplete="trim")
+    assert trimmed.scan_shape == (4, NX)
+    assert not trimmed.complete
 
 
 def test_a_file_written_anew_is_mapped_anew(tmp_path):

@@ -149,9 +149,9 @@ def test_every_format_gives_the_same_maps_and_signature(scan_file, tmp_path):
 
 
 def test_a_scan_can_be_opened_again_from_its_source(scan_file):
-    scan = open_scan(scan_file, scan_shape=(4, 3), scan_step=2.0, k_step=0.5)
+    scan = open_scan(scan_file, scan_shape=(3, 4), scan_step=2.0, k_step=0.5)
     again = open_scan(scan.source.path, **scan.source.hints)
-    assert again.shape == (4, 3, 16, 18)
+    assert again.shape == (3, 4, 16, 18)
     assert again.signature == scan.signature
     assert again.scan_step == (2.0, 2.0)
     assert again.k_step == (0.5, 0.5)
@@ -160,6 +160,18 @@ def test_a_scan_can_be_opened_again_from_its_source(scan_file):
 def test_a_scan_shape_that_does_not_fit_is_refused(scan_file):
     with pytest.raises(ScanError, match=rf"{scan_file.name}.*12 patterns.*5 x 5"):
         open_scan(scan_file, scan_shape=(5, 5))
+
+
+@pytest.mark.parametrize("suffix", sorted(set(WRITERS) - {".mib"}))
+def test_a_scan_stored_as_rows_is_not_cut_anew(tmp_path, suffix):
+    path = tmp_path / f"scan{suffix}"
+    WRITERS[suffix](path)
+    with pytest.raises(ScanError, match="stored as a scan of 3 x 4"):
+        open_scan(path, scan_shape=(4, 3))
+    # One stored as a line is.
+    line = tmp_path / f"line{suffix}"
+    WRITERS[suffix](line, COUNTS.reshape(1, 12, 16, 18))
+    np.testing.assert_array_equal(open_scan(line, scan_shape=(3, 4)).data.compute(), COUNTS)
 
 
 @pytest.mark.parametrize("suffix", sorted(WRITERS))

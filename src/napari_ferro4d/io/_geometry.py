@@ -13,7 +13,7 @@ from napari_ferro4d.errors import ScanError
 from napari_ferro4d.scan import CHUNK_BYTES, Frames, lazily
 
 from ._stacks import Rows
-from ._stored import Hints, Stored
+from ._stored import Hints, Stored, refuse_reshaped
 
 if TYPE_CHECKING:
     import dask.array as da
@@ -35,6 +35,8 @@ class Arranged:
     missing: np.ndarray | None = None
     left_out: int = 0
     """Patterns at the end that ``incomplete="trim"`` cut off."""
+    complete: bool = True
+    """The file holds all that the scan was to be, whatever became of the rest."""
 
 
 def check(path: Path, hints: Hints) -> None:
@@ -100,12 +102,14 @@ def arrange(path: Path, stored: Stored, hints: Hints) -> Arranged:
     if hints.snake:
         array, frames = _unwound(lazily(array, frames)), None
         missing = None if missing is None else _every_second_reversed(missing)
-    return Arranged(array, frames, missing, left_out)
+    return Arranged(array, frames, missing, left_out, complete=patterns >= needed)
 
 
 def _scan_shape(
     path: Path, stored: Stored, shape: tuple[int, ...], hints: Hints
 ) -> tuple[int, int]:
+    if hints.scan_shape and len(shape) == 4 and stored.scan_shape is None:
+        refuse_reshaped(path, shape, hints)
     if hints.scan_shape or stored.scan_shape:
         ny, nx = hints.scan_shape or stored.scan_shape or (0, 0)
         return ny, nx

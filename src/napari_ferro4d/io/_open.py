@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +104,7 @@ def open_scan(
         stored = chosen.read(file, hints)
         arranged = arrange(file, stored, hints)
         more = {"patterns_left_out": arranged.left_out} if arranged.left_out else {}
-        return Scan.from_array(
+        scan = Scan.from_array(
             arranged.array,
             scan_step=stored.scan_step if scan_step is None else scan_step,
             k_step=stored.k_step if k_step is None else k_step,
@@ -114,6 +114,7 @@ def open_scan(
             missing=arranged.missing,
             metadata={**stored.metadata, **more},
         )
+        return scan if arranged.complete else replace(scan, complete=False)
     except ScanError:
         raise
     except Exception as error:  # a decoder raises anything on a broken file

@@ -206,3 +206,20 @@ def pair(values: list[float | None]) -> Step:
     # An axis of one position states no step; the other one's is as good.
     known = [value for value in values if value is not None]
     return (values[0] or known[0], values[-1] or known[0]) if known else None
+
+
+def refuse_reshaped(path: Path, shape: tuple[int, ...], hints: Hints) -> None:
+    """Refuse to cut the rows of an array ``[y, x, ky, kx]`` anew; one stored as a line may be.
+
+    Raises
+    ------
+    ScanError
+        If the hints give another scan shape of as many positions.
+    """
+    ny, nx = hints.scan_shape or (0, 0)
+    same_count = ny * nx == shape[0] * shape[1]
+    if min(shape[:2]) > 1 and same_count and (ny, nx) != shape[:2]:
+        raise ScanError(
+            f"{path}: is stored as a scan of {shape[0]} x {shape[1]}; as {ny} x {nx} its rows "
+            "would be cut in the wrong places. Leave the scan shape out."
+        )

@@ -10,7 +10,7 @@ import numpy as np
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.scan import Frames
 
-from ._stored import Hints, Stored, mapped
+from ._stored import Hints, Stored, mapped, refuse_reshaped
 
 
 def npy_header(path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
@@ -34,6 +34,8 @@ def read_npy(path: Path, hints: Hints) -> Stored:
     shape, fortran, dtype, offset = npy_header(path)
     if dtype.hasobject:
         raise ScanError(f"{path}: holds Python objects, not numbers; save a plain array.")
+    if len(shape) == 4:
+        refuse_reshaped(path, shape, hints)
     in_rows = not fortran and len(shape) in (3, 4) and 0 not in shape
     size = path.stat().st_size
     needed = offset + int(np.prod(shape, dtype=object)) * dtype.itemsize
