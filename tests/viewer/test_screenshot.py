@@ -25,7 +25,7 @@ def test_a_window_with_results_is_pictured_in_a_process_of_its_own(scan, scan_fi
     colours = {1: (1.0, 0.0, 1.0, 1.0), 2: (0.0, 1.0, 1.0, 1.0)}
     results = write_results(
         tmp_path / "results.zarr",
-        maps=com_results(com(scan), scan.scan_step),
+        maps=com_results(com(scan), scan),
         labels=[LabelResult("prediction", prediction, scan.scan_step, {}, colours)],
         provenance=[provenance("com", {}, scan)],
     )
