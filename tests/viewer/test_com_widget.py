@@ -294,3 +294,10 @@ def test_the_screen_is_not_updated_more_than_ten_times_a_second(widget, finish):
 )
 def test_progress_is_said_in_words(progress, text):
     assert progress_text(progress) == text
+
+
+def test_docks_one_below_the_other_fit_a_small_screen(shown, scan, dock):
+    for name in ("Centre of mass", "Autoencoder", "Classifier"):
+        widget = dock(name)
+        assert widget.minimumSizeHint().height() < 250
+        assert widget.sizeHint().height() > widget.minimumSizeHint().height()

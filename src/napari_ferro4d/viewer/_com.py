@@ -213,6 +213,7 @@ def _pixels(prefix: str) -> QDoubleSpinBox:
     box.setRange(-0.5, 1e5)
     box.setDecimals(2)
     box.setPrefix(prefix)
+    box.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)  # the number needs the room
     box.setAlignment(Qt.AlignmentFlag.AlignRight)
     return box
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from qtpy.QtCore import QEvent
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent, QSize, Qt
+from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
 from ._job import JobRow
 from ._parts import ScanChoice
@@ -31,9 +31,19 @@ class Dock(QWidget):
         self.session = session(self.viewer)
         self.scans = ScanChoice(self.viewer)
         self.row = JobRow(self)
-        self.column = QVBoxLayout(self)
+        # In a scroll area: docks one below the other would else push the window off the screen.
+        self._inside = QWidget()
+        self.column = QVBoxLayout(self._inside)
         self.column.setContentsMargins(8, 6, 8, 6)
         self.column.setSpacing(6)
+        self._scroll = QScrollArea()
+        self._scroll.setWidget(self._inside)
+        self._scroll.setWidgetResizable(True)
+        self._scroll.setFrameShape(QScrollArea.Shape.NoFrame)
+        self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.addWidget(self._scroll)
 
     def ready(self) -> None:
         """Put back the parameters of last time and start following the viewer."""
@@ -46,6 +56,15 @@ class Dock(QWidget):
         self.row.running.connect(self._on_running)
         self.session.closing.connect(self.row.stop)
         self.refresh()
+        # The rows stay together at the top, whatever the height of the dock.
+        self.column.addStretch(1)
+        bar = self._scroll.verticalScrollBar().sizeHint().width()
+        self._scroll.setMinimumWidth(self._inside.minimumSizeHint().width() + bar)
+
+    def sizeHint(self) -> QSize:
+        """Return the size at which nothing has to be scrolled."""
+        inside = self._inside.sizeHint()
+        return QSize(max(inside.width(), self._scroll.minimumWidth()), inside.height())
 
     def parameters(self) -> dict[str, Any]:
         """Return what the user set, as JSON types."""

@@ -154,6 +154,7 @@ def _count(prefix: str, tip: str, nothing: str = "auto") -> QSpinBox:
     box = QSpinBox()
     box.setRange(0, 2**31 - 1)
     box.setPrefix(prefix)
+    box.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)  # typed, and the number needs the room
     box.setSpecialValueText(nothing)
     box.setToolTip(tip)
     return box

@@ -12,7 +12,7 @@ from qtpy.QtCore import QEvent, QObject, QTimer, Signal
 
 from ._autosave import Autosave, user_labels
 from ._corrections import Corrections
-from ._layers import scan_of, scans_in
+from ._layers import layer_info, scan_of, scans_in
 from ._settings import preference
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class Session(QObject):
         self._start_timer()
 
     def _watch(self, layer: Any) -> None:
-        if scan_of(layer) is not None:
+        if scan_of(layer) is not None or layer_info(layer):
             self._viewer.canvas.overlays.scale_bar.visible = True
         if not hasattr(layer, "brush_size"):  # labels layers only
             return
