@@ -8,6 +8,7 @@ import time
 import dask.array as da
 import numpy as np
 import pytest
+from qtpy.QtWidgets import QDockWidget
 
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.io import open_scan
@@ -296,8 +297,18 @@ def test_progress_is_said_in_words(progress, text):
     assert progress_text(progress) == text
 
 
-def test_docks_one_below_the_other_fit_a_small_screen(shown, scan, dock):
-    for name in ("Centre of mass", "Autoencoder", "Classifier"):
-        widget = dock(name)
-        assert widget.minimumSizeHint().height() < 250
-        assert widget.sizeHint().height() > widget.minimumSizeHint().height()
+def test_all_docks_together_fit_a_small_screen(shown, scan, dock, qtbot):
+    window = shown.window._qt_window
+    window.show()
+    _, *analyses = (dock(n) for n in ("Diffraction", "Centre of mass", "Autoencoder", "Classifier"))
+    docks = [
+        d for d in window.findChildren(QDockWidget) if any(d.isAncestorOf(a) for a in analyses)
+    ]
+    assert len(docks) == 3
+
+    def tabs():
+        # The analyses are tabs in one place.
+        return all(len(window.tabifiedDockWidgets(one)) == 2 for one in docks)
+
+    qtbot.waitUntil(tabs, timeout=10_000)
+    assert window.minimumSizeHint().height() < 800

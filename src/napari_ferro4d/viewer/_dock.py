@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from qtpy.QtCore import QEvent, QSize, Qt
-from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent, QSize, Qt, QTimer
+from qtpy.QtWidgets import QDockWidget, QScrollArea, QVBoxLayout, QWidget
 
 from ._job import JobRow
 from ._parts import ScanChoice
@@ -14,6 +14,9 @@ from ._session import plain, session
 from ._settings import remember, remembered
 
 __all__ = ["Dock"]
+
+_TALL_ENOUGH = 380
+"""Pixels of height in which an analysis can be used; a higher one scrolls in a small window."""
 
 
 class Dock(QWidget):
@@ -31,7 +34,7 @@ class Dock(QWidget):
         self.session = session(self.viewer)
         self.scans = ScanChoice(self.viewer)
         self.row = JobRow(self)
-        # In a scroll area: docks one below the other would else push the window off the screen.
+        # In a scroll area: a dock higher than the screen would else push the window off it.
         self._inside = QWidget()
         self.column = QVBoxLayout(self._inside)
         self.column.setContentsMargins(8, 6, 8, 6)
@@ -41,6 +44,8 @@ class Dock(QWidget):
         self._scroll.setWidgetResizable(True)
         self._scroll.setFrameShape(QScrollArea.Shape.NoFrame)
         self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.placed = False
+        self._shown = False
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)
         whole.addWidget(self._scroll)
@@ -60,6 +65,30 @@ class Dock(QWidget):
         self.column.addStretch(1)
         bar = self._scroll.verticalScrollBar().sizeHint().width()
         self._scroll.setMinimumWidth(self._inside.minimumSizeHint().width() + bar)
+        self._scroll.setMinimumHeight(min(self._inside.sizeHint().height(), _TALL_ENOUGH))
+
+    def showEvent(self, event: QEvent) -> None:
+        """Join the analysis docks that are there already, as a tab, the first time it is shown."""
+        super().showEvent(event)
+        if not self._shown:
+            self._shown = True
+            # Only then is the dock in its place.
+            QTimer.singleShot(0, self._join)
+
+    def _join(self) -> None:
+        window = self.viewer.window._qt_window
+        docks = {dock.findChild(Dock): dock for dock in window.findChildren(QDockWidget)}
+        mine = docks.get(self)
+        if mine is None:
+            return
+        for analysis, dock in docks.items():
+            placed = analysis is not None and analysis is not self and analysis.placed
+            same_side = window.dockWidgetArea(dock) == window.dockWidgetArea(mine)
+            if placed and same_side and dock.toggleViewAction().isChecked():
+                window.tabifyDockWidget(dock, mine)
+                mine.raise_()
+                break
+        self.placed = True
 
     def sizeHint(self) -> QSize:
         """Return the size at which nothing has to be scrolled."""
