@@ -104,7 +104,7 @@ def _draw(figure: Any, axes: Any, panel: Panel, step: tuple[float, float]) -> No
         # Beside the map, not taken from it: all maps stay of one size.
         bar = figure.colorbar(image, cax=axes.inset_axes((1.03, 0.15, 0.04, 0.7)))
         bar.ax.tick_params(labelsize=7)
-        bar.ax.set_title(panel.unit, fontsize=7)
+        bar.ax.set_title(panel.unit, fontsize=7, loc="left")
 
 
 def _scale_bar(axes: Any, shape: tuple[int, int], scan_step: tuple[float, float] | None) -> None:
