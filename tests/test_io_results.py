@@ -385,6 +385,16 @@ def test_an_old_map_that_a_dead_writer_set_aside_is_still_read(tmp_path):
     assert sorted(p.name for p in (path / "maps").iterdir() if p.is_dir()) == ["a", "b"]
 
 
+def test_what_a_dead_writer_left_unfinished_is_passed_over_in_silence(tmp_path):
+    # Warnings are errors here, zarr's about a folder that is no group yet among them.
+    path = write_results(tmp_path / "r.zarr", maps=[MapResult("a", MAP)])
+    (path / "maps" / ".partial-1234-a" / "0").mkdir(parents=True)
+    assert [one.name for one in read_results(path).maps] == ["a"]
+    (path / "maps" / "lost").mkdir()
+    with pytest.raises(ResultsError, match="damaged"):
+        read_results(path)
+
+
 def test_labels_bring_their_class_names(tmp_path):
     label = LabelResult("labels", LABELS, classes={1: "+P"}, colours={1: (1.0, 0.0, 0.0, 1.0)})
     path = write_results(tmp_path / "r.zarr", labels=[label])

@@ -148,11 +148,8 @@ def _check_scans(folder: Path, new: Sequence[MapResult | LabelResult]) -> None:
 
 
 def _scans_kept(folder: Path, replaced: set[str]) -> dict[str, str]:
-    import zarr
-
-    root = zarr.open_group(folder, mode="r")
     found = {}
-    for name, group in (*_groups(root, "maps"), *_groups(root, "labels")):
+    for name, group in (*_groups(folder, "maps"), *_groups(folder, "labels")):
         scan = scan_of(group)
         if name not in replaced and scan[1]:
             found[scan[1]] = scan[0]
@@ -209,8 +206,8 @@ def _read(folder: Path) -> Results:
     try:
         root = zarr.open_group(folder, mode="r")
         entries = cast("dict[str, Any]", root.attrs[_ROOT_KEY])["provenance"]
-        maps = [read_map(name, group) for name, group in _groups(root, "maps")]
-        labels = [read_label(name, group) for name, group in _groups(root, "labels")]
+        maps = [read_map(name, group) for name, group in _groups(folder, "maps")]
+        labels = [read_label(name, group) for name, group in _groups(folder, "labels")]
     except (KeyError, ValueError, TypeError, OSError, RuntimeError) as error:
         raise ResultsError(
             f"{folder}: the results folder is damaged ({type(error).__name__}: {error}); "
@@ -269,19 +266,20 @@ def _add(
         with atomic_folder(folder / "labels" / one_label.name) as temporary:
             write_label(temporary, one_label)
     root = zarr.open_group(folder, mode="r+")
-    names = sorted(name for name, _ in _groups(root, "labels"))
+    names = sorted(name for name, _ in _groups(folder, "labels"))
     root.require_group("labels").attrs["ome"] = {"version": "0.5", "labels": names}
     old = cast("dict[str, Any]", root.attrs[_ROOT_KEY])
     root.attrs[_ROOT_KEY] = {**old, "provenance": [*old["provenance"], *entries]}
 
 
-def _groups(root: zarr.Group, part: str) -> list[tuple[str, zarr.Group]]:
-    if part not in root:
-        return []
-    group = cast("zarr.Group", root[part])
-    found = {name: member for name, member in group.groups() if not name.startswith(TEMPORARY)}
+def _groups(folder: Path, part: str) -> list[tuple[str, zarr.Group]]:
+    import zarr
+
+    # By the folders, not by zarr's own listing, which warns of what a dead writer left unfinished.
+    there = [path for path in (folder / part).glob("*") if path.is_dir()]
+    found = {path.name: path for path in there if not path.name.startswith(TEMPORARY)}
     # A writer that died between its two renames left the old one under another name.
-    for name, member in group.groups():
-        if name.startswith(ASIDE):
-            found.setdefault(name.removeprefix(ASIDE), member)
-    return sorted(found.items())
+    for path in there:
+        if path.name.startswith(ASIDE):
+            found.setdefault(path.name.removeprefix(ASIDE), path)
+    return [(name, zarr.open_group(path, mode="r")) for name, path in sorted(found.items())]
