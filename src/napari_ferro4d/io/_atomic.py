@@ -34,7 +34,7 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield temporary
-            with temporary.open("rb") as written:
+            with temporary.open("r+b") as written:  # some systems sync only what can be written
                 os.fsync(written.fileno())
             temporary.chmod(_usual_mode(target))
             os.replace(temporary, target)

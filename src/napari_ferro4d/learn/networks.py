@@ -9,6 +9,7 @@ Classifier: Hardy et al. (2025), arXiv:2510.00693, Fig. 4.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -60,7 +61,7 @@ class _OneConvolution(nn.Module):
         return torch.relu(self.norm(self.convolution(x)))
 
 
-class Autoencoder(nn.Module):
+class Autoencoder(nn.Module, ABC):
     """What training and embedding need of an autoencoder."""
 
     scale: torch.Tensor
@@ -70,13 +71,13 @@ class Autoencoder(nn.Module):
         super().__init__()
         self.register_buffer("scale", torch.ones(1))
 
+    @abstractmethod
     def encode(self, x: torch.Tensor) -> torch.Tensor:
         """Return the embedding ``[n, channel]`` of inputs ``[n, 1, size, size]``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def decode(self, embedding: torch.Tensor) -> torch.Tensor:
         """Return the reconstruction ``[n, 1, size, size]`` of embeddings ``[n, channel]``."""
-        raise NotImplementedError
 
 
 def build_autoencoder(header: Mapping[str, Any]) -> Autoencoder:
@@ -251,16 +252,16 @@ def principal_components(centred: torch.Tensor, count: int) -> tuple[torch.Tenso
     return axes[:, varies], deviations[varies]
 
 
-class Classifier(nn.Module):
+class Classifier(nn.Module, ABC):
     """What training and prediction need of a classifier."""
 
+    @abstractmethod
     def start(self, patterns: torch.Tensor) -> None:
         """Take over what is to be known of all patterns ``[n, 1, size, size]`` of a scan."""
-        raise NotImplementedError
 
+    @abstractmethod
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return logits ``[member, n, class]`` of inputs ``[n, 1, size, size]``."""
-        raise NotImplementedError
 
 
 def build_classifier(header: Mapping[str, Any]) -> Classifier:

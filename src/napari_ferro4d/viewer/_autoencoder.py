@@ -46,7 +46,9 @@ class AutoencoderWidget(Dock):
         self._embedding = QSpinBox()
         self._embedding.setRange(1, 512)
         self._embedding.setValue(32)
-        self._embedding.setToolTip("Channels of the embedding; many of them stay silent.")
+        self._embedding.setToolTip(
+            "Channels of the embedding; those that show more than noise are added."
+        )
         self._epochs = QSpinBox()
         self._epochs.setRange(0, 10000)
         self._epochs.setSpecialValueText("as the preset")
