@@ -38,13 +38,10 @@ def test_cell_has_the_density_and_bond_lengths_of_ymno3():
     mass = 6 * (88.906 + 54.938 + 3 * 15.999) * 1.66054  # atomic units to g/cm3 angstrom3
     assert mass / crystal.volume == pytest.approx(5.13, abs=0.01)
 
-    axes = np.array(
-        [[crystal.a, 0, 0], [-crystal.a / 2, crystal.a * np.sqrt(3) / 2, 0], [0, 0, crystal.c]]
-    )
     is_element = {e: np.array(crystal.elements) == e for e in ("Mn", "O")}
     manganese = crystal.positions[is_element["Mn"]][0]
     offset = crystal.positions[is_element["O"]] - manganese
-    distance = np.sort(np.linalg.norm((offset - np.round(offset)) @ axes, axis=1))
+    distance = np.sort(np.linalg.norm((offset - np.round(offset)) @ crystal.lattice, axis=1))
     # A trigonal bipyramid: two short bonds to the apices, three in the basal plane.
     assert distance[:5] == pytest.approx([1.86, 1.86, 2.05, 2.05, 2.07], abs=0.01)
     assert distance[5] > 2.9
@@ -62,7 +59,7 @@ def test_formal_charges_give_the_measured_polarisation_with_its_sign(state):
         if element == "O" and 0.1 < z % 0.5 < 0.4:
             planes = (0.16275, 0.33725, 0.66275, 0.83725)
         moment += charge[element] * min((z - p for p in planes), key=abs)
-    microcoulomb = moment * crystal.c / crystal.volume * 1602.18
+    microcoulomb = moment * crystal.lattice[2, 2] / crystal.volume * 1602.18
     assert microcoulomb == pytest.approx(state * 5.5, abs=0.3)  # 5.5 uC/cm2 is measured
 
 
@@ -107,7 +104,7 @@ def test_structure_factor_of_00l_is_the_sum_over_planes(l):  # noqa: E741
     planes += [("O", 6, 0.3372), ("O", 2, 0.4778), ("O", 4, 0.0186)]
     by_hand = 0
     for element, atoms, z in planes:
-        g = l / crystal.c
+        g = l / crystal.lattice[2, 2]
         damped = scattering_factor(element, np.array(g)) * np.exp(
             -crystal.debye_waller[element] * g**2 / 4
         )

@@ -1,4 +1,4 @@
-"""Crystals: atoms in a cell, and hexagonal YMnO3 in its two polarisation states."""
+"""Crystals: atoms in a cell of any shape, and the hexagonal manganites YMnO3 and ErMnO3."""
 
 from __future__ import annotations
 
@@ -7,54 +7,102 @@ from typing import Any, Literal
 
 import numpy as np
 
-__all__ = ["Crystal", "ymno3"]
+from napari_ferro4d.errors import ScanError
+
+__all__ = ["Crystal", "hexagonal", "ymno3"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True, eq=False)
 class Crystal:
-    """A hexagonal crystal: cell lengths and every atom of one unit cell.
+    """A crystal: the three axes of a unit cell and every atom in it.
 
     Parameters
     ----------
-    a, c : float
-        Cell lengths in angstrom (``a = b``, gamma = 120 degrees).
+    lattice : ndarray
+        ``[3, 3]``; rows are the axes a, b and c in angstrom, right-handed.
     elements : tuple of str
         Chemical symbol of each atom.
     positions : ndarray
         ``[atom, 3]`` fractional coordinates in [0, 1).
     debye_waller : dict
-        Isotropic B in square angstrom per element; intensity factors use ``exp(-B g^2 / 4)``.
+        Isotropic B in square angstrom per element; amplitudes are damped by ``exp(-B g^2 / 4)``.
     name : str
         Said in the metadata of what is made of it.
-    occupancy : float
-        Share of every site that is occupied.
+    occupancy : float or ndarray
+        Share of the sites that is occupied, one for all or ``[atom]``.
+    source : str
+        Where cell and coordinates come from.
+
+    Raises
+    ------
+    ScanError
+        If the axes span no volume, atoms and positions do not pair up, or an element has no B.
     """
 
-    a: float
-    c: float
+    lattice: Array
     elements: tuple[str, ...]
     positions: Array
     debye_waller: dict[str, float]
     name: str = ""
-    occupancy: float = 1.0
+    occupancy: float | Array = 1.0
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        label = self.name or "crystal"
+        if np.shape(self.lattice) != (3, 3) or not self.volume > 1e-3:
+            raise ScanError(
+                f"{label}: lattice must be three right-handed axes [3, 3] in angstrom that span a "
+                f"volume, not {np.asarray(self.lattice).tolist()}."
+            )
+        if np.shape(self.positions) != (len(self.elements), 3):
+            raise ScanError(
+                f"{label}: {len(self.elements)} elements but positions of shape "
+                f"{np.shape(self.positions)}; give one row of three fractions per atom."
+            )
+        missing = sorted(set(self.elements) - set(self.debye_waller))
+        if missing:
+            raise ScanError(f"{label}: debye_waller has no B for {', '.join(missing)}.")
 
     @property
     def volume(self) -> float:
         """Volume of the unit cell in cubic angstrom."""
-        return float(np.sqrt(3) / 2 * self.a**2 * self.c)
+        return float(np.linalg.det(self.lattice))
+
+    @property
+    def reciprocal(self) -> Array:
+        """Rows a*, b* and c* in 1/angstrom, without 2 pi: ``a . a* = 1``."""
+        return np.asarray(np.linalg.inv(self.lattice).T)
+
+    @property
+    def occupancies(self) -> Array:
+        """Share of each site that is occupied, ``[atom]``."""
+        return np.broadcast_to(np.asarray(self.occupancy, dtype=float), (len(self.elements),))
 
     def g_length(self, hkl: Array) -> Array:
         """Return ``|g| = 1/d`` in 1/angstrom for Miller indices ``[..., 3]``."""
-        h, k, l = np.moveaxis(np.asarray(hkl, dtype=float), -1, 0)  # noqa: E741
-        in_plane = 4 / 3 * (h * h + h * k + k * k) / self.a**2
-        return np.asarray(np.sqrt(in_plane + l * l / self.c**2))
+        return np.asarray(np.linalg.norm(np.asarray(hkl, dtype=float) @ self.reciprocal, axis=-1))
 
     def mirrored(self, name: str = "") -> Crystal:
-        """Return the crystal mirrored in the basal plane, z to -z: the polarisation turns round."""
+        """Return the crystal mirrored in the basal plane, z to -z: the polarisation turns round.
+
+        Raises
+        ------
+        ScanError
+            If c is not perpendicular to a and b: the mirror image has another cell.
+        """
+        if np.abs(self.lattice[:2] @ self.lattice[2]).max() > 1e-6 * self.volume ** (2 / 3):
+            raise ScanError(
+                f"{self.name or 'crystal'}: c is not perpendicular to a and b, so that mirroring z "
+                "does not keep the cell; use inverted() for the opposite polarisation."
+            )
         positions = np.mod(self.positions * [1, 1, -1], 1.0)
         return replace(self, positions=positions, name=name)
+
+    def inverted(self, name: str = "") -> Crystal:
+        """Return the crystal inverted in the origin: any polarisation turns round, any cell."""
+        return replace(self, positions=np.mod(-self.positions, 1.0), name=name)
 
     def averaged_with_mirror(self) -> Crystal:
         """Return the centrosymmetric average of the crystal and its mirror image.
@@ -67,8 +115,13 @@ class Crystal:
             elements=self.elements * 2,
             positions=both,
             name=f"mean of {self.name} and its mirror image",
-            occupancy=self.occupancy / 2,
+            occupancy=np.tile(self.occupancies, 2) / 2,
         )
+
+
+def hexagonal(a: float, c: float) -> Array:
+    """Return the axes ``[3, 3]`` of a hexagonal cell in angstrom: gamma is 120 degrees."""
+    return np.array([[a, 0, 0], [-a / 2, a * np.sqrt(3) / 2, 0], [0, 0, c]])
 
 
 def ymno3(polarisation: Literal[1, -1] = 1) -> Crystal:
@@ -121,7 +174,12 @@ def ymno3(polarisation: Literal[1, -1] = 1) -> Crystal:
         positions += list(orbit)
     b_factors = {"Y": 0.4, "Mn": 0.4, "O": 0.6}
     printed = Crystal(
-        6.1387, 11.4071, tuple(elements), np.array(positions), b_factors, "YMnO3, P along -c"
+        hexagonal(6.1387, 11.4071),
+        tuple(elements),
+        np.array(positions),
+        b_factors,
+        "YMnO3, P along -c",
+        source="B. B. van Aken et al., Acta Cryst. C57, 230 (2001)",
     )
     return printed if polarisation == -1 else printed.mirrored("YMnO3, P along +c")
 

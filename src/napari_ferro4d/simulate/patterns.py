@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .crystal import Array, Crystal
-from .scattering import Beams, diffracted_intensities, structure_matrix, wavelength, zone_beams
+from .scattering import (
+    Beams,
+    Indices,
+    diffracted_intensities,
+    structure_matrix,
+    wavelength,
+    zone_beams,
+)
 
 if TYPE_CHECKING:
     from napari_ferro4d.jobs import Report
@@ -90,6 +97,8 @@ def rocking_table(
     thickness: tuple[float, float],
     g_max: float = 1.6,
     absorption: float = 0.03,
+    zone_axis: Indices = (1, 0, 0),
+    up: Indices = (0, 0, 1),
     report: Report | None = None,
 ) -> RockingTable:
     """Calculate the beams that reach the detector for all tilts and thicknesses of a specimen.
@@ -97,7 +106,7 @@ def rocking_table(
     Parameters
     ----------
     crystal : Crystal
-        Seen along [100], c* up.
+        The crystal, seen along `zone_axis`.
     optics : Optics
         Its detector decides which beams are kept; all up to `g_max` take part.
     tilt : float
@@ -108,14 +117,21 @@ def rocking_table(
         Longest beam of the calculation in 1/angstrom.
     absorption : float
         See `structure_matrix`.
+    zone_axis, up : sequence of int
+        See `zone_beams`; by default [100] with c* up.
     report : callable, optional
         Called once per beam direction; may raise `Cancelled`.
+
+    Raises
+    ------
+    ScanError
+        If `zone_axis` and `up` do not belong together.
     """
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     from napari_ferro4d.jobs import Steps
 
-    beams = zone_beams(crystal, g_max)
+    beams = zone_beams(crystal, g_max, zone_axis, up)
     coupling = structure_matrix(crystal, beams, optics.kilovolts, absorption)
     kept = np.flatnonzero(_on_detector(beams, optics))
     # Rocking curves of an 80 nm crystal are 1 mrad wide or wider: half of that is a safe step.
@@ -128,17 +144,20 @@ def rocking_table(
     nm = thickness[0] + nm_step * np.arange(-_MARGIN, intervals + 1 + _MARGIN)
 
     intensity = np.empty((len(kept), len(k_t), len(k_t), len(nm)))
-    left_right = _partners(beams.g[kept], beams.g[kept] * [1, -1])
-    steps = Steps(report, len(k_t) * (half + 1), "diffraction table")
+    mirror = _left_right_partners(coupling, beams, optics)
+    left_right = None if mirror is None else _partners(beams.g[kept], beams.g[kept] * [1, -1])
+    first = half if mirror is not None else 0
+    steps = Steps(report, len(k_t) * (len(k_t) - first), "diffraction table")
     # Matrices of 250 x 250 are too small to share: with two threads each takes ten times as long.
     with threadpool_limits(1):
         for y, ky in enumerate(k_t):
-            # The mirror plane that holds the beam and c makes left and right of a pattern equal.
-            for x in range(half, len(k_t)):
+            # A mirror plane upright in the beam makes left and right of a pattern equal.
+            for x in range(first, len(k_t)):
                 direction = np.array([ky, k_t[x]])
                 here = diffracted_intensities(coupling, beams, direction, nm, optics.kilovolts)
                 intensity[:, y, x] = here[:, kept].T
-                intensity[:, y, len(k_t) - 1 - x] = here[:, kept[left_right]].T
+                if left_right is not None:
+                    intensity[:, y, len(k_t) - 1 - x] = here[:, kept[left_right]].T
                 steps.add()
     return RockingTable(intensity, beams.g[kept], k_t, nm)
 
@@ -207,6 +226,18 @@ def patterns(
 def _on_detector(beams: Beams, optics: Optics) -> Array:
     half = np.array(optics.detector_shape) / 2 * optics.k_step
     return np.asarray((np.abs(beams.g) < half + optics.disk_radius + optics.k_step).all(axis=-1))
+
+
+def _left_right_partners(coupling: Array, beams: Beams, optics: Optics) -> Array | None:
+    """Return the mirror partner of each beam, None where left and right of a pattern differ."""
+    partner = _partners(beams.g, beams.g * [1, -1])
+    if np.abs(beams.g[partner] - beams.g * [1, -1]).max() > 1e-6:
+        return None
+    # One beam direction off the mirror line shows whether the crystal has the plane.
+    somewhere, nm = np.array([0.0123, 0.0217]), np.array([40.0])
+    one = diffracted_intensities(coupling, beams, somewhere, nm, optics.kilovolts)[0]
+    other = diffracted_intensities(coupling, beams, somewhere * [1, -1], nm, optics.kilovolts)[0]
+    return partner if np.abs(one[partner] - other).max() < 1e-8 else None
 
 
 def _partners(g: Array, images: Array) -> Array:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 
 import numpy as np
+
+from napari_ferro4d.errors import ScanError
 
 from .crystal import Array, Crystal
 
 __all__ = [
     "Beams",
+    "detector_frame",
     "diffracted_intensities",
     "scattering_factor",
     "scattering_matrix",
@@ -19,29 +25,7 @@ __all__ = [
     "zone_beams",
 ]
 
-# Electron scattering factors f(q) = sum a/(q^2 + b) + sum c exp(-d q^2), q = 1/d in 1/angstrom, f
-# in angstrom. E. J. Kirkland, Advanced Computing in Electron Microscopy, 2nd ed. (Springer, 2010),
-# appendix C. Rows: a, b, c, d.
-_KIRKLAND = {
-    "O": (
-        (0.339969204, 0.307570172, 0.130369072),
-        (0.381570280, 0.381571436, 19.1919745),
-        (0.0883326058, 0.196586700, 0.000996220028),
-        (0.760635525, 2.07401094, 0.0303266869),
-    ),
-    "Mn": (
-        (0.326697613, 0.717297000, 1.33212464),
-        (0.0888813083, 11.1300198, 0.582141104),
-        (0.280801702, 1.15499241, 0.0111984488),
-        (0.671583145, 12.6825395, 0.0532334467),
-    ),
-    "Y": (
-        (0.675302747, 0.470286720, 2.63497677),
-        (0.0654331847, 106.108709, 2.06643540),
-        (0.109621746, 0.960348773, 0.00528921560),
-        (0.193131925, 1.63310938, 0.0166083821),
-    ),
-}
+Indices = Sequence[int] | Array
 
 _ELECTRON_REST_KEV = 510.99895
 _HC_KEV_ANGSTROM = 12.39841984
@@ -58,21 +42,36 @@ def wavelength(kilovolts: float) -> float:
     return _HC_KEV_ANGSTROM / float(np.sqrt(kilovolts * (2 * _ELECTRON_REST_KEV + kilovolts)))
 
 
+@cache
+def _kirkland() -> dict[str, Array]:
+    """Return the parameters ``[a b c d, 3]`` of every element; see the head of the file read."""
+    text = files("napari_ferro4d.simulate").joinpath("kirkland.txt").read_text("utf-8")
+    rows = (line.split() for line in text.splitlines() if not line.startswith("#"))
+    return {element: np.array(numbers, dtype=float).reshape(4, 3) for element, *numbers in rows}
+
+
 def scattering_factor(element: str, g: Array) -> Array:
     """Return the electron scattering factor of a resting atom in angstrom, without relativity.
 
     Parameters
     ----------
     element : str
-        ``"O"``, ``"Mn"`` or ``"Y"``.
+        Chemical symbol, hydrogen to lawrencium.
     g : ndarray
         ``1/d`` in 1/angstrom, any shape.
+
+    Raises
+    ------
+    ScanError
+        If there is no such element in the table.
 
     References
     ----------
     E. J. Kirkland, Advanced Computing in Electron Microscopy, 2nd ed. (2010), appendix C.
     """
-    a, b, c, d = (np.array(row) for row in _KIRKLAND[element])
+    if element not in _kirkland():
+        raise ScanError(f"{element!r} is not an element with a known scattering factor (H to Lr).")
+    a, b, c, d = _kirkland()[element]
     q2 = np.asarray(g, dtype=float)[..., None] ** 2
     return np.asarray((a / (q2 + b) + c * np.exp(-d * q2)).sum(axis=-1))
 
@@ -101,49 +100,128 @@ def structure_factor(crystal: Crystal, hkl: Array) -> Array:
         phase = hkl @ crystal.positions[here].T
         b = crystal.debye_waller[element]
         f = scattering_factor(element, g) * np.exp(-b * g**2 / 4)
-        total += crystal.occupancy * f * np.exp(-2j * np.pi * phase).sum(axis=-1)
+        total += f * (np.exp(-2j * np.pi * phase) @ crystal.occupancies[here])
     return total
 
 
 @dataclass(frozen=True, eq=False)
 class Beams:
-    """The beams of the zero-order Laue zone of a zone axis perpendicular to c.
+    """The beams of the zero-order Laue zone of a zone axis.
 
     Parameters
     ----------
     hkl : ndarray
         ``[beam, 3]`` Miller indices; beam 0 is the undiffracted one.
     g : ndarray
-        ``[beam, 2]`` detector components ``(ky, kx)`` in 1/angstrom; +c* points up, to negative ky.
+        ``[beam, 2]`` detector components ``(ky, kx)`` in 1/angstrom; up is negative ky.
     """
 
     hkl: Array
     g: Array
 
 
-def zone_beams(crystal: Crystal, g_max: float) -> Beams:
-    """Return the beams ``0kl`` of the zone axis [100] with ``|g| <= g_max``, shortest first.
-
-    b* points right (+kx) and c* up (-ky); the beam runs along the crystal's a axis.
+def detector_frame(crystal: Crystal, zone_axis: Indices, up: Indices) -> Array:
+    """Return the unit vectors right, up and along the beam as rows ``[3, 3]``, right-handed.
 
     Parameters
     ----------
     crystal : Crystal
-        Gives the reciprocal lattice.
+        Gives both lattices.
+    zone_axis : sequence of int
+        Direct lattice direction ``[uvw]`` that the beam runs along.
+    up : sequence of int
+        Reciprocal lattice vector ``hkl`` that points up on the detector, to negative ky.
+
+    Raises
+    ------
+    ScanError
+        If either is zero or not three whole numbers, or `up` is not perpendicular to the zone axis.
+    """
+    uvw, hkl = _indices(zone_axis, "zone_axis"), _indices(up, "up")
+    if uvw @ hkl != 0:
+        name = crystal.name or "the crystal"
+        raise ScanError(
+            f"up: ({' '.join(map(str, hkl))}) does not belong to the zone axis "
+            f"[{' '.join(map(str, uvw))}] of {name}: hu + kv + lw must be 0."
+        )
+    beam, upward = uvw @ crystal.lattice, hkl @ crystal.reciprocal
+    beam, upward = beam / np.linalg.norm(beam), upward / np.linalg.norm(upward)
+    return np.stack([np.cross(upward, beam), upward, beam])
+
+
+def _indices(value: Indices, key: str) -> Array:
+    numbers = np.asarray(value)
+    if numbers.shape != (3,) or numbers.dtype.kind not in "iu" or not numbers.any():
+        raise ScanError(f"{key}: three whole numbers, not all zero, are needed, not {value!r}.")
+    return numbers
+
+
+def zone_beams(
+    crystal: Crystal, g_max: float, zone_axis: Indices = (1, 0, 0), up: Indices = (0, 0, 1)
+) -> Beams:
+    """Return the beams of a zone axis with ``|g| <= g_max``, shortest first.
+
+    Right, up and the beam direction are a right-handed frame; the default has b* to the right
+    (+kx), c* up (-ky) and the beam along the crystal's a axis. Beams that no dynamical path
+    leads to, extinguished by a glide plane or a centring for every sum of reflections of the
+    zone, are left out.
+
+    Parameters
+    ----------
+    crystal : Crystal
+        Gives the reciprocal lattice and the extinctions.
     g_max : float
         Longest reciprocal vector in 1/angstrom.
+    zone_axis : sequence of int
+        Direct lattice direction ``[uvw]`` that the beam runs along.
+    up : sequence of int
+        Reciprocal lattice vector ``hkl`` of the zone that points up.
+
+    Raises
+    ------
+    ScanError
+        If `zone_axis` or `up` is not a direction, or they do not belong together.
     """
-    b_star, c_star = 2 / (np.sqrt(3) * crystal.a), 1 / crystal.c
-    n_k, n_l = int(g_max / b_star), int(g_max / c_star)
-    k, l = np.meshgrid(np.arange(-n_k, n_k + 1), np.arange(-n_l, n_l + 1))  # noqa: E741
-    hkl = np.stack([np.zeros_like(k), k, l], axis=-1).reshape(-1, 3)
-    # The c glide mirror of P6_3cm extinguishes 0kl with odd l, in every dynamical path of the zone.
-    hkl = hkl[hkl[:, 2] % 2 == 0]
-    g = np.stack([-hkl[:, 2] * c_star, hkl[:, 1] * b_star], axis=-1)
-    length = np.hypot(*g.T)
-    keep = np.flatnonzero(length <= g_max)
-    order = keep[np.lexsort((hkl[keep, 1], hkl[keep, 2], np.round(length[keep], 9)))]
-    return Beams(hkl[order], g[order])
+    frame = detector_frame(crystal, zone_axis, up)
+    hkl = _zone(crystal, g_max, np.asarray(zone_axis))
+    vectors = hkl @ crystal.reciprocal
+    g = np.stack([-vectors @ frame[1], vectors @ frame[0]], axis=-1)
+    # Positions of atoms carry rounding errors, which would scatter the order of equal lengths.
+    length = np.round(np.hypot(*g.T), 9)
+    order = np.lexsort((*hkl.T, length))
+    hkl, g = hkl[order], g[order]
+    reached = _reached(crystal, hkl)
+    return Beams(hkl[reached], g[reached])
+
+
+def _zone(crystal: Crystal, g_max: float, uvw: Array) -> Array:
+    """Return all hkl of the zone with ``|g| <= g_max``."""
+    # No index of g is longer than |g| times the axis it belongs to.
+    most = np.floor(g_max * np.linalg.norm(crystal.lattice, axis=1) + 1e-9).astype(int)
+    hkl = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in most), indexing="ij"), axis=-1)
+    hkl = hkl.reshape(-1, 3)
+    hkl = hkl[hkl @ uvw == 0]
+    return np.asarray(hkl[crystal.g_length(hkl) <= g_max])
+
+
+def _reached(crystal: Crystal, hkl: Array) -> Array:
+    """Tell which beams are connected to beam 0 by a chain of non-zero structure factors."""
+    size = np.abs(_pair_factors(crystal, hkl))
+    linked = size > 1e-9 * size.max()
+    reached = np.zeros(len(hkl), dtype=bool)
+    reached[0] = True
+    while True:
+        further = linked[:, reached].any(axis=1)
+        if (further == reached).all():
+            return reached
+        reached = further
+
+
+def _pair_factors(crystal: Crystal, hkl: Array) -> Array:
+    """Return the structure factor ``[n, n]`` of the difference of every two of n reflections."""
+    pairs = (hkl[:, None] - hkl[None]).reshape(-1, 3)
+    distinct, index = np.unique(pairs, axis=0, return_inverse=True)
+    return np.asarray(structure_factor(crystal, distinct)[index].reshape(len(hkl), len(hkl)))
 
 
 def structure_matrix(
@@ -173,9 +251,8 @@ def structure_matrix(
     proportional absorption is that of H. Hashimoto, A. Howie and M. J. Whelan,
     Proc. R. Soc. A 269, 80-103 (1962).
     """
-    differences = beams.hkl[:, None] - beams.hkl[None]
     gamma = 1 + kilovolts / _ELECTRON_REST_KEV
-    u = gamma * structure_factor(crystal, differences) / (np.pi * crystal.volume)
+    u = gamma * _pair_factors(crystal, beams.hkl) / (np.pi * crystal.volume)
     matrix = (1 + 1j * absorption) * u * wavelength(kilovolts) / 2
     # The mean inner potential only adds a phase common to all beams; its absorption is kept.
     return np.asarray(matrix - np.eye(len(u)) * np.diag(matrix).real)
