@@ -12,7 +12,7 @@ from napari_ferro4d.errors import ScanError
 from napari_ferro4d.jobs import Report
 from napari_ferro4d.scan import Scan
 
-from ._detectors import Annulus, Disk, detector_mask
+from ._detectors import Shape, detector_mask
 from ._engine import reduce_scan
 from ._pattern import find_centre, mean_pattern
 from ._reduction import Reduction, detector_sums, weighted_sum
@@ -47,11 +47,12 @@ class VirtualImage:
 
 def virtual(
     scan: Scan,
-    detector: Disk | Annulus | np.ndarray,
+    detector: Shape | np.ndarray,
     *,
     centre: tuple[float, float] | Literal["mean"] | None = None,
     report: Report | None = None,
     client: Client | None = None,
+    progressive: bool = False,
 ) -> VirtualImage:
     """Sum the counts on a virtual detector for every probe position.
 
@@ -59,9 +60,9 @@ def virtual(
     ----------
     scan : Scan
         The scan.
-    detector : Disk, Annulus or array
-        Radii in pixels about the beam centre, or weights ``[ky, kx]``. Bool weights sum integer
-        counts exactly, and only the pixels that count are read.
+    detector : Disk, Annulus, Rectangle, Polygon or array
+        In pixels about the beam centre, or weights ``[ky, kx]``. Bool weights sum integer counts
+        exactly, and only the pixels that count are read.
     centre : tuple of float or "mean", optional
         Beam centre ``(ky, kx)`` in detector pixels; ``"mean"`` is the centre of mass of the mean
         pattern, which costs a pass of its own. By default the scan's own; where that is unknown,
@@ -70,6 +71,9 @@ def virtual(
         Receives `Progress`; may raise `Cancelled`.
     client : distributed.Client, optional
         Run on this cluster; the scan must be a file on storage that all workers share.
+    progressive : bool
+        Report what is known so far, a `VirtualImage` with NaN elsewhere, as `Progress.partial`;
+        see `reduce_scan`.
 
     Returns
     -------
@@ -84,23 +88,26 @@ def virtual(
     Examples
     --------
     >>> import numpy as np
+    >>> from napari_ferro4d.reduce import Disk
     >>> from napari_ferro4d.scan import Scan
     >>> scan = Scan.from_array(np.ones((1, 2, 5, 5), np.uint8))
     >>> virtual(scan, Disk(1), centre=(2, 2)).image.tolist()
     [[5.0, 5.0]]
     """
     beam = None
-    if isinstance(detector, Disk | Annulus):
+    if isinstance(detector, Shape):
         beam = None if centre == "mean" else centre or scan.centre
         beam = beam or find_centre(mean_pattern(scan, report=report, client=client))
     reduction = virtual_image(scan, detector, centre=beam)
-    (image,) = reduce_scan(scan, [reduction], report, "virtual image", client)
+    (image,) = reduce_scan(
+        scan, [reduction], report, "virtual image", client, progressive=progressive
+    )
     return cast("VirtualImage", image)
 
 
 def virtual_image(
     scan: Scan,
-    detector: Disk | Annulus | np.ndarray,
+    detector: Shape | np.ndarray,
     *,
     centre: tuple[float, float] | None = None,
 ) -> Reduction[VirtualImage]:
@@ -109,14 +116,14 @@ def virtual_image(
     Parameters
     ----------
     scan, detector, centre
-        As for `virtual`; a disk or annulus needs the centre.
+        As for `virtual`; a shape needs the centre.
 
     Raises
     ------
     ScanError
         If the mask has another shape than the detector, no pixel counts, or a centre is missing.
     """
-    shaped = isinstance(detector, Disk | Annulus)
+    shaped = isinstance(detector, Shape)
     beam = centre or scan.centre if shaped else None
     mask = detector_mask(detector, scan.detector_shape, beam, scan.where())
     if mask.dtype.kind == "b":
@@ -126,7 +133,7 @@ def virtual_image(
 
 def virtual_images(
     scan: Scan,
-    detectors: Sequence[Disk | Annulus | np.ndarray],
+    detectors: Sequence[Shape | np.ndarray],
     centres: Sequence[tuple[float, float] | None],
 ) -> Reduction[list[VirtualImage]]:
     """Return many virtual images as one reduction, which is faster than as many reductions.
@@ -135,7 +142,7 @@ def virtual_images(
     ----------
     scan : Scan
         The scan.
-    detectors : sequence of Disk, Annulus or array
+    detectors : sequence of Disk, Annulus, Rectangle, Polygon or array
         Masks of an image count or not: weights are not possible here.
     centres : sequence of tuple of float
         The centre of each detector; None where it is a mask.
@@ -165,7 +172,7 @@ def _image(
     sums: np.ndarray,
     mask: np.ndarray,
     centre: tuple[float, float] | None,
-    detector: Disk | Annulus | np.ndarray,
+    detector: Shape | np.ndarray,
 ) -> VirtualImage:
-    name = detector.name if isinstance(detector, Disk | Annulus) else "virtual_mask"
+    name = detector.name if isinstance(detector, Shape) else "virtual_mask"
     return VirtualImage(sums.astype(np.float32), mask, centre, name)
