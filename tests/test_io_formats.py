@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import shutil
+import struct
 
 import h5py
 import numpy as np
@@ -168,6 +169,19 @@ def test_a_heap_on_which_the_library_would_never_return_is_refused(tmp_path):
     data = bytearray(path.read_bytes())
     first = data.index(b"GCOL") + 16
     data[first : first + 16] = bytes(16)  # the first object: free space of no length
+    path.write_bytes(data)
+    with pytest.raises(ScanError, match="heap"):
+        open_scan(path)
+
+
+def test_a_group_on_which_the_library_would_never_return_is_refused(tmp_path):
+    """The free places of the heap with a group's names: the only one is made to follow itself."""
+    path = WRITERS["topspin"][0](tmp_path)
+    data = bytearray(path.read_bytes())
+    header = data.index(b"HEAP\0\0\0\0")
+    free, address = struct.unpack_from("<2Q", data, header + 16)
+    assert struct.unpack_from("<Q", data, address + free) == (1,)
+    struct.pack_into("<Q", data, address + free, free)
     path.write_bytes(data)
     with pytest.raises(ScanError, match="heap"):
         open_scan(path)
