@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QImage, QPixmap
 from qtpy.QtWidgets import (
@@ -15,14 +17,18 @@ from qtpy.QtWidgets import (
     QPushButton,
 )
 
-from napari_ferro4d.io import provenance
+from napari_ferro4d.io import MapResult, provenance
 from napari_ferro4d.io.maps import com_parameters, com_results
 from napari_ferro4d.jobs import Report
 from napari_ferro4d.scan import Scan
 
 from ._dock import Dock
-from ._layers import Origin, add_layers, made, map_layers
+from ._layers import LayerData, Origin, made, map_layers
+from ._part import PartLayers, reporting_layers
 from ._parts import enable, form, hint
+
+if TYPE_CHECKING:
+    from napari_ferro4d.reduce import ComMaps
 
 __all__ = ["ComWidget"]
 
@@ -154,8 +160,6 @@ class ComWidget(Dock):
 
     def compute(self) -> None:
         """Compute on a thread and add the maps."""
-        from napari_ferro4d.reduce import ComMaps, com
-
         scan = self.scans.scan()
         if scan is None:
             return
@@ -166,18 +170,20 @@ class ComWidget(Dock):
             "descan": self._descan.currentText(),
             "rotation": "auto" if self._auto_rotation.isChecked() else self._rotation.value(),
         }
+        parts = PartLayers(self.viewer, provenance("com", options, scan))
 
-        def work(report: Report) -> ComMaps:
-            return com(scan, **options, report=report)
+        def work(report: Report) -> tuple[ComMaps, list[MapResult], list[LayerData]]:
+            def so_far(partial: list[ComMaps]) -> list[LayerData]:
+                return _layers(com_results(partial[0], scan), scan, known=partial[0].sum)
 
-        def done(maps: ComMaps) -> str:
-            used = com_parameters(maps, options["mask_radius"], options["descan"])
+            maps = _progressive_com(scan, options, reporting_layers(report, so_far))
             results = com_results(maps, scan)
-            note = made(provenance("com", used, scan), maps=results)
-            for result in results:
-                # They are opaque: one is seen first, the others are one click away.
-                first = result.name == "com_direction"
-                add_layers(self.viewer, map_layers(Origin.of(scan), result, first), note)
+            return maps, results, _layers(results, scan)
+
+        def done(made_of: tuple[ComMaps, list[MapResult], list[LayerData]]) -> str:
+            maps, results, layers = made_of
+            used = com_parameters(maps, options["mask_radius"], options["descan"])
+            parts.finish(layers, made(provenance("com", used, scan), maps=results))
             ky, kx = maps.centre
             if options["centre"] == "mean":
                 self._found[scan.signature] = maps.centre
@@ -189,7 +195,36 @@ class ComWidget(Dock):
             return "Added sum, com_y, com_x, com_magnitude and com_direction."
 
         self.keep()
-        self.row.start(work, done, "Centre of mass")
+        self.row.start(work, done, "Centre of mass", part=parts.show)
+
+
+def _progressive_com(scan: Scan, options: dict[str, Any], report: Report) -> ComMaps:
+    """Return what `com` returns, reporting the maps so far."""
+    from napari_ferro4d.reduce import centre_of_mass, find_centre, mean_pattern, reduce_scan
+
+    centre, radius = options["centre"], options["mask_radius"]
+    beam = None if centre == "mean" else centre or scan.centre
+    if beam is None and radius is not None:
+        beam = find_centre(mean_pattern(scan, report=report), radius)
+    reduction = centre_of_mass(scan, **{**options, "centre": beam})
+    (maps,) = reduce_scan(scan, [reduction], report, "centre of mass", progressive=True)
+    return maps
+
+
+def _layers(
+    results: list[MapResult], scan: Scan, known: np.ndarray | None = None
+) -> list[LayerData]:
+    """Return the layers of centre-of-mass maps: they are opaque, so one is seen first.
+
+    Colours are transparent where `known` is NaN.
+    """
+    layers: list[LayerData] = []
+    for result in results:
+        if result.rgb and known is not None:
+            alpha = np.where(np.isnan(known), 0, 255).astype(np.uint8)
+            result = replace(result, data=np.dstack([result.data, alpha]))
+        layers += map_layers(Origin.of(scan), result, visible=result.name == "com_direction")
+    return layers
 
 
 def colour_wheel_label(size: int) -> QLabel:

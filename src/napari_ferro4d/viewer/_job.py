@@ -68,6 +68,7 @@ class Job(QObject):
         self._work = work
         self._cancel = threading.Event()
         self._shown = 0.0
+        self._partial: Any = None
         self._thread = threading.Thread(target=self._run, name="ferro4d job", daemon=True)
 
     def start(self) -> None:
@@ -83,9 +84,17 @@ class Job(QObject):
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
+    def take_partial(self) -> Any:
+        """Return the newest partial result that was not taken yet, or None."""
+        partial, self._partial = self._partial, None
+        return partial
+
     def _report(self, progress: Progress) -> None:
         if self._cancel.is_set():
             raise Cancelled
+        if progress.partial is not None:
+            # Kept for the next update of the screen; a screen that is behind skips older ones.
+            self._partial = progress.partial
         now = time.monotonic()
         if now - self._shown >= _EVERY_S or progress.done >= progress.total:
             self._shown = now
@@ -128,11 +137,13 @@ class JobRow(QWidget):
         self._abandon = False
         self._abandoned: list[Job] = []
         self._done: Callable[[Any], str | None] = lambda result: None
+        self._part: Callable[[Any], None] | None = None
+        self._parted = False
         self._bar = QProgressBar()
         self._bar.setTextVisible(False)
         self._bar.setMaximumHeight(14)
         self._cancel = QPushButton("Cancel")
-        self._cancel.setToolTip("Stop within a second. What was in the viewer before stays.")
+        self._cancel.setToolTip("Stop at once. What was in the viewer before stays.")
         self._cancel.clicked.connect(self.cancel)
         self._text = QLabel("Ready.")
         self._text.setWordWrap(True)
@@ -165,6 +176,7 @@ class JobRow(QWidget):
         done: Callable[[Any], str | None],
         what: str,
         abandon: bool = False,
+        part: Callable[[Any], None] | None = None,
     ) -> None:
         """Run ``work(report)`` on a thread, then ``done(result)`` on this one.
 
@@ -179,10 +191,13 @@ class JobRow(QWidget):
         abandon : bool
             Do not wait for the work once it is cancelled: it never reports, and what it returns
             is dropped.
+        part : callable, optional
+            Shows a result that is known in part (`Progress.partial`), on this thread.
         """
         if self._job is not None:
             return
         self._what, self._done, self._abandon = what, done, abandon
+        self._part, self._parted = part, False
         job = self._job = Job(work)
         # Bound methods of a widget: Qt then calls them on the widget's thread.
         job.progressed.connect(self._on_progress)
@@ -224,6 +239,10 @@ class JobRow(QWidget):
         self._bar.setRange(0, max(1, progress.total))
         self._bar.setValue(progress.done)
         self._text.setText(progress_text(progress))
+        partial = None if self._part is None else job.take_partial()
+        if partial is not None:
+            self._parted = True
+            self._part(partial)
         self.progressed.emit(progress)
 
     def _on_returned(self, job: Job, result: Any) -> None:
@@ -240,7 +259,7 @@ class JobRow(QWidget):
 
     def _on_cancelled(self, job: Job) -> None:
         if not self._is_over(job):
-            self._idle(_cancelled(self._what))
+            self._idle(_cancelled(self._what, self._parted))
 
     def _on_failed(self, job: Job, error: Exception) -> None:
         if not self._is_over(job):
@@ -274,5 +293,7 @@ class JobRow(QWidget):
             self.running.emit(False)
 
 
-def _cancelled(what: str) -> str:
+def _cancelled(what: str, parted: bool = False) -> str:
+    if parted:
+        return f"{what} cancelled; the layers named (part) show how far it came."
     return f"{what} cancelled; nothing was changed."

@@ -33,6 +33,7 @@ __all__ = [
     "add_layers",
     "find_layer",
     "fitted",
+    "is_ours",
     "label_layer",
     "layer_info",
     "made",
@@ -43,6 +44,7 @@ __all__ = [
     "scan_layers",
     "scan_of",
     "scans_in",
+    "update_layer",
 ]
 
 KEY = "ferro4d"
@@ -152,7 +154,8 @@ def map_layers(origin: Origin, result: MapResult, visible: bool = True) -> list[
         if result.rgb:
             keywords["rgb"] = True
         else:
-            keywords["contrast_limits"] = result.contrast_limits or _value_range(data)
+            limits = result.contrast_limits or _value_range(data)
+            keywords["contrast_limits"] = info["limits"] = limits
             keywords["colormap"] = result.colormap or "gray"
         layers.append((data, keywords, "image"))
     return layers
@@ -191,7 +194,7 @@ def make_room(viewer: ViewerModel, scan: Scan) -> None:
         if old is not None and old.signature == scan.signature:
             viewer.layers.remove(layer)
         elif info.get("signature") == scan.signature:
-            if info.get("name") == "preview" and layer.data is info.get("array"):
+            if info.get("name") == "preview" and is_ours(layer):
                 viewer.layers.remove(layer)
             else:
                 _place_in(layer, real_space(scan.scan_step))
@@ -222,6 +225,11 @@ def layer_info(layer: Layer) -> Mapping[str, Any]:
     """Return our notes on a map or labels layer; empty for layers that others made."""
     info = layer.metadata.get(KEY)
     return info if isinstance(info, Mapping) else {}
+
+
+def is_ours(layer: Layer) -> bool:
+    """Return whether a map layer still shows what we put there."""
+    return layer.data is layer_info(layer).get("array")
 
 
 def renote(layer: Layer, **changes: Any) -> None:
@@ -286,21 +294,24 @@ def _add_or_update(viewer: ViewerModel, data: Any, keywords: dict[str, Any], kin
     old = None
     if kind == "image" and not isinstance(info, Scan):
         old = find_layer(viewer, info["signature"], info["name"], info.get("channel"))
-    if (
-        old is not None
-        and old.data is layer_info(old).get("array")
-        and old.data.shape == data.shape
-    ):
-        old.data = data
-        old.metadata = {**old.metadata, KEY: info}
-        _place_in(old, keywords)
-        if "contrast_limits" in keywords:
-            old.contrast_limits_range = keywords["contrast_limits"]
-            old.contrast_limits = keywords["contrast_limits"]
+    if old is not None and is_ours(old) and old.data.shape[:2] == data.shape[:2]:
+        update_layer(old, data, keywords)
         return old
     layer = Layer.create(data, keywords, kind)
     viewer.layers.insert(_place(viewer, kind), layer)
     return layer
+
+
+def update_layer(layer: Layer, data: Any, keywords: Mapping[str, Any]) -> None:
+    """Give a layer that we made another result to show; limits that the user set stay."""
+    info, limits = keywords["metadata"][KEY], keywords.get("contrast_limits")
+    before = layer_info(layer).get("limits")
+    layer.data = data
+    layer.metadata = {**layer.metadata, KEY: info}
+    _place_in(layer, keywords)
+    if limits is not None and before in (None, tuple(layer.contrast_limits)):
+        layer.contrast_limits_range = limits
+        layer.contrast_limits = limits
 
 
 def _place_in(layer: Layer, space: Mapping[str, Any]) -> None:
@@ -323,7 +334,7 @@ def _drop_old_channels(viewer: ViewerModel, added: list[Layer]) -> None:
             layer not in added
             and "channel" in info
             and (info["name"], info["signature"]) in wholes
-            and layer.data is info.get("array")
+            and is_ours(layer)
         ):
             viewer.layers.remove(layer)
 

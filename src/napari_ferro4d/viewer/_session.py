@@ -6,6 +6,8 @@ and lives as a child of its window.
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, QObject, QTimer, Signal
@@ -60,6 +62,9 @@ class Session(QObject):
         self._edited = False
         self._timer = QTimer(self, singleShot=True)
         self._timer.timeout.connect(self.autosave)
+        self._steps: deque[Callable[[], None]] = deque()
+        self._stepper = QTimer(self, interval=0)
+        self._stepper.timeout.connect(self._step)
         events = viewer.layers.events
         self._connected = (
             (events.inserted, self._on_inserted),
@@ -85,6 +90,20 @@ class Session(QObject):
                 from napari.utils.notifications import show_warning
 
                 show_warning(f"The labels of {scan.name} cannot be autosaved: {error}.")
+
+    def later(self, step: Callable[[], None]) -> None:
+        """Do something when nothing else waits: napari takes up to 0.2 s to add or remove a layer.
+
+        Steps are done one at a time, in turn, so that the window answers between two of them.
+        """
+        self._steps.append(step)
+        self._stepper.start()
+
+    def _step(self) -> None:
+        if self._steps:
+            self._steps.popleft()()
+        if not self._steps:
+            self._stepper.stop()
 
     def save_edits(self) -> None:
         """Write what was painted since the last autosave."""
@@ -118,6 +137,8 @@ class Session(QObject):
         self.parent().removeEventFilter(self)
         for event, call in self._connected:
             event.disconnect(call)
+        self._steps.clear()
+        self._stepper.stop()
         self.save_edits()
         self.closing.emit()
         self._timer.timeout.disconnect(self.autosave)
