@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from napari_ferro4d.errors import ScanError
 from napari_ferro4d.simulate import (
     Optics,
     diffracted_intensities,
@@ -68,9 +69,9 @@ def test_mirroring_twice_is_the_same_crystal():
     assert np.allclose(twice.positions, ymno3(1).positions)
 
 
-def test_a_polarisation_is_plus_or_minus():
-    with pytest.raises(ValueError, match=r"\+1 or -1"):
-        ymno3(0)
+def test_a_polarisation_is_plus_minus_or_none():
+    with pytest.raises(ScanError, match="polarisation"):
+        ymno3(2)
 
 
 # Scattering and structure factors

@@ -1,13 +1,14 @@
 """Crystals to patterns to scans with known truth; pure numpy and scipy, no torch, no napari.
 
 ``demo_scan()`` opens the embedded scan and ``demo_truth()`` tells what is in it. It was made of the
-other parts, from the bottom up: a crystal (`ymno3`), its structure factors and scattering matrix
-(`scattering`), convergent-beam patterns over tilt and thickness (`patterns`), a specimen (`demo`).
+other parts, from the bottom up: a crystal (`structure`, by name or from a CIF file), its structure
+factors and scattering matrix (`scattering`), convergent-beam patterns over tilt and thickness
+(`patterns`), a specimen (`demo`).
 """
 
 from __future__ import annotations
 
-from .crystal import Crystal, ymno3
+from .crystal import Crystal, ermno3, ymno3
 from .demo import (
     DEMO,
     Demo,
@@ -24,6 +25,7 @@ from .demo import (
 from .patterns import Optics, RockingTable, patterns, rocking_table
 from .scattering import (
     Beams,
+    detector_frame,
     diffracted_intensities,
     scattering_factor,
     scattering_matrix,
@@ -32,21 +34,36 @@ from .scattering import (
     wavelength,
     zone_beams,
 )
+from .structures import (
+    BORACITE_STATES,
+    STRUCTURES,
+    batio3,
+    boracite,
+    boracite_cubic,
+    structure,
+)
 
 __all__ = [
+    "BORACITE_STATES",
     "DEMO",
+    "STRUCTURES",
     "Beams",
     "Crystal",
     "Demo",
     "Optics",
     "RockingTable",
     "Truth",
+    "batio3",
+    "boracite",
+    "boracite_cubic",
     "demo_scan",
     "demo_scan_path",
     "demo_tables",
     "demo_truth",
     "demo_truth_path",
+    "detector_frame",
     "diffracted_intensities",
+    "ermno3",
     "expected_counts",
     "make_counts",
     "patterns",
@@ -54,6 +71,7 @@ __all__ = [
     "scattering_factor",
     "scattering_matrix",
     "specimen",
+    "structure",
     "structure_factor",
     "structure_matrix",
     "wavelength",

@@ -207,7 +207,7 @@ def _zone(crystal: Crystal, g_max: float, uvw: Array) -> Array:
 def _reached(crystal: Crystal, hkl: Array) -> Array:
     """Tell which beams are connected to beam 0 by a chain of non-zero structure factors."""
     size = np.abs(_pair_factors(crystal, hkl))
-    linked = size > 1e-9 * size.max()
+    linked = size > 1e-6 * size.max()
     reached = np.zeros(len(hkl), dtype=bool)
     reached[0] = True
     while True:
