@@ -17,7 +17,7 @@ import hashlib
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,8 @@ from .errors import ScanError
 
 if TYPE_CHECKING:
     import dask.array as da
+
+    from .correction import Correction
 
 __all__ = ["Frames", "Scan", "Source", "signature_of"]
 
@@ -63,6 +65,9 @@ class Frames:
     row_stride : int, optional
         Bytes from the first pattern of a scan row to that of the next, where the file holds
         patterns between the rows (flyback); None if the rows follow one another.
+    line_stride : int, optional
+        Bytes from one detector row to the next, where only a part of each row is wanted (see
+        `cropped`); None if the rows follow one another.
     """
 
     path: str
@@ -71,6 +76,15 @@ class Frames:
     stride: int
     bottom_up: bool = False
     row_stride: int | None = None
+    line_stride: int | None = None
+
+    def cropped(self, detector: tuple[int, int], rows: slice, columns: slice) -> Frames:
+        """Return where the chosen rows and columns of a detector ``(ky, kx)`` lie."""
+        item = self.dtype.itemsize
+        line = self.line_stride or detector[1] * item
+        first = detector[0] - rows.stop if self.bottom_up else rows.start
+        offset = self.offset + first * line + columns.start * item
+        return replace(self, offset=offset, line_stride=line)
 
     def view(self, shape: tuple[int, int, int, int]) -> np.ndarray:
         """Return the patterns as a read-only memory map ``[y, x, ky, kx]``; reads nothing yet."""
@@ -86,9 +100,11 @@ def _map_frames(
     ny, nx, ky, kx = shape
     item = frames.dtype.itemsize
     row_stride = nx * frames.stride if frames.row_stride is None else frames.row_stride
-    length = frames.offset + (ny - 1) * row_stride + (nx - 1) * frames.stride + ky * kx * item
+    line = frames.line_stride or kx * item
+    last = frames.offset + (ny - 1) * row_stride + (nx - 1) * frames.stride
+    length = last + (ky - 1) * line + kx * item
     buffer = np.memmap(frames.path, np.uint8, mode="r", shape=(length,))
-    strides = (row_stride, frames.stride, kx * item, item)
+    strides = (row_stride, frames.stride, line, item)
     patterns = np.ndarray(shape, frames.dtype, buffer, frames.offset, strides)
     return patterns[:, :, ::-1] if frames.bottom_up else patterns
 
@@ -158,6 +174,8 @@ class Scan:
         missing.
     metadata : mapping
         What else the file says, as it says it.
+    correction : Correction, optional
+        What is done to the counts of the file as they are read; None if nothing.
     """
 
     data: da.Array
@@ -170,6 +188,7 @@ class Scan:
     complete: bool = True
     missing: np.ndarray | None = None
     metadata: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
+    correction: Correction | None = None
 
     @classmethod
     def from_array(

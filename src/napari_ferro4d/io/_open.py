@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from napari_ferro4d.errors import ScanError
+from napari_ferro4d.jobs import Report
 from napari_ferro4d.scan import Scan, Source
 
 from . import _formats
+from ._corrections import Corrections, Crop, corrected
 from ._geometry import arrange, check
 from ._images import is_image_folder
 from ._stored import Format, Hints, Incomplete, Stored
@@ -39,8 +41,18 @@ def open_scan(
     detector_shape: tuple[int, int] | None = None,
     offset: int = 0,
     gap: int = 0,
+    dark: str | os.PathLike[str] | None = None,
+    gain: str | os.PathLike[str] | None = None,
+    bad_pixels: str | os.PathLike[str] | None = None,
+    crop: Crop | None = None,
+    bin: int = 1,  # what every detector's manual calls it
+    saturation: float | None = None,
+    report: Report | None = None,
 ) -> Scan:
     """Open a 4D-STEM scan lazily: a few patterns are read, whatever the size of the file.
+
+    Corrections are applied to patterns as they are read, in the order dark, gain, bad pixels,
+    crop, bin. All that is given in detector pixels is in those of the file.
 
     Parameters
     ----------
@@ -72,6 +84,21 @@ def open_scan(
         Detector pixels ``(ky, kx)`` in a file without a header.
     offset, gap : int, optional
         Bytes before the first pattern and between two, in a file without a header.
+    dark, gain : path, optional
+        Images ``[ky, kx]``, `.npy`, `.tif`, `.mrc`, `.dm3` or `.dm4`: counts without beam, to be
+        subtracted, and the factor that makes pixels alike.
+    bad_pixels : path or str, optional
+        Hot and dead pixels, which take the mean of the good pixels nearest to them: an image that
+        is not 0 there, a list ``"ky,kx;ky,kx"``, or ``"auto"`` to find them in the counts as
+        recorded, which costs a pass over the scan.
+    crop : tuple of tuple of int, optional
+        Detector rows and columns to keep, ``((ky0, ky1), (kx0, kx1))``; None is the edge.
+    bin : int, optional
+        Sum squares of `bin` x `bin` detector pixels.
+    saturation : float, optional
+        Count from which on a detector pixel is saturated; wins over what the file says.
+    report : callable, optional
+        Receives `Progress` while bad pixels are looked for; may raise `Cancelled`.
 
     Returns
     -------
@@ -81,7 +108,9 @@ def open_scan(
     Raises
     ------
     ScanError
-        If the file is missing, broken, or holds no 4D-STEM scan of that shape.
+        If the file is missing, broken, or holds no 4D-STEM scan of that shape; or if an image
+        for the corrections is missing, of another shape than the detector, or holds values that
+        cannot be used.
 
     Examples
     --------
@@ -98,17 +127,31 @@ def open_scan(
         scan_shape, first_frame, flyback, snake, incomplete, dtype, detector_shape, offset, gap
     )
     check(file, hints)
-    given = {"format": format, "scan_step": scan_step, "k_step": k_step, "centre": centre}
+    given = {
+        "format": format,
+        "scan_step": scan_step,
+        "k_step": k_step,
+        "centre": centre,
+        "saturation": saturation,
+    }
+    if saturation is not None and not saturation > 0:
+        raise ScanError(f"{file}: the saturation must be a positive count, not {saturation}.")
     said = {name: value for name, value in given.items() if value is not None} | _said(hints)
+    scan = _as_recorded(file, chosen, hints, said)
+    return corrected(scan, Corrections(dark, gain, bad_pixels, crop, bin), report)
+
+
+def _as_recorded(file: Path, chosen: Format, hints: Hints, said: dict[str, Any]) -> Scan:
+    """Open a scan; `said` is all that the user said, with steps and centre among it."""
     try:
         stored = chosen.read(file, hints)
         arranged = arrange(file, stored, hints)
         more = {"patterns_left_out": arranged.left_out} if arranged.left_out else {}
         scan = Scan.from_array(
             arranged.array,
-            scan_step=stored.scan_step if scan_step is None else scan_step,
-            k_step=stored.k_step if k_step is None else k_step,
-            centre=_stated_centre(stored) if centre is None else centre,
+            scan_step=said.get("scan_step", stored.scan_step),
+            k_step=said.get("k_step", stored.k_step),
+            centre=said.get("centre", _stated_centre(stored)),
             source=Source(str(file), chosen.name, said),
             frames=arranged.frames,
             missing=arranged.missing,

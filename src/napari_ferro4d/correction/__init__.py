@@ -1,0 +1,190 @@
+"""Detector corrections on the fly: applied to every block as it is read, never to the file."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from napari_ferro4d.scan import Scan, lazily, signature_of
+
+from ._steps import check_image, kept, steps_of
+
+__all__ = ["Correction", "check_image", "correct", "not_negative"]
+
+
+@dataclass(frozen=True, eq=False)
+class Correction:
+    """What is done to the patterns of a scan as they are read.
+
+    Parameters
+    ----------
+    raw : Scan
+        The scan as it was recorded.
+    apply : callable
+        Makes of patterns of `raw`, ``[y, x, ky, kx]``, the corrected ones.
+    used : array
+        Bool ``[ky, kx]`` of `raw`: detector pixels that are neither cut off nor bad.
+    place : tuple of slice
+        Detector rows and columns of `raw` that are left.
+    bin : int
+        How many of its pixels make one, in each direction.
+    record : mapping
+        What was done, as JSON types, for the provenance of results.
+    """
+
+    raw: Scan
+    apply: Callable[[np.ndarray], np.ndarray]
+    used: np.ndarray
+    place: tuple[slice, slice]
+    bin: int
+    record: Mapping[str, Any]
+
+
+def correct(
+    scan: Scan,
+    *,
+    dark: np.ndarray | None = None,
+    gain: np.ndarray | None = None,
+    bad: np.ndarray | None = None,
+    crop: tuple[slice, slice] | None = None,
+    bin: int = 1,  # what every detector's manual calls it
+) -> Scan:
+    """Return a scan whose patterns are corrected as they are read.
+
+    In this order: subtract `dark`, multiply by `gain`, replace `bad` pixels by the mean of the
+    good pixels nearest to them, `crop`, `bin`. Cropping and binning alone keep integers integers,
+    and an uncompressed file that is only cropped is still read where it lies.
+
+    Parameters
+    ----------
+    scan : Scan
+        The scan.
+    dark, gain : array, optional
+        ``[ky, kx]``: counts without beam, and the factor that makes pixels alike. Gains of bad
+        pixels do not matter.
+    bad : array, optional
+        Bool ``[ky, kx]``: hot and dead pixels; see `napari_ferro4d.reduce.bad_pixels`.
+    crop : tuple of slice, optional
+        Detector rows and columns to keep.
+    bin : int
+        Sum squares of `bin` x `bin` pixels; rows and columns that fill no square are left out.
+
+    Returns
+    -------
+    Scan
+        Lazy; centre and pixel size follow cropping and binning, and `Scan.correction` says what
+        was done. It has no `Scan.source`, because the file alone does not make it; `open_scan`
+        with the same corrections gives one that has. The scan itself if there is nothing to do.
+
+    Raises
+    ------
+    ScanError
+        If an array has another shape than the detector, holds no usable number somewhere, or
+        nothing is left of the detector.
+
+    Examples
+    --------
+    >>> scan = Scan.from_array(np.ones((2, 2, 8, 8), np.uint8), k_step=0.1)
+    >>> binned = correct(scan, bin=4)
+    >>> binned.detector_shape, binned.k_step, int(binned.data[0, 0, 0, 0])
+    ((2, 2), (0.4, 0.4), 16)
+    """
+    steps = steps_of(scan, dark, gain, bad, crop, bin)
+    if steps is None:
+        return scan
+    rows, columns, region = steps.rows, steps.columns, steps.region
+    frames = None
+    if scan.frames is None:
+        source = scan.data
+        work: Callable[[np.ndarray], np.ndarray] = steps.of_whole
+    else:
+        frames = scan.frames.cropped(scan.detector_shape, *region)
+        shape = (*scan.scan_shape, *(part.stop - part.start for part in region))
+        source = lazily(frames.view(shape), frames)
+        work = steps
+    if steps.only_crops and frames is not None:
+        data = source
+    else:
+        frames = None
+        # A name of its own: dask would otherwise hash the images for one.
+        data = source.map_blocks(
+            work,
+            dtype=steps.dtype,
+            chunks=(*source.chunks[:2], (steps.shape[0],), (steps.shape[1],)),
+            meta=np.empty((0, 0, 0, 0), steps.dtype),
+            name=f"corrected-{uuid.uuid4().hex}",
+        )
+    used = np.zeros(scan.detector_shape, bool)
+    used[rows, columns] = True if bad is None else ~np.asarray(bad, bool)[rows, columns]
+    images = {"dark": dark, "gain": gain, "bad_pixels": bad}
+    record = _record(
+        {name: one for name, one in images.items() if one is not None}, crop, bin, scan
+    )
+    correction = Correction(scan, steps.of_whole, used, (rows, columns), bin, record)
+    if scan.correction is not None:
+        correction = _after(scan.correction, correction)
+    return replace(
+        scan,
+        data=data,
+        k_step=None if scan.k_step is None else (scan.k_step[0] * bin, scan.k_step[1] * bin),
+        centre=None
+        if scan.centre is None
+        else (
+            (scan.centre[0] - rows.start + 0.5) / bin - 0.5,
+            (scan.centre[1] - columns.start + 0.5) / bin - 0.5,
+        ),
+        source=None,
+        frames=frames,
+        signature=signature_of(data if frames is None else frames.view(data.shape)),
+        correction=correction,
+    )
+
+
+def not_negative(scan: Scan) -> Scan:
+    """Return `scan` with 0 for the counts below zero that a dark image leaves where there are none.
+
+    For what takes the logarithm of counts. A scan without a dark image is returned as it is; so are
+    signature, source and correction.
+    """
+    record = None if scan.correction is None else scan.correction.record
+    while record and "dark" not in record:
+        record = record.get("before")
+    if not record:
+        return scan
+    return replace(scan, data=scan.data.clip(0, None), frames=None)
+
+
+def _after(earlier: Correction, later: Correction) -> Correction:
+    """Return two corrections, one after the other, as one of the scan as it was recorded."""
+    used = earlier.used.copy()
+    (rows, columns), size = earlier.place, earlier.bin
+    used[rows, columns] &= later.used.repeat(size, axis=0).repeat(size, axis=1)
+    place = tuple(
+        slice(outer.start + inner.start * size, outer.start + inner.stop * size)
+        for outer, inner in zip(earlier.place, later.place, strict=True)
+    )
+    return Correction(
+        earlier.raw,
+        lambda block: later.apply(earlier.apply(block)),
+        used,
+        (place[0], place[1]),
+        size * later.bin,
+        {**later.record, "before": dict(earlier.record)},
+    )
+
+
+def _record(
+    images: Mapping[str, np.ndarray], crop: tuple[slice, slice] | None, bin: int, scan: Scan
+) -> dict[str, Any]:
+    record: dict[str, Any] = {
+        name: {"sha256": hashlib.sha256(np.asarray(image).tobytes()).hexdigest()}
+        for name, image in images.items()
+    }
+    if crop is not None:
+        record["crop"] = [[part.start, part.stop] for part in kept(scan, crop, bin)]
+    return {**record, "bin": bin} if bin > 1 else record
