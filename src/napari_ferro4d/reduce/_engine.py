@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["reduce_block", "reduce_scan"]
 
-_CACHED_BYTES = 2**20
+_CACHED_BYTES = 2**19
 """Patterns that several reductions work on in turn: they fit a processor's cache, so memory is read
-once for all. Smaller parts would cost more calls than they gain."""
+once for all."""
 
 
 def reduce_scan(
@@ -105,15 +105,54 @@ def reduce_block(
     if len(reductions) == 1:
         reductions[0].add(patterns, parts[0], place)
         return parts
+    _, _, nky, nkx = block.shape
+    # The sums of patterns take four at a time.
+    run = 4 * max(1, _CACHED_BYTES // max(1, 4 * nky * nkx * block.dtype.itemsize))
+    fused, others = _fused(reductions, parts, place)
+    if fused:
+        from . import _kernels
+
+        _kernels.together(*patterns.arguments, run, *(fused.get(slot) for slot in _SLOTS))
+    _in_turn(patterns, [(reductions[n], parts[n]) for n in others], place, run)
+    return parts
+
+
+_SLOTS = ("moment", "masked", "summed")
+
+
+def _fused(
+    reductions: Sequence[Reduction[Any]], parts: Sequence[np.ndarray], place: Place
+) -> tuple[dict[str, tuple[np.ndarray, ...]], list[int]]:
+    """Return what the compiled loop over several reductions takes, and the numbers of the rest."""
+    taken: dict[str, tuple[np.ndarray, ...]] = {}
+    others = []
+    for number, (reduction, part) in enumerate(zip(reductions, parts, strict=True)):
+        fused = reduction.fused
+        if fused is None or fused.slot in taken:
+            others.append(number)
+        else:
+            taken[fused.slot] = fused.arguments(part, place)
+    if len(taken) > 1:
+        return taken, others
+    return {}, list(range(len(reductions)))
+
+
+def _in_turn(
+    patterns: Patterns,
+    reductions: Sequence[tuple[Reduction[Any], np.ndarray]],
+    place: Place,
+    run: int,
+) -> None:
+    """Let each of the reductions add `run` patterns in turn."""
+    if not reductions:
+        return
     top, left = place[0].start, place[1].start
-    ny, nx, nky, nkx = block.shape
-    together = max(1, _CACHED_BYTES // max(1, nky * nkx * block.dtype.itemsize))
+    ny, nx = patterns.layout[:2]
     for y in range(ny):
-        for x in range(0, nx, together):
-            some = patterns.run(y, x, together)
+        for x in range(0, nx, run):
+            some = patterns.run(y, x, run)
             end = x + some.layout[1]
             at = slice(top + y, top + y + 1), slice(left + x, left + end)
-            for reduction, part in zip(reductions, parts, strict=True):
+            for reduction, part in reductions:
                 out = part[y : y + 1, x:end] if reduction.per_position else part
                 reduction.add(some, out, at)
-    return parts

@@ -14,32 +14,89 @@ native byte order.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numba
 import numpy as np
 
+from ._intrinsics import prefetch, turned
+
 # Allow the compiler to add several partial sums side by side; NaN and infinity keep their meaning.
 _REORDER = {"reassoc", "nsz", "contract"}
 
 
-def accumulator(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the type in which row and column sums of `dtype` counts cannot overflow."""
+def accumulator(dtype: np.dtype[Any], detector_shape: tuple[int, int]) -> np.dtype[Any]:
+    """Return the type in which sums of four rows or of a column of counts cannot overflow."""
     if dtype.kind == "f":
         return np.dtype(np.float64)
-    if dtype.kind == "u" and dtype.itemsize <= 2:
+    # `_four_rows` adds up to six times the largest count per column.
+    if dtype.kind == "u" and dtype.itemsize <= 2 and max(detector_shape) <= 8192:
         return np.dtype(np.uint32)
     return np.dtype(np.uint64 if dtype.kind == "u" else np.int64)
 
 
-@numba.njit(nogil=True, cache=True, inline="always")
-def _turned(value):  # type: ignore[no-untyped-def]
-    return ((value & np.uint32(0xFF)) << np.uint32(8)) | (value >> np.uint32(8))
+# Nothing is allocated in these loops, so arrays need no reference counts: counting every row slice
+# would take half the time.
+_compiled = functools.partial(numba.njit, nogil=True, cache=True, _nrt=False)
+
+_AHEAD_BYTES = 8192
+"""How far ahead of the sums memory is asked for: four rows are read side by side, which processors
+do not foresee."""
+
+_LINE_BYTES = 64
 
 
-@numba.njit(nogil=True, cache=True, fastmath=_REORDER)
+@_compiled(fastmath=_REORDER)
+def _four_rows(a, b, c, d, swap, columns):  # type: ignore[no-untyped-def]
+    """Add four rows to the column sums; return their sum, and that times 0, 1, 2 and 3."""
+    kind = columns.dtype.type
+    total = kind(0)
+    down = kind(0)
+    if swap:
+        for i in range(len(columns)):
+            vb = kind(turned(np.uint16(b[i])))
+            vd = kind(turned(np.uint16(d[i])))
+            lower = kind(turned(np.uint16(c[i]))) + vd
+            column = kind(turned(np.uint16(a[i]))) + vb + lower
+            total += column
+            down += vb + vd + kind(2) * lower
+            columns[i] += column
+    else:
+        for i in range(len(columns)):
+            vb = kind(b[i])
+            vd = kind(d[i])
+            lower = kind(c[i]) + vd
+            column = kind(a[i]) + vb + lower
+            total += column
+            down += vb + vd + kind(2) * lower
+            columns[i] += column
+    return total, down
+
+
+@_compiled(fastmath=_REORDER)
+def _one_row(row, swap, columns):  # type: ignore[no-untyped-def]
+    """Add a row to the column sums and return its sum."""
+    kind = columns.dtype.type
+    total = kind(0)
+    if swap:
+        for i in range(len(row)):
+            value = kind(turned(np.uint16(row[i])))
+            total += value
+            columns[i] += value
+    else:
+        for i in range(len(row)):
+            value = kind(row[i])
+            total += value
+            columns[i] += value
+    return total
+
+
+@_compiled(fastmath=_REORDER)
 def moments(flat, layout, swap, first, last, columns, out):  # type: ignore[no-untyped-def]
     """Sum counts, and counts times row and column index, over the spans of a convex mask.
+
+    Four rows go together where their spans overlap, what is left of each by itself.
 
     Parameters
     ----------
@@ -56,87 +113,152 @@ def moments(flat, layout, swap, first, last, columns, out):  # type: ignore[no-u
     """
     ny, nx, nky, nkx, origin, down_step, right_step, row_step = layout
     kind = columns.dtype.type
+    ahead = _AHEAD_BYTES // flat.itemsize
+    line = _LINE_BYTES // flat.itemsize
+    groups = (nky + 3) // 4
     for y in range(ny):
         for x in range(nx):
             start = origin + y * down_step + x * right_step
             columns[:] = kind(0)
             total = 0.0
             down = 0.0
-            for k in range(nky):
-                ky = k if row_step > 0 else nky - 1 - k
-                row_start = start + ky * row_step
-                part = flat[row_start + first[ky] : row_start + last[ky]]
-                under = columns[first[ky] : last[ky]]
-                row = kind(0)
-                if swap:
-                    for i in range(len(part)):
-                        value = kind(_turned(np.uint32(part[i])))
-                        row += value
-                        under[i] += value
+            for n in range(groups):
+                top = 4 * n if row_step > 0 else 4 * (groups - 1 - n)
+                end = min(top + 4, nky)
+                # Columns that all four rows have.
+                left = 0
+                right = nkx if end - top == 4 else 0
+                for ky in range(top, end):
+                    left = max(left, first[ky])
+                    right = min(right, last[ky])
+                if right > left:
+                    for ky in range(top, end):
+                        for kx in range(left, right, line):
+                            prefetch(flat, start + ky * row_step + kx + ahead)
+                    at = start + top * row_step
+                    four, lower = _four_rows(
+                        flat[at + left : at + right],
+                        flat[at + row_step + left : at + row_step + right],
+                        flat[at + 2 * row_step + left : at + 2 * row_step + right],
+                        flat[at + 3 * row_step + left : at + 3 * row_step + right],
+                        swap,
+                        columns[left:right],
+                    )
+                    total += four
+                    down += four * np.float64(top) + np.float64(lower)
                 else:
-                    for i in range(len(part)):
-                        value = kind(part[i])
-                        row += value
-                        under[i] += value
-                total += row
-                down += row * np.float64(ky)
-            right = 0.0
+                    left = nkx
+                    right = nkx
+                for ky in range(top, end):
+                    at = start + ky * row_step
+                    row = kind(0)
+                    if first[ky] < left:
+                        stop = min(left, last[ky])
+                        row += _one_row(
+                            flat[at + first[ky] : at + stop], swap, columns[first[ky] : stop]
+                        )
+                    if last[ky] > right:
+                        row += _one_row(
+                            flat[at + right : at + last[ky]], swap, columns[right : last[ky]]
+                        )
+                    total += row
+                    down += row * np.float64(ky)
+            across = 0.0
             for kx in range(nkx):
-                right += columns[kx] * np.float64(kx)
+                across += columns[kx] * np.float64(kx)
             out[y, x, 0] = total
             out[y, x, 1] = down
-            out[y, x, 2] = right
+            out[y, x, 2] = across
 
 
-@numba.njit(nogil=True, cache=True, fastmath=_REORDER)
-def sum_runs(flat, layout, swap, runs, columns, out):  # type: ignore[no-untyped-def]
-    """Sum counts over runs ``(ky, first kx, last kx, detector)``; touches no other pixels.
+@_compiled(fastmath=_REORDER)
+def sum_masked(flat, layout, swap, table, masks, work, out):  # type: ignore[no-untyped-def]
+    """Sum integer counts over virtual detectors cut into `_segments.Segments`.
 
-    `out` is ``[y, x, detector]``, so that any number of virtual detectors take one call.
+    Parameters
+    ----------
+    flat, layout, swap
+        As for `moments`.
+    table, masks : array
+        Segments; the weights have the type of the counts, all bits set where a pixel counts.
+    work : array
+        Of the accumulator's type, which is all that it tells.
+    out : float64 array
+        ``[y, x, detector]``.
     """
     ny, nx, _nky, _nkx, origin, down_step, right_step, row_step = layout
-    kind = columns.dtype.type
+    kind = work.dtype.type
     for y in range(ny):
         for x in range(nx):
             start = origin + y * down_step + x * right_step
             out[y, x] = 0.0
-            for n in range(runs.shape[0]):
-                r = n if row_step > 0 else runs.shape[0] - 1 - n
-                row_start = start + runs[r, 0] * row_step
-                part = flat[row_start + runs[r, 1] : row_start + runs[r, 2]]
-                row = kind(0)
-                if swap:
-                    for i in range(len(part)):
-                        row += kind(_turned(np.uint32(part[i])))
+            for n in range(table.shape[0]):
+                s = n if row_step > 0 else table.shape[0] - 1 - n
+                rows = table[s, 2]
+                width = table[s, 4]
+                m = masks[table[s, 5] : table[s, 5] + rows * width]
+                at = start + table[s, 1] * row_step + table[s, 3]
+                total = kind(0)
+                if rows == 4:
+                    a = flat[at : at + width]
+                    b = flat[at + row_step : at + row_step + width]
+                    c = flat[at + 2 * row_step : at + 2 * row_step + width]
+                    d = flat[at + 3 * row_step : at + 3 * row_step + width]
+                    if swap:
+                        for i in range(width):
+                            total += (
+                                kind(turned(np.uint16(a[i])) & m[i])
+                                + kind(turned(np.uint16(b[i])) & m[width + i])
+                                + kind(turned(np.uint16(c[i])) & m[2 * width + i])
+                                + kind(turned(np.uint16(d[i])) & m[3 * width + i])
+                            )
+                    else:
+                        for i in range(width):
+                            total += (
+                                kind(a[i] & m[i])
+                                + kind(b[i] & m[width + i])
+                                + kind(c[i] & m[2 * width + i])
+                                + kind(d[i] & m[3 * width + i])
+                            )
                 else:
-                    for i in range(len(part)):
-                        row += kind(part[i])
-                out[y, x, runs[r, 3]] += row
+                    for r in range(rows):
+                        row = flat[at + r * row_step : at + r * row_step + width]
+                        for i in range(width):
+                            value = turned(np.uint16(row[i])) if swap else row[i]
+                            total += kind(value & m[r * width + i])
+                out[y, x, table[s, 0]] += total
 
 
-@numba.njit(nogil=True, cache=True, fastmath=_REORDER)
-def sum_weighted(flat, layout, swap, runs, weights, out):  # type: ignore[no-untyped-def]
-    """Sum counts times ``weights[ky, kx]`` over runs of detector pixels."""
+@_compiled(fastmath=_REORDER)
+def sum_weighted(flat, layout, swap, table, weights, out):  # type: ignore[no-untyped-def]
+    """Sum counts times weights over `_segments.Segments`: ``[y, x, detector]``.
+
+    A pixel without weight is left out, NaN or not.
+    """
     ny, nx, _nky, _nkx, origin, down_step, right_step, row_step = layout
     for y in range(ny):
         for x in range(nx):
             start = origin + y * down_step + x * right_step
-            total = 0.0
-            for n in range(runs.shape[0]):
-                r = n if row_step > 0 else runs.shape[0] - 1 - n
-                row_start = start + runs[r, 0] * row_step
-                part = flat[row_start + runs[r, 1] : row_start + runs[r, 2]]
-                weight = weights[runs[r, 0], runs[r, 1] : runs[r, 2]]
-                if swap:
-                    for i in range(len(part)):
-                        total += _turned(np.uint32(part[i])) * weight[i]
-                else:
-                    for i in range(len(part)):
-                        total += part[i] * weight[i]
-            out[y, x] = total
+            out[y, x] = 0.0
+            for n in range(table.shape[0]):
+                s = n if row_step > 0 else table.shape[0] - 1 - n
+                width = table[s, 4]
+                total = 0.0
+                for r in range(table[s, 2]):
+                    at = start + (table[s, 1] + r) * row_step + table[s, 3]
+                    row = flat[at : at + width]
+                    weight = weights[table[s, 5] + r * width : table[s, 5] + (r + 1) * width]
+                    if swap:
+                        for i in range(len(row)):
+                            total += np.float64(turned(np.uint16(row[i]))) * weight[i]
+                    else:
+                        for i in range(len(row)):
+                            part = np.float64(row[i]) * weight[i]
+                            total += part if weight[i] != 0 else 0.0
+                out[y, x, table[s, 0]] += total
 
 
-@numba.njit(nogil=True, cache=True)
+@_compiled()
 def add_patterns(flat, layout, swap, region, out):  # type: ignore[no-untyped-def]
     """Add every pattern to the sum of its region: ``out[region[y, x], ky, kx]``, -1 to none.
 
@@ -168,24 +290,55 @@ def add_patterns(flat, layout, swap, region, out):  # type: ignore[no-untyped-de
                     if swap:
                         for i in range(len(sums)):
                             sums[i] += (
-                                kind(_turned(np.uint32(a[i])))
-                                + kind(_turned(np.uint32(b[i])))
-                                + kind(_turned(np.uint32(c[i])))
-                                + kind(_turned(np.uint32(d[i])))
+                                kind(turned(np.uint16(a[i])))
+                                + kind(turned(np.uint16(b[i])))
+                                + kind(turned(np.uint16(c[i])))
+                                + kind(turned(np.uint16(d[i])))
                             )
                     else:
                         for i in range(len(sums)):
                             sums[i] += kind(a[i]) + kind(b[i]) + kind(c[i]) + kind(d[i])
                 elif swap:
                     for i in range(len(sums)):
-                        sums[i] += kind(_turned(np.uint32(a[i])))
+                        sums[i] += kind(turned(np.uint16(a[i])))
                 else:
                     for i in range(len(sums)):
                         sums[i] += kind(a[i])
             x += 4 if alike else 1
 
 
-@numba.njit(nogil=True, cache=True)
+@_compiled()
+def together(flat, layout, swap, run, moment, masked, summed):  # type: ignore[no-untyped-def]
+    """Run several of the loops above on `run` patterns at a time, which stay in the cache.
+
+    Parameters
+    ----------
+    flat, layout, swap
+        As for `moments`.
+    run : int
+        Patterns of a scan row that the loops work on in turn.
+    moment, masked, summed : tuple or None
+        What `moments`, `sum_masked` and `add_patterns` take after `swap`, for the whole block; None
+        leaves one out, at compile time.
+    """
+    ny, nx, nky, nkx, origin, down_step, right_step, row_step = layout
+    for y in range(ny):
+        for x in range(0, nx, run):
+            end = min(x + run, nx)
+            start = origin + y * down_step + x * right_step
+            part = (1, end - x, nky, nkx, start, down_step, right_step, row_step)
+            if moment is not None:
+                first, last, columns, sums = moment
+                moments(flat, part, swap, first, last, columns, sums[y : y + 1, x:end])
+            if masked is not None:
+                table, masks, work, counts = masked
+                sum_masked(flat, part, swap, table, masks, work, counts[y : y + 1, x:end])
+            if summed is not None:
+                region, patterns = summed
+                add_patterns(flat, part, swap, region[y : y + 1, x:end], patterns)
+
+
+@_compiled()
 def add_squares(flat, layout, swap, out):  # type: ignore[no-untyped-def]
     """Add the square of every count to ``out[ky, kx]``."""
     ny, nx, nky, nkx, origin, down_step, right_step, row_step = layout
@@ -199,7 +352,7 @@ def add_squares(flat, layout, swap, out):  # type: ignore[no-untyped-def]
                 row = flat[start : start + nkx]
                 if swap:
                     for i in range(len(sums)):
-                        value = kind(_turned(np.uint32(row[i])))
+                        value = kind(turned(np.uint16(row[i])))
                         sums[i] += value * value
                 else:
                     for i in range(len(sums)):
@@ -207,7 +360,7 @@ def add_squares(flat, layout, swap, out):  # type: ignore[no-untyped-def]
                         sums[i] += value * value
 
 
-@numba.njit(nogil=True, cache=True)
+@_compiled()
 def largest_counts(flat, layout, swap, out):  # type: ignore[no-untyped-def]
     """Keep the largest count of every detector pixel in ``out[ky, kx]``."""
     ny, nx, nky, nkx, origin, down_step, right_step, row_step = layout
@@ -221,7 +374,7 @@ def largest_counts(flat, layout, swap, out):  # type: ignore[no-untyped-def]
                 row = flat[start : start + nkx]
                 if swap:
                     for i in range(len(most)):
-                        most[i] = max(most[i], kind(_turned(np.uint32(row[i]))))
+                        most[i] = max(most[i], kind(turned(np.uint16(row[i]))))
                 else:
                     for i in range(len(most)):
                         most[i] = max(most[i], kind(row[i]))

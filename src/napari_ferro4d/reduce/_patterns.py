@@ -55,6 +55,11 @@ class Patterns:
         )
         return cls(flat, (*block.shape, back, down, right, row), swap)
 
+    @property
+    def arguments(self) -> tuple[np.ndarray, Layout, bool]:
+        """What every compiled loop takes first."""
+        return self.flat, self.layout, self.swap
+
     def run(self, y: int, x: int, count: int) -> Patterns:
         """Return `count` patterns of row `y` from column `x` on."""
         _, nx, nky, nkx, origin, down, right, row = self.layout

@@ -7,19 +7,35 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
 
 from napari_ferro4d.scan import Scan
 
-from ._detectors import runs_of
 from ._patterns import Patterns
+from ._segments import Segments
 
 __all__ = ["Place", "Reduction"]
 
 R = TypeVar("R")
 Place = tuple[slice, slice]
+
+
+@dataclass(frozen=True, eq=False)
+class Fused:
+    """A reduction's place in `_kernels.together`.
+
+    Parameters
+    ----------
+    slot : str
+        Name of the parameter.
+    arguments : callable
+        ``arguments(part, place)`` gives what is passed there.
+    """
+
+    slot: Literal["moment", "masked", "summed"]
+    arguments: Callable[[np.ndarray, Place], tuple[np.ndarray, ...]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +57,8 @@ class Reduction(Generic[R]):
     per_position : bool
         The array has one entry per probe position, so that `part` is handed to `add` sliced to
         the patterns, and a part of the result can be shown before the pass ends.
+    fused : Fused, optional
+        How the compiled loop over several reductions takes this one.
     """
 
     empty: Callable[[tuple[int, int]], np.ndarray]
@@ -48,6 +66,7 @@ class Reduction(Generic[R]):
     merge: Callable[[np.ndarray, np.ndarray, Place], None]
     finish: Callable[[np.ndarray], R]
     per_position: bool
+    fused: Fused | None = None
 
 
 def _put(whole: np.ndarray, part: np.ndarray, place: Place) -> None:
@@ -64,13 +83,22 @@ def moments(
     """Sum, and sum times detector row and column, over spans of columns: ``[y, x, 3]``."""
     from . import _kernels
 
-    kind = _kernels.accumulator(scan.dtype)
+    kind = _kernels.accumulator(scan.dtype, scan.detector_shape)
+
+    def arguments(part: np.ndarray, place: Place) -> tuple[np.ndarray, ...]:
+        return first, last, np.zeros(scan.detector_shape[1], kind), part
 
     def add(patterns: Patterns, part: np.ndarray, place: Place) -> None:
-        columns = np.zeros(patterns.layout[3], kind)
-        _kernels.moments(patterns.flat, patterns.layout, patterns.swap, first, last, columns, part)
+        _kernels.moments(*patterns.arguments, *arguments(part, place))
 
-    return Reduction(lambda shape: np.empty((*shape, 3)), add, _put, finish, per_position=True)
+    return Reduction(
+        lambda shape: np.empty((*shape, 3)),
+        add,
+        _put,
+        finish,
+        per_position=True,
+        fused=Fused("moment", arguments),
+    )
 
 
 def detector_sums(
@@ -79,36 +107,47 @@ def detector_sums(
     """Sum the counts on virtual detectors, bool ``[ky, kx]`` each: ``[y, x, detector]``."""
     from . import _kernels
 
-    kind = _kernels.accumulator(scan.dtype)
-    runs = np.concatenate([_with(runs_of(mask), number) for number, mask in enumerate(masks)])
-    # Row by row for all detectors: what one has brought into the cache, the next finds there.
-    runs = runs[np.lexsort((runs[:, 1], runs[:, 0]))]
+    if scan.dtype.kind == "f":
+        return _weighted(masks, finish)
+    kind = scan.dtype.newbyteorder("=")
+    all_bits = np.array(-1).astype(kind)
+    segments = Segments.of([np.where(mask, all_bits, kind.type(0)) for mask in masks], kind)
+    work = np.zeros(1, _kernels.accumulator(kind, scan.detector_shape))
+
+    def arguments(part: np.ndarray, place: Place) -> tuple[np.ndarray, ...]:
+        return segments.table, segments.weights, work, part
 
     def add(patterns: Patterns, part: np.ndarray, place: Place) -> None:
-        work = np.zeros(1, kind)
-        _kernels.sum_runs(patterns.flat, patterns.layout, patterns.swap, runs, work, part)
+        _kernels.sum_masked(*patterns.arguments, *arguments(part, place))
 
     return Reduction(
-        lambda shape: np.empty((*shape, len(masks))), add, _put, finish, per_position=True
+        lambda shape: np.empty((*shape, len(masks))),
+        add,
+        _put,
+        finish,
+        per_position=True,
+        fused=Fused("masked", arguments),
     )
-
-
-def _with(runs: np.ndarray, number: int) -> np.ndarray:
-    return np.column_stack([runs, np.full(len(runs), number)])
 
 
 def weighted_sum(
     scan: Scan, weights: np.ndarray, finish: Callable[[np.ndarray], R]
 ) -> Reduction[R]:
     """Sum the counts times float weights ``[ky, kx]``: ``[y, x]``."""
+    return _weighted([weights], lambda sums: finish(sums[..., 0]))
+
+
+def _weighted(masks: Sequence[np.ndarray], finish: Callable[[np.ndarray], R]) -> Reduction[R]:
     from . import _kernels
 
-    runs = runs_of(weights)
+    segments = Segments.of(masks, np.dtype(np.float64))
 
     def add(patterns: Patterns, part: np.ndarray, place: Place) -> None:
-        _kernels.sum_weighted(patterns.flat, patterns.layout, patterns.swap, runs, weights, part)
+        _kernels.sum_weighted(*patterns.arguments, segments.table, segments.weights, part)
 
-    return Reduction(np.empty, add, _put, finish, per_position=True)
+    return Reduction(
+        lambda shape: np.empty((*shape, len(masks))), add, _put, finish, per_position=True
+    )
 
 
 def pattern_sums(
@@ -130,10 +169,13 @@ def pattern_sums(
     def empty(positions: tuple[int, int]) -> np.ndarray:
         return np.zeros(shape, part if positions[0] * positions[1] < 2**16 else whole)
 
-    def add(patterns: Patterns, out: np.ndarray, place: Place) -> None:
-        _kernels.add_patterns(patterns.flat, patterns.layout, patterns.swap, regions[place], out)
+    def arguments(sums: np.ndarray, place: Place) -> tuple[np.ndarray, ...]:
+        return regions[place], sums
 
-    return Reduction(empty, add, _sum, finish, per_position=False)
+    def add(patterns: Patterns, sums: np.ndarray, place: Place) -> None:
+        _kernels.add_patterns(*patterns.arguments, *arguments(sums, place))
+
+    return Reduction(empty, add, _sum, finish, per_position=False, fused=Fused("summed", arguments))
 
 
 def largest(scan: Scan, finish: Callable[[np.ndarray], R]) -> Reduction[R]:
@@ -147,7 +189,7 @@ def largest(scan: Scan, finish: Callable[[np.ndarray], R]) -> Reduction[R]:
         np.maximum(whole, part, out=whole)
 
     def add(patterns: Patterns, part: np.ndarray, place: Place) -> None:
-        _kernels.largest_counts(patterns.flat, patterns.layout, patterns.swap, part)
+        _kernels.largest_counts(*patterns.arguments, part)
 
     return Reduction(
         lambda shape: np.full(scan.detector_shape, lowest, kind),
@@ -163,7 +205,7 @@ def squares(scan: Scan, finish: Callable[[np.ndarray], R]) -> Reduction[R]:
     from . import _kernels
 
     def add(patterns: Patterns, part: np.ndarray, place: Place) -> None:
-        _kernels.add_squares(patterns.flat, patterns.layout, patterns.swap, part)
+        _kernels.add_squares(*patterns.arguments, part)
 
     return Reduction(
         lambda shape: np.zeros(scan.detector_shape), add, _sum, finish, per_position=False
