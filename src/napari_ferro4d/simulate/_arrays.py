@@ -1,0 +1,85 @@
+"""Patterns as plain arrays: what is usable of them, where the middle is, how large a disk."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from napari_ferro4d.errors import ScanError
+
+__all__ = ["Array", "disk_radius_of", "middle", "positive", "usable"]
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def usable(name: str, pattern: Array, bad: Array | None = None) -> tuple[Array, Array]:
+    """Return a pattern as float64 ``[ky, kx]``, zero where it is bad, and where it is good."""
+    values = np.asarray(pattern)
+    if values.ndim != 2 or min(values.shape) < 3 or values.dtype.kind not in "buif":
+        raise ScanError(
+            f"{name}: a pattern is a real array [ky, kx] of at least 3 x 3 pixels, not "
+            f"{values.dtype} {values.shape}."
+        )
+    values = values.astype(float)
+    good = np.isfinite(values)
+    if bad is not None:
+        marked = np.asarray(bad)
+        if marked.shape != values.shape:
+            raise ScanError(
+                f"bad: the bad pixels have shape {marked.shape}, {name} has {values.shape}."
+            )
+        good &= ~marked.astype(bool)
+    if not good.any():
+        raise ScanError(f"{name}: every pixel is bad or NaN.")
+    values = np.where(good, values, 0.0)
+    if not values.any():
+        raise ScanError(f"{name}: the pattern is zero everywhere.")
+    return values, good
+
+
+def positive(name: str, value: object) -> float:
+    """Return a number that has to be positive and finite."""
+    if isinstance(value, int | float | np.integer | np.floating) and 0 < value < np.inf:
+        return float(value)
+    raise ScanError(f"{name}: must be a positive number, not {value!r}.")
+
+
+def middle(shape: tuple[int, ...]) -> tuple[float, float]:
+    """Return the middle ``(ky, kx)`` of a detector in pixels."""
+    return (shape[0] - 1) / 2, (shape[1] - 1) / 2
+
+
+def disk_radius_of(pattern: Array, centre: tuple[float, float]) -> float:
+    """Estimate the radius of a diffraction disk in pixels, from the undiffracted one.
+
+    The circle has the area of the connected region at the centre that is brighter than half of its
+    own median; the region is looked for with Otsu's threshold on the square root of the intensity.
+
+    Parameters
+    ----------
+    pattern : ndarray
+        ``[ky, kx]``.
+    centre : tuple of float
+        The undiffracted beam, pixels.
+
+    Returns
+    -------
+    float
+        Radius in pixels; at least 1.
+    """
+    from scipy.ndimage import binary_fill_holes, label
+    from skimage.filters import threshold_otsu
+
+    root = np.sqrt(np.clip(pattern, 0, None))
+    ky, kx = np.indices(pattern.shape)
+    distance = np.hypot(ky - centre[0], kx - centre[1])
+    bright = root > threshold_otsu(root) if np.ptp(root) > 0 else root > 0
+    regions, _ = label(bright)
+    if not bright.any():
+        return 1.0
+    nearest = np.where(bright, distance, np.inf).argmin()
+    region = regions == regions.ravel()[nearest]
+    # Otsu's threshold takes in pixels that the edge only touches.
+    full = binary_fill_holes(region & (pattern > np.median(pattern[region]) / 2))
+    return max(1.0, float(np.sqrt(np.count_nonzero(full) / np.pi)))
