@@ -15,7 +15,7 @@ from napari_ferro4d import ScanError, com, open_scan
 from napari_ferro4d.io import is_scan
 from scan_files import CENTRE, COUNTS, EMPAD_COUNTS, EMPAD_XML, K_STEP, SCAN_STEP, SHAPE, WRITERS
 
-NO_STEPS = {"npy", "mib", "mib raw", "tvips", "raw", "tiff", "tiff, packed", "images"}
+NO_STEPS = {"npy", "mib", "mib raw", "mib series", "tvips", "raw", "tiff", "tiff, packed", "images"}
 NO_K_STEP = {*NO_STEPS, "blo", "dectris"}
 WITH_CENTRE = {"emdfile", "EMD-NCEM", "NeXus", "hspy", "zspy", "topspin", "gatan"}
 MAPPED = {
@@ -26,6 +26,7 @@ MAPPED = {
     "empad",
     "raw",
     "py4DSTEM 0.9",
+    "EMD-NCEM, scan first",
     "gatan",
     "tiff",
     "gatan, version 3",

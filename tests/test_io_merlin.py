@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
 from napari_ferro4d import ScanError, com, open_scan
+from napari_ferro4d.io import is_scan
 
 NY, NX = 3, 4
 RNG = np.random.default_rng(3)
@@ -154,3 +157,175 @@ def test_half_a_frame_at_the_end_is_said(tmp_path):
     with pytest.raises(ScanError, match="11 patterns and 404 bytes of another"):
         open_scan(path, scan_shape=(3, 4))
     assert open_scan(path, scan_shape=(3, 4), incomplete="pad").missing.sum() == 1
+
+
+# --- an acquisition in several files
+
+
+def write_series(folder, numbers, *, hdr=None, images=None, names="scan_{:06d}.mib"):
+    """Write files with the frames of these numbers, counted from 1; return the counts of all."""
+    images = counts(12, 6, 10) if images is None else images
+    for file, part in enumerate(numbers, 1):
+        with (folder / names.format(file)).open("wb") as stream:
+            for number in part:
+                head = header(number - 1, width=10, height=6, kind="U16", depth=12)
+                stream.write(head + images[number - 1][::-1].astype(">u2").tobytes())
+    if hdr is not None:
+        lines = ["HDR,\t", *(f"{key}:\t{value}" for key, value in hdr.items()), "End\t   "]
+        (folder / "scan.hdr").write_bytes("\r\n".join(lines).encode())
+    return images.reshape(NY, NX, 6, 10)
+
+
+ALL = {"Frames in Acquisition (Number)": 12, "Frames per Trigger (Number)": 4}
+BY_ROW = [range(1, 5), range(5, 9), range(9, 13)]
+
+
+@pytest.mark.parametrize("opened", ["scan.hdr", "scan_000001.mib", "scan_000003.mib"])
+@pytest.mark.parametrize("parts", [BY_ROW, [range(1, 6), range(6, 11), range(11, 13)]])
+def test_any_file_of_an_acquisition_opens_all_of_it(tmp_path, opened, parts):
+    expected = write_series(tmp_path, parts, hdr=ALL)
+    assert is_scan(tmp_path / opened)
+    scan = open_scan(tmp_path / opened)
+    np.testing.assert_array_equal(scan.data.compute(), expected)
+    assert scan.complete
+    assert scan.metadata["data_files"] == 3
+    assert scan.metadata["exposure_ms"] == 1.0
+    assert scan.metadata["timestamp"].startswith("2021-05-07T16:51:00")
+    again = open_scan(scan.source.path, **scan.source.hints)
+    assert again.signature == scan.signature
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(scan.data))[2, 1], expected[2, 1])
+    np.testing.assert_array_equal(scan.data[1:3, ::2, 2:4, 1].compute(), expected[1:3, ::2, 2:4, 1])
+    np.testing.assert_array_equal(com(scan).sum, expected.sum((2, 3)))
+
+
+def test_a_file_for_every_frame(tmp_path):
+    """Numbers without leading zeros: the tenth file follows the ninth, not the first."""
+    frames = [[number] for number in range(1, 13)]
+    expected = write_series(tmp_path, frames, hdr=ALL, names="scan{}.mib")
+    scan = open_scan(tmp_path / "scan.hdr")
+    np.testing.assert_array_equal(scan.data.compute(), expected)
+
+
+def test_without_a_companion_the_pauses_tell_the_rows(tmp_path):
+    images = counts(12, 6, 10)
+    for file, part in enumerate([range(1, 4), range(4, 13)], 1):
+        with (tmp_path / f"a{file}.mib").open("wb") as stream:
+            for number in part:
+                head = header(number - 1, width=10, height=6, kind="U16", depth=12, pause=3)
+                stream.write(head + images[number - 1][::-1].astype(">u2").tobytes())
+    scan = open_scan(tmp_path / "a2.mib")
+    np.testing.assert_array_equal(scan.data.compute(), images.reshape(NY, NX, 6, 10))
+
+
+def test_raw_frames_in_several_files(tmp_path):
+    images = counts(6, 8, 64)
+    for file in range(3):
+        with (tmp_path / f"raw_{file}.mib").open("wb") as stream:
+            for number in range(4 * file, 4 * file + 4):
+                head = header(number, width=64, height=8, kind="R64", depth=6)
+                stream.write(head + words(images[number][::-1], 6))
+    scan = open_scan(tmp_path / "raw_1.mib", scan_shape=(NY, NX))
+    np.testing.assert_array_equal(scan.data.compute(), images.reshape(NY, NX, 8, 64))
+
+
+@pytest.mark.parametrize("own_companions", [True, False])
+def test_numbered_scans_are_not_joined(tmp_path, own_companions):
+    """Each starts with frame 1, so that they are scans of their own, whatever their names."""
+    both = {}
+    for name in ("scan_000001.mib", "scan_000002.mib"):
+        images = counts(12, 6, 10)
+        payloads = [image[::-1].astype(">u2").tobytes() for image in images]
+        hdr = ALL if own_companions else None
+        write(tmp_path / name, payloads, hdr, width=10, height=6, kind="U16", depth=12)
+        both[name] = images.reshape(NY, NX, 6, 10)
+    for name, expected in both.items():
+        scan = open_scan(tmp_path / name, scan_shape=(NY, NX))
+        np.testing.assert_array_equal(scan.data.compute(), expected)
+        assert "data_files" not in scan.metadata
+        if own_companions:
+            assert open_scan((tmp_path / name).with_suffix(".hdr")).signature == scan.signature
+
+
+def test_a_scan_with_a_companion_of_its_own_is_complete(tmp_path):
+    """The counter ran on into the next scan, but its companion says that twelve is all."""
+    write_series(tmp_path, [range(1, 13)])
+    (tmp_path / "scan_000001.hdr").write_text(
+        "HDR,\t\nFrames in Acquisition (Number):\t12\nFrames per Trigger (Number):\t4\nEnd\t\n"
+    )
+    with (tmp_path / "scan_000002.mib").open("wb") as stream:
+        for number in range(12, 24):
+            stream.write(header(number, width=10, height=6, kind="U16", depth=12) + bytes(120))
+    assert open_scan(tmp_path / "scan_000001.mib").scan_shape == (3, 4)
+
+
+def test_files_left_over_from_a_longer_acquisition_are_not_taken(tmp_path):
+    short = {"Frames in Acquisition (Number)": 8, "Frames per Trigger (Number)": 4}
+    expected = write_series(tmp_path, BY_ROW, hdr=short)
+    scan = open_scan(tmp_path / "scan.hdr")
+    np.testing.assert_array_equal(scan.data.compute(), expected[:2])
+
+
+@pytest.mark.parametrize("lost", [1, 2, 3])
+def test_a_missing_file_is_named(tmp_path, lost):
+    expected = write_series(tmp_path, BY_ROW, hdr=ALL)
+    (tmp_path / f"scan_{lost:06d}.mib").unlink()
+    for path in (tmp_path / "scan.hdr", *tmp_path.glob("*.mib")):
+        with pytest.raises(ScanError, match=rf"scan_00000{lost}\.mib is missing \(frames") as error:
+            open_scan(path)
+        assert f"(frames {4 * lost - 3} to {4 * lost})" in str(error.value)
+        scan = open_scan(path, incomplete="pad")
+        np.testing.assert_array_equal(np.unique(np.argwhere(scan.missing)[:, 0]), [lost - 1])
+        assert scan.missing.sum() == 4
+        expected[lost - 1] = 0
+        np.testing.assert_array_equal(scan.data.compute(), expected)
+        assert not scan.complete
+    if lost > 1:
+        trimmed = open_scan(tmp_path / "scan.hdr", incomplete="trim")
+        np.testing.assert_array_equal(trimmed.data.compute(), expected[: lost - 1])
+    else:
+        with pytest.raises(ScanError, match="nothing is left"):
+            open_scan(tmp_path / "scan.hdr", incomplete="trim")
+
+
+def test_a_missing_file_leaves_a_hole_in_a_scan_of_any_shape(tmp_path):
+    write_series(tmp_path, [range(1, 4), range(4, 6), range(6, 13)])
+    (tmp_path / "scan_000002.mib").unlink()
+    with pytest.raises(ScanError, match="give the scan shape"):
+        open_scan(tmp_path / "scan_000001.mib", incomplete="pad")
+    scan = open_scan(tmp_path / "scan_000001.mib", scan_shape=(2, 7), incomplete="pad")
+    assert np.argwhere(scan.missing).tolist() == [[0, 3], [0, 4], [1, 5], [1, 6]]
+    np.testing.assert_array_equal(scan.data.compute()[scan.missing], 0)
+
+
+def test_a_file_that_was_cut_off_is_named(tmp_path):
+    write_series(tmp_path, BY_ROW, hdr=ALL)
+    path = tmp_path / "scan_000002.mib"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 4 * 3])
+    with pytest.raises(ScanError, match=r"scan_000002\.mib is cut off \(frames 8 to 8"):
+        open_scan(tmp_path / "scan.hdr")
+    path.write_bytes(whole[:-20])
+    with pytest.raises(ScanError, match=r"scan_000002\.mib ends in the middle of a frame"):
+        open_scan(tmp_path / "scan.hdr")
+    scan = open_scan(tmp_path / "scan.hdr", incomplete="pad")
+    assert np.argwhere(scan.missing).tolist() == [[1, 3]]
+
+
+def test_a_file_of_other_frames_is_no_part_of_it(tmp_path):
+    write_series(tmp_path, BY_ROW[:2], hdr=ALL)
+    with (tmp_path / "scan_000003.mib").open("wb") as stream:
+        for number in range(8, 12):
+            stream.write(header(number, width=5, height=6, kind="U16", depth=12) + bytes(60))
+    with pytest.raises(ScanError, match=r"scan_000003\.mib is missing"):
+        open_scan(tmp_path / "scan_000001.mib")
+
+
+def test_a_hdr_file_of_another_program_or_without_frames_is_declined(tmp_path):
+    (tmp_path / "image.hdr").write_bytes(b"#?RADIANCE\n")
+    assert not is_scan(tmp_path / "image.hdr")
+    with pytest.raises(ScanError, match=r"image\.hdr: is no Merlin header"):
+        open_scan(tmp_path / "image.hdr")
+    (tmp_path / "scan.hdr").write_bytes(b"HDR,\t\r\nEnd\t")
+    assert is_scan(tmp_path / "scan.hdr")
+    with pytest.raises(ScanError, match=r"scan\.mib, are missing"):
+        open_scan(tmp_path / "scan.hdr")

@@ -8,7 +8,7 @@ from ._empad import empad_axes, read_empad
 from ._gatan import gatan_axes, read_gatan
 from ._hdf5 import hdf5_axes, read_hdf5
 from ._images import images_axes, read_images, read_tiff, tiff_axes
-from ._merlin import read_mib
+from ._merlin import mib_axes, read_mib
 from ._mrc import mrc_axes, read_mrc
 from ._raw import raw_axes, read_raw
 from ._stored import Format, scan_axes
@@ -19,7 +19,7 @@ from ._zarr import read_zarr, zarr_axes
 
 FORMATS: tuple[Format, ...] = (
     Format("npy", (".npy",), npy_axes, read_npy),
-    Format("mib", (".mib",), scan_axes, read_mib, only_scans=True),
+    Format("mib", (".mib", ".hdr"), mib_axes, read_mib, only_scans=True),
     Format("blo", (".blo",), scan_axes, read_blockfile, only_scans=True),
     Format("empad", (".raw", ".xml"), empad_axes, read_empad),
     Format("tvips", (".tvips",), tvips_axes, read_tvips, only_scans=True),

@@ -1,4 +1,4 @@
-"""Quantum Detectors Merlin: `.mib`, frames with a text header each, and `.hdr` beside it.
+"""Quantum Detectors Merlin: `.mib`, frames with a text header each, and `.hdr` beside them.
 
 The first frame header says how long headers are and how pixels are packed, so that no other header
 has to be read. Frames are stored from the bottom row of the image up (so say RosettaSciIO, which
@@ -8,7 +8,7 @@ turns them, and LiberTEM's ``flip_y``); here ``ky`` points down.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,15 @@ import numpy as np
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.scan import Frames
 
+from ._merlin_series import (
+    Part,
+    companion,
+    frames_of_companion,
+    is_companion,
+    series_of,
+    what_is_missing,
+)
+from ._stacks import Absent, FileStack, Joined, Rows
 from ._stored import Hints, Stored, mapped
 
 _PROCESSED = {"U08": ">u1", "U16": ">u2", "U32": ">u4", "U64": ">u8"}
@@ -56,23 +65,106 @@ class Header:
     depth: int
     metadata: dict[str, Any]
 
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of the counts of a frame."""
+        if self.kind in _PROCESSED:
+            return self.width * self.height * np.dtype(_PROCESSED[self.kind]).itemsize
+        # The two images of a raw 24-bit count lie side by side as far as the header is concerned.
+        width = self.width // 2 if self.depth == 24 else self.width
+        return width * self.height * raw_bits(self.depth) // 8
+
+
+def mib_axes(path: Path) -> int:
+    """Return 4, as Merlin writes nothing but scans; 0 for a `.hdr` file of another program."""
+    return 4 if path.suffix.lower() != ".hdr" or is_companion(path) else 0
+
 
 def read_mib(path: Path, hints: Hints) -> Stored:
-    """Map or decode a Merlin `.mib` file."""
-    header = read_header(path)
-    frames: Frames | None = None
-    array: Any
-    if header.kind == "R64":
-        array, rest = _raw(path, header)
-    else:
-        if header.kind not in _PROCESSED:
-            raise ScanError(f"{path}: the frame header names an unknown pixel type {header.kind}.")
-        dtype = np.dtype(_PROCESSED[header.kind])
-        stride = header.length + header.width * header.height * dtype.itemsize
-        frames = Frames(str(path), dtype, header.length, stride, bottom_up=True)
-        array, rest = mapped(path, frames, (header.height, header.width))
-    shape = hints.scan_shape or _scan_shape(path, header, array.shape[0])
+    """Map or decode a Merlin `.mib` file, or all files of its acquisition."""
+    first = frames_of_companion(path) if path.suffix.lower() == ".hdr" else path
+    header = read_header(first)
+    array, frames, rest = _opened(first, header)
+    said = _companion(first)
+    announced = said.get("Frames in Acquisition (Number)", 0)
+    parts = series_of(first, header.length + header.frame_bytes, announced)
+    missing = what_is_missing(parts, 0 if hints.scan_shape else announced)
+    if len(parts) > 1 or missing:
+        return _joined(path, header, array, parts, hints, missing, said)
+    shape = hints.scan_shape or _scan_shape(header, parts, said)
     return Stored(array, frames=frames, scan_shape=shape, rest=rest, metadata=header.metadata)
+
+
+def _opened(path: Path, header: Header) -> tuple[Any, Frames | None, int]:
+    """Return the patterns of one file, where they lie if they are mapped, and the bytes left."""
+    if header.kind == "R64":
+        raw, rest = _raw(path, header)
+        return raw, None, rest
+    if header.kind not in _PROCESSED:
+        raise ScanError(f"{path}: the frame header names an unknown pixel type {header.kind}.")
+    dtype = np.dtype(_PROCESSED[header.kind])
+    stride = header.length + header.frame_bytes
+    frames = Frames(str(path), dtype, header.length, stride, bottom_up=True)
+    array, rest = mapped(path, frames, (header.height, header.width))
+    return array, frames, rest
+
+
+def _joined(
+    path: Path,
+    header: Header,
+    one: Any,
+    parts: list[Part],
+    hints: Hints,
+    missing: str,
+    said: dict[str, int],
+) -> Stored:
+    """Join the files of an acquisition; `one` holds the patterns of any of them."""
+    if missing and hints.incomplete == "error":
+        raise ScanError(
+            f"{path}: is one of the files of an acquisition, but {missing}. Copy it again, beside "
+            "the others, or open what there is with incomplete='pad' to fill the rest with zeros."
+        )
+    stacks: list[Any] = []
+    absent = []
+    number = 1
+    for part in parts:
+        if part.first > number:
+            if hints.incomplete == "trim":
+                break
+            absent.append(slice(number - 1, part.first - 1))
+            stacks.append(Absent((part.first - number, *one.shape[1:]), np.dtype(one.dtype)))
+        stacks.append(_stack(part, header, one))
+        number = part.last + 1
+    if not stacks:
+        raise ScanError(f"{path}: nothing is left of the scan, as {missing}; copy it.")
+    array: Any = Joined(tuple(stacks))
+    shape = hints.scan_shape or _scan_shape(header, parts, said)
+    rest = 0 if hints.incomplete == "trim" else parts[-1].rest
+    metadata = {**header.metadata, "data_files": len(parts)}
+    if not absent:
+        return Stored(array, scan_shape=shape, rest=rest, metadata=metadata)
+    if shape is None or shape[0] * shape[1] < number - 1:
+        raise ScanError(
+            f"{path}: its frames are numbered up to {number - 1}; give the scan shape that they "
+            "would fill."
+        )
+    hole = np.zeros(shape[0] * shape[1], bool)
+    for where in (*absent, slice(number - 1, None)):
+        hole[where] = True
+    if hole[number - 1 :].any():
+        end = Absent((hole.size - number + 1, *one.shape[1:]), np.dtype(one.dtype))
+        array = Joined((*stacks, end))
+    rows = Rows(array, shape, 0, shape[1])
+    return Stored(rows, scan_shape=shape, missing=hole.reshape(shape), metadata=metadata)
+
+
+def _stack(part: Part, header: Header, one: Any) -> Any:
+    if isinstance(one, RawFrames):
+        return replace(one, frames=replace(one.frames, path=str(part.path)), count=part.count)
+    dtype = np.dtype(_PROCESSED[header.kind])
+    stride = header.length + header.frame_bytes
+    frames = Frames(str(part.path), dtype, header.length, stride, bottom_up=True)
+    return FileStack(frames, (part.count, header.height, header.width))
 
 
 def read_header(path: Path) -> Header:
@@ -214,32 +306,30 @@ def _raw(path: Path, header: Header) -> tuple[RawFrames, int]:
 # --- the scan shape
 
 
-def _scan_shape(path: Path, header: Header, frames: int) -> tuple[int, int] | None:
+def _scan_shape(header: Header, parts: list[Part], said: dict[str, int]) -> tuple[int, int] | None:
     """Return the scan shape from the `.hdr` file, or the pauses between rows; None if unknown."""
-    said = _companion(path)
     if {"ScanX", "ScanY"} <= said.keys():
         return said["ScanY"], said["ScanX"]
-    announced = said.get("Frames in Acquisition (Number)", 0) or frames
+    announced = said.get("Frames in Acquisition (Number)", 0) or parts[-1].last
     row = said.get("Frames per Trigger (Number)", 0)
     if not 1 < row < announced:
-        row = _pause(path, header, frames)
+        row = _pause(_times(header, parts))
     # A row that was announced but not filled is for the user to decide on.
     return (-(-announced // row), row) if row else None
 
 
 def _companion(path: Path) -> dict[str, int]:
-    companion = path.with_suffix(".hdr")
-    if not companion.is_file():
+    beside = companion(path)
+    if beside is None:
         return {}
-    with companion.open("rb") as file:
+    with beside.open("rb") as file:
         text = file.read(2**16).decode("latin-1")
     lines = re.findall(r"^([^\t\n]+?):?\t\s*(\d{1,9})\s*$", text, re.MULTILINE)
     return {name: int(value) for name, value in lines if int(value) > 0}
 
 
-def _pause(path: Path, header: Header, frames: int) -> int:
+def _pause(times: np.ndarray | None) -> int:
     """Return after how many frames there is always a longer pause, or 0."""
-    times = _times(path, header, min(frames, _TIMES_READ))
     if times is None or len(times) < 3:
         return 0
     between = np.diff(times)
@@ -250,19 +340,30 @@ def _pause(path: Path, header: Header, frames: int) -> int:
     return int(rows[0]) if rows.size == (len(times) - 1) // rows[0] else 0
 
 
-def _times(path: Path, header: Header, frames: int) -> np.ndarray | None:
+def _times(header: Header, parts: list[Part]) -> np.ndarray | None:
     """Return the times of the first frames in ns, or None if they cannot be told."""
-    with path.open("rb") as file:
+    found: list[np.ndarray] = []
+    wanted, number = _TIMES_READ, 1
+    for part in parts:
+        if wanted <= 0 or part.first != number:
+            break
+        times = _times_in(header, part, min(part.count, wanted))
+        if times is None:
+            return None
+        found.append(times)
+        wanted, number = wanted - times.size, part.last + 1
+    return np.concatenate(found) if found else None
+
+
+def _times_in(header: Header, part: Part, frames: int) -> np.ndarray | None:
+    with part.path.open("rb") as file:
         first = file.read(header.length)
     place = re.search(rb"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d\.\d{3,9}", first)
     if place is None:
         return None
-    pixel = np.dtype(_PROCESSED[header.kind]).itemsize * 8 if header.kind in _PROCESSED else 0
-    bits = header.width * header.height * (pixel or raw_bits(header.depth))
-    if header.kind == "R64" and header.depth == 24:
-        bits //= 2
-    where = Frames(str(path), np.dtype(np.uint8), place.start(), header.length + bits // 8)
+    stride = header.length + header.frame_bytes
     length = place.end() - place.start()
+    where = Frames(str(part.path), np.dtype(np.uint8), place.start(), stride)
     letters = np.ascontiguousarray(where.view((1, frames, 1, length))[0, :, 0])
     digits = (letters >= ord("0")) & (letters <= ord("9"))
     if not (digits == digits[0]).all() or not (digits | (letters == letters[0])).all():

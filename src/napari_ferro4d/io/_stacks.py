@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from napari_ferro4d.errors import ScanError
 from napari_ferro4d.scan import Frames
 
 
@@ -17,8 +19,11 @@ def _parts(where: Any, ndim: int) -> list[Any]:
 
 
 @dataclass(frozen=True)
-class MappedStack:
-    """The patterns of a mapped file, ``[pattern, ky, kx]``; mapped again when it is unpickled."""
+class FileStack:
+    """The patterns of one of several files, ``[pattern, ky, kx]``, read when asked for.
+
+    Read and not mapped: of many files no more than the patterns asked for is in memory.
+    """
 
     frames: Frames
     shape: tuple[int, int, int]
@@ -29,7 +34,40 @@ class MappedStack:
         return self.frames.dtype
 
     def __getitem__(self, where: Any) -> np.ndarray:
-        return np.asarray(self.frames.view((1, *self.shape))[0][where])
+        first, ky, kx = _parts(where, 3)
+        wanted = np.arange(self.shape[0])[first]
+        numbers = np.atleast_1d(wanted)
+        if numbers.size == 0:
+            return np.empty((0, *self.shape[1:]), self.dtype)[:, ky, kx]
+        low, high = int(numbers.min()), int(numbers.max())
+        if high - low + 1 <= 2 * numbers.size:
+            values = self._read(low, high - low + 1)[numbers - low]
+        else:
+            values = np.concatenate([self._read(int(number), 1) for number in numbers])
+        return np.asarray(values[:, ky, kx] if wanted.ndim else values[0, ky, kx])
+
+    def _read(self, first: int, count: int) -> np.ndarray:
+        frames, (_, ky, kx) = self.frames, self.shape
+        length = (count - 1) * frames.stride + ky * kx * frames.dtype.itemsize
+        start = frames.offset + first * frames.stride
+        data = np.fromfile(frames.path, np.uint8, length, offset=start)
+        if data.size < length:
+            raise ScanError(f"{frames.path}: ends in the middle of a pattern; copy it again.")
+        strides = (frames.stride, kx * frames.dtype.itemsize, frames.dtype.itemsize)
+        patterns = np.ndarray((count, ky, kx), frames.dtype, data, 0, strides)
+        return patterns[:, ::-1] if frames.bottom_up else patterns
+
+
+@dataclass(frozen=True)
+class Absent:
+    """Patterns that no file holds, as zeros: ``[pattern, ky, kx]``."""
+
+    shape: tuple[int, int, int]
+    dtype: np.dtype[Any]
+    ndim = 3
+
+    def __getitem__(self, where: Any) -> np.ndarray:
+        return np.asarray(np.broadcast_to(np.zeros((), self.dtype), self.shape)[where])
 
 
 @dataclass(frozen=True)
@@ -39,10 +77,15 @@ class Joined:
     stacks: tuple[Any, ...]
     ndim = 3
 
+    @cached_property
+    def _starts(self) -> np.ndarray:
+        """The number of the first pattern of every stack, and one more than the last of all."""
+        return np.cumsum([0, *(int(stack.shape[0]) for stack in self.stacks)])
+
     @property
     def shape(self) -> tuple[int, int, int]:
         _, ky, kx = self.stacks[0].shape
-        return sum(int(stack.shape[0]) for stack in self.stacks), int(ky), int(kx)
+        return int(self._starts[-1]), int(ky), int(kx)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -59,13 +102,12 @@ class Joined:
         first, ky, kx = _parts(where, 3)
         wanted = np.arange(self.shape[0])[first]
         numbers = np.atleast_1d(wanted)
-        found, start = [], 0
-        for stack in self.stacks:
-            stop = start + int(stack.shape[0])
-            inside = numbers[(numbers >= start) & (numbers < stop)] - start
-            if inside.size:
-                found.append(np.asarray(stack[_as_slice(inside)])[:, ky, kx])
-            start = stop
+        # The stack that each pattern is in; there may be thousands, of which few are asked.
+        of = np.searchsorted(self._starts, numbers, side="right") - 1
+        found = []
+        for stack in dict.fromkeys(of.tolist()):
+            inside = _as_slice(numbers[of == stack] - self._starts[stack])
+            found.append(np.asarray(self.stacks[stack][inside])[:, ky, kx])
         values = np.concatenate(found) if found else np.empty((0, *self.shape[1:]), self.dtype)
         return values if wanted.ndim else values[0]
 

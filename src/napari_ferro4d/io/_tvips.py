@@ -11,7 +11,7 @@ import numpy as np
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.scan import Frames
 
-from ._stacks import Joined, MappedStack
+from ._stacks import FileStack, Joined
 from ._stored import Hints, Stored, mapped
 
 _FIELDS = (
@@ -63,7 +63,7 @@ def read_tvips(path: Path, hints: Hints) -> Stored:
     }
     if len(files) == 1:
         return Stored(maps[0][0], frames=parts[0], rest=maps[0][1], metadata=metadata)
-    stacks = (MappedStack(part, array.shape) for part, (array, _) in zip(parts, maps, strict=True))
+    stacks = (FileStack(part, array.shape) for part, (array, _) in zip(parts, maps, strict=True))
     return Stored(Joined(tuple(stacks)), rest=maps[-1][1], metadata=metadata)
 
 
