@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -166,3 +167,125 @@ def test_help_names_every_command(capsys):
     text = capsys.readouterr().out
     for verb in ("info", "virtual", "com", "train", "embed", "classify", "demo"):
         assert verb in text
+
+
+@pytest.fixture
+def images(scan, tmp_path):
+    rng = np.random.default_rng(1)
+    np.save(tmp_path / "dark.npy", rng.random((16, 16)))
+    np.save(tmp_path / "gain.npy", 0.5 + rng.random((16, 16)))
+    return ["--dark", tmp_path / "dark.npy", "--gain", tmp_path / "gain.npy"]
+
+
+def test_corrections_are_applied_said_and_recorded(capsys, scan, images, tmp_path):
+    more = [*images, "--bad-pixels", "3,4;7,7", "--crop", "2:14,:12", "--bin", "2"]
+    document = run_json(capsys, "info", scan, *more)
+    assert document["shape"] == [6, 5, 6, 6]
+    assert document["dtype"] == "float32"
+    said = document["corrections"]
+    assert said["dark"]["path"] == str(tmp_path / "dark.npy")
+    digest = hashlib.sha256((tmp_path / "dark.npy").read_bytes()).hexdigest()
+    assert said["dark"]["sha256"] == digest
+    assert said["bad_pixels"] == {"count": 2, "pixels": "3,4;7,7"}
+    assert (said["crop"], said["bin"]) == ([[2, 14], [0, 12]], 2)
+    assert main(["info", str(scan), *map(str, more)]) == 0
+    assert "2 pixels 3,4;7,7" in capsys.readouterr().out
+
+    run_json(capsys, "com", scan, *more, "-o", tmp_path / "r.zarr")
+    results = read_results(tmp_path / "r.zarr")
+    dark, gain = np.load(tmp_path / "dark.npy"), np.load(tmp_path / "gain.npy")
+    expected = (COUNTS - dark) * gain
+    fixed = expected.copy()
+    for ky, kx in ((3, 4), (7, 7)):
+        around = expected[..., ky - 1 : ky + 2, kx - 1 : kx + 2].sum((2, 3))
+        fixed[..., ky, kx] = (around - expected[..., ky, kx]) / 8
+    maps = {one.name: one.data for one in results.maps}
+    np.testing.assert_allclose(maps["sum"], fixed[..., 2:14, :12].sum((2, 3)), rtol=1e-5)
+    assert results.provenance[0]["scan"]["corrections"] == said
+    assert results.provenance[0]["scan_signature"] == document["signature"]
+    # Maps of corrected and of recorded counts are of two scans, so they do not mix.
+    more = ["--detector", "disk:4", "-o", str(tmp_path / "r.zarr")]
+    assert main(["virtual", str(scan), *more]) == 2
+    assert "2 scans" in capsys.readouterr().err
+
+
+def test_without_corrections_none_are_said(capsys, scan):
+    assert run_json(capsys, "info", scan)["corrections"] == {}
+    assert main(["info", str(scan)]) == 0
+    assert re.search(r"corrections +none\n", capsys.readouterr().out)
+
+
+def test_saturated_pixels_are_flagged_in_the_same_pass(capsys, tmp_path):
+    counts = COUNTS.copy()
+    counts[2, 3, 4, :3] = counts[5, 1, 0, 0] = 65535
+    np.save(tmp_path / "hot.npy", counts)
+    out = tmp_path / "r.zarr"
+    detector = ["--detector", "disk:4"]
+    for command in (["com"], ["virtual", *detector]):
+        arguments = [*command, tmp_path / "hot.npy", "-o", out, "--flag-saturation", "--json"]
+        assert main([str(argument) for argument in arguments]) == 0
+        captured = capsys.readouterr()
+        document = json.loads(captured.out)
+        assert captured.err == "ferro4d: 2 of 30 patterns have saturated pixels.\n"
+        assert "maps/saturated" in document["maps"]
+        assert (document["saturated_patterns"], document["saturated_pixels"]) == (2, 4)
+    results = read_results(out)
+    maps = {one.name: one.data for one in results.maps}
+    np.testing.assert_array_equal(maps["saturated"], (counts == 65535).sum((2, 3)))
+    assert results.provenance[1]["parameters"]["saturation"] == 65535
+    np.testing.assert_array_equal(maps["sum"], counts.sum((2, 3), dtype=np.float32))
+
+    more = ["--crop", "1:16,0:16", "--saturation", "29"]
+    arguments = ["com", tmp_path / "hot.npy", "-o", tmp_path / "s.zarr", "--flag-saturation"]
+    document = run_json(capsys, *arguments, *more)
+    assert document["saturated_pixels"] == np.count_nonzero(counts[..., 1:, :] >= 29)
+
+
+def test_a_scan_that_is_not_saturated_says_nothing(capsys, scan, tmp_path):
+    assert main(["com", str(scan), "-o", str(tmp_path / "r.zarr"), "--flag-saturation"]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    assert re.search(r"saturated patterns +0\n", captured.out)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--dark", "none.npy"], r"none\.npy: there is no such dark image"),
+        (["--gain", "zeros.npy"], r"zeros\.npy.*positive"),
+        (["--bad-pixels", "hot"], "hot.*auto"),
+        (["--bad-pixels", "99,0"], r"scan\.npy.*99,0"),
+        (["--crop", "0:99,0:4"], r"scan\.npy.*0:99 of 16"),
+        (["--crop", "4"], "--crop.*KY0:KY1,KX0:KX1"),
+        (["--bin", "0"], "--bin.*positive"),
+        (["--bin", "17"], r"scan\.npy.*bin by 17"),
+        (["--saturation", "nan"], r"scan\.npy.*saturation"),
+    ],
+)
+@pytest.mark.parametrize("command", ["info", "com"])
+def test_corrections_that_cannot_be_are_one_line(
+    capsys, scan, tmp_path, monkeypatch, command, more, words
+):
+    monkeypatch.chdir(tmp_path)
+    np.save("zeros.npy", np.zeros((16, 16)))
+    out = [] if command == "info" else ["-o", "r.zarr"]
+    try:
+        code = main([command, str(scan), *out, *more])
+    except SystemExit as stopped:
+        code = stopped.code
+    captured = capsys.readouterr()
+    assert (code, captured.out, captured.err.count("\n")) == (2, "", 1)
+    assert re.search(words, captured.err)
+    assert not (tmp_path / "r.zarr").exists()
+
+
+def test_learning_takes_corrected_scans(capsys, scan, images, tmp_path):
+    """Counts below zero, which subtracting the dark image leaves, are none for the logarithm."""
+    pytest.importorskip("torch")
+    np.save(tmp_path / "dark.npy", np.full((16, 16), 5.0))
+    model, out = tmp_path / "m.safetensors", tmp_path / "r.zarr"
+    more = [*images, "--bad-pixels", "auto", "--bin", "2"]
+    run_json(capsys, "train", scan, "-o", model, "--epochs", 1, "--embedding", 4, *more)
+    document = run_json(capsys, "embed", scan, "--model", model, "-o", out, *more)
+    assert document["maps"] == ["maps/embedding"]
+    assert read_results(out).provenance[0]["scan"]["corrections"]["bin"] == 2

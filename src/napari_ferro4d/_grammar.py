@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
@@ -44,6 +45,16 @@ def _rotation(text: str) -> float | str:
     if not math.isfinite(degrees):
         raise argparse.ArgumentTypeError(f"{text!r} is neither degrees nor 'auto'")
     return degrees
+
+
+def _crop(text: str) -> tuple[tuple[int | None, int | None], ...]:
+    found = re.fullmatch(r"(\d*):(\d*),(\d*):(\d*)", text.replace(" ", ""))
+    if found is None:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a part of the detector KY0:KY1,KX0:KX1 such as 32:224,32:224"
+        )
+    top, bottom, left, right = (int(number) if number else None for number in found.groups())
+    return (top, bottom), (left, right)
 
 
 def _positive(text: str) -> int:
@@ -101,7 +112,26 @@ def grammar(verbs: Mapping[str, Run]) -> argparse.ArgumentParser:
         hints.add_argument(
             "--gap", type=int, default=0, metavar="BYTES", help="between two patterns"
         )
+        hints.add_argument(
+            "--saturation", type=float, metavar="COUNT", help="from which on a pixel is saturated"
+        )
+        corrections(sub.add_argument_group("corrections, applied as patterns are read"))
         return sub
+
+    def corrections(group: Any) -> None:
+        group.add_argument("--dark", metavar="FILE", help="image to subtract: counts without beam")
+        group.add_argument("--gain", metavar="FILE", help="image to multiply by")
+        group.add_argument(
+            "--bad-pixels",
+            metavar="FILE|auto|LIST",
+            help="hot and dead pixels: an image that is not 0 there, to be found, or KY,KX;KY,KX",
+        )
+        group.add_argument(
+            "--crop", type=_crop, metavar="KY0:KY1,KX0:KX1", help="detector pixels to keep"
+        )
+        group.add_argument(
+            "--bin", type=_positive, default=1, metavar="N", help="sum N x N detector pixels"
+        )
 
     def output(sub: Any, metavar: str, text: str) -> None:
         sub.add_argument("-o", "--output", required=True, metavar=metavar, help=text)
@@ -113,6 +143,13 @@ def grammar(verbs: Mapping[str, Run]) -> argparse.ArgumentParser:
 
     def cluster(sub: Any) -> None:
         sub.add_argument("--scheduler", metavar="tcp://HOST:PORT", help="run on this dask cluster")
+
+    def flags(sub: Any) -> None:
+        sub.add_argument(
+            "--flag-saturation",
+            action="store_true",
+            help="count the saturated detector pixels of every pattern, in the same pass",
+        )
 
     results = "results folder (OME-Zarr), new or to be added to"
     verb("info", "Say what a file holds.")
@@ -127,6 +164,7 @@ def grammar(verbs: Mapping[str, Run]) -> argparse.ArgumentParser:
         metavar="KY,KX|mean",
         help="beam centre in pixels, or of the mean pattern",
     )
+    flags(sub)
     cluster(sub)
     output(sub, "RESULTS", results)
 
@@ -140,6 +178,7 @@ def grammar(verbs: Mapping[str, Run]) -> argparse.ArgumentParser:
         metavar="KY,KX|mean",
         help="beam centre in pixels, or of the mean pattern",
     )
+    flags(sub)
     cluster(sub)
     output(sub, "RESULTS", results)
 

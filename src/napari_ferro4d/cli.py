@@ -10,14 +10,18 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ._grammar import grammar
+from ._terminal import fail, on_cluster, progress_bar, show
 from .errors import ScanError
-from .jobs import Cancelled, Progress, Report
+from .jobs import Cancelled
+
+if TYPE_CHECKING:
+    from .reduce._saturation import Saturation
 
 __all__ = ["main"]
 
@@ -33,9 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         document = args.run(args)
     except ScanError as error:
-        return _fail(str(error), 2)
+        return fail(str(error), 2)
     except (KeyboardInterrupt, Cancelled):
-        return _fail(args.interrupted(), 130)
+        return fail(args.interrupted(), 130)
     except BrokenPipeError:
         # The reader of our output went away (`ferro4d info ... | head`), which is not an error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -43,34 +47,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.json:
         print(json.dumps(document))
     else:
-        _print(document)
+        show(document)
     return 0
-
-
-def _fail(message: str, code: int) -> int:
-    print("ferro4d: " + " ".join(message.split()), file=sys.stderr)
-    return code
-
-
-def _print(document: Document) -> None:
-    width = max((len(key) for key in document), default=0)
-    for key, value in document.items():
-        shown = "not known" if value is None else value
-        if isinstance(shown, float):
-            shown = f"{shown:.4g}"
-        if isinstance(shown, list):
-            shown = (
-                ", ".join(f"{v:.4g}" if isinstance(v, float) else str(v) for v in shown) or "none"
-            )
-        print(f"{key.replace('_', ' '):{width}}  {shown}")
 
 
 # --- the verbs
 
 
 def _info(args: argparse.Namespace) -> Document:
+    from .reduce._saturation import saturation_limit
+
     scan = _open(args)
     said = {key: v for key, v in scan.metadata.items() if isinstance(v, str | float | int)}
+    try:
+        saturation = saturation_limit(scan)
+    except ScanError:
+        saturation = None
     return {
         **said,
         "path": args.scan,
@@ -80,7 +72,9 @@ def _info(args: argparse.Namespace) -> Document:
         "scan_step_nm": _step(scan.scan_step),
         "k_step_inv_angstrom": _step(scan.k_step),
         "centre": list(scan.centre) if scan.centre else None,
+        "saturation": saturation,
         "complete": scan.complete,
+        "corrections": dict(scan.correction.record) if scan.correction else {},
         "signature": scan.signature,
     }
 
@@ -88,52 +82,65 @@ def _info(args: argparse.Namespace) -> Document:
 def _virtual(args: argparse.Namespace) -> Document:
     from .io import MapResult, check_target
     from .reduce import parse_detector, virtual
+    from .reduce._saturation import virtual_flagged
 
     check_target(args.output)
     detector = parse_detector(args.detector)
     scan = _open(args)
-    with _progress() as report, _cluster(args.scheduler) as client:
-        result = virtual(scan, detector, centre=args.centre, report=report, client=client)
+    found: Saturation | None = None
+    with progress_bar() as report, on_cluster(args.scheduler) as client:
+        how: dict[str, Any] = {"centre": args.centre, "report": report, "client": client}
+        if args.flag_saturation:
+            result, found = virtual_flagged(scan, detector, **how)
+        else:
+            result = virtual(scan, detector, **how)
     name = result.name
     if name == "virtual_mask":
         name = f"virtual_{Path(args.detector).stem}"
     of = (scan.name, scan.signature)
     maps = [MapResult(name, result.image, scan.scan_step, "counts", colormap="gray", scan=of)]
     parameters = {"detector": args.detector, "centre": result.centre}
-    return {**_write(args, scan, "virtual", parameters, maps=maps), **_beam(result.centre)}
+    written = _write(args, scan, "virtual", parameters, maps=maps, found=found)
+    return {**written, **_beam(result.centre)}
 
 
 def _com(args: argparse.Namespace) -> Document:
     from .io import check_target
     from .io.maps import com_parameters, com_results
     from .reduce import com
+    from .reduce._saturation import com_flagged
 
     check_target(args.output)
     scan = _open(args)
-    with _progress() as report, _cluster(args.scheduler) as client:
-        maps = com(
-            scan,
-            centre=args.centre,
-            mask_radius=args.mask_radius,
-            descan=args.descan,
-            rotation=args.rotation,
-            report=report,
-            client=client,
-        )
+    found: Saturation | None = None
+    with progress_bar() as report, on_cluster(args.scheduler) as client:
+        how: dict[str, Any] = {
+            "centre": args.centre,
+            "mask_radius": args.mask_radius,
+            "descan": args.descan,
+            "rotation": args.rotation,
+            "report": report,
+            "client": client,
+        }
+        if args.flag_saturation:
+            maps, found = com_flagged(scan, **how)
+        else:
+            maps = com(scan, **how)
     parameters = com_parameters(maps, args.mask_radius, args.descan)
     results = com_results(maps, scan)
-    written = _write(args, scan, "com", parameters, maps=results)
+    written = _write(args, scan, "com", parameters, maps=results, found=found)
     return {**written, **_beam(maps.centre), "rotation_degrees": maps.rotation}
 
 
 def _train(args: argparse.Namespace) -> Document:
+    from .correction import not_negative
     from .io import save_model
     from .io.model import check_model_target
     from .learn import train
 
     target = check_model_target(args.output)
     checkpoint = target.with_name(target.stem + ".checkpoint.safetensors")
-    scans = [_open(args, path) for path in args.scan]
+    scans = [not_negative(_open(args, path)) for path in args.scan]
     before = _changed(checkpoint)
 
     def interrupted() -> str:
@@ -142,7 +149,7 @@ def _train(args: argparse.Namespace) -> Document:
         return f"interrupted; the last whole epoch is in {checkpoint}, go on with --resume."
 
     args.interrupted = interrupted
-    with _progress() as report:
+    with progress_bar() as report:
         model = train(
             scans,
             preset=args.preset,
@@ -164,6 +171,7 @@ def _changed(path: Path) -> int | None:
 
 
 def _embed(args: argparse.Namespace) -> Document:
+    from .correction import not_negative
     from .io import check_target, load_model
     from .io.maps import embedding_result
     from .io.model import described
@@ -171,8 +179,8 @@ def _embed(args: argparse.Namespace) -> Document:
 
     check_target(args.output)
     model = load_model(args.model)
-    scan = _open(args)
-    with _progress() as report:
+    scan = not_negative(_open(args))
+    with progress_bar() as report:
         embedding = embed(scan, model, device=args.device, report=report)
     maps = [embedding_result(embedding, scan)]
     parameters = {"model": args.model, "trained": described(model)}
@@ -181,6 +189,7 @@ def _embed(args: argparse.Namespace) -> Document:
 
 
 def _classify(args: argparse.Namespace) -> Document:
+    from .correction import not_negative
     from .io import LabelResult, check_target, load_model, read_label_result, save_model
     from .io.maps import classification_results
     from .io.model import check_model_target, described
@@ -190,9 +199,9 @@ def _classify(args: argparse.Namespace) -> Document:
     if args.save_model:
         check_model_target(args.save_model)
     model = load_model(args.model) if args.model else None
-    scan = _open(args)
+    scan = not_negative(_open(args))
     labels = read_label_result(args.labels, scan.scan_shape) if args.labels else None
-    with _progress() as report:
+    with progress_bar() as report:
         result = classify(
             scan,
             None if labels is None else labels.data,
@@ -229,7 +238,7 @@ def _classify(args: argparse.Namespace) -> Document:
 def _demo(args: argparse.Namespace) -> Document:
     from .demo import run_demo
 
-    with _progress() as report:
+    with progress_bar() as report:
         return run_demo(
             Path(args.output), headless=args.headless, device=args.device, report=report
         )
@@ -241,21 +250,30 @@ def _demo(args: argparse.Namespace) -> Document:
 def _open(args: argparse.Namespace, path: str | None = None) -> Any:
     from .io import open_scan
 
-    return open_scan(
-        path or args.scan,
-        format=args.format,
-        scan_shape=args.scan_shape,
-        scan_step=args.scan_step,
-        k_step=args.k_step,
-        first_frame=args.first_frame,
-        flyback=args.flyback,
-        snake=args.snake,
-        incomplete=args.incomplete,
-        dtype=args.dtype,
-        detector_shape=args.detector_shape,
-        offset=args.offset,
-        gap=args.gap,
-    )
+    # Looking for bad pixels is the only part of opening that takes long.
+    with progress_bar() if args.bad_pixels == "auto" else nullcontext() as report:
+        return open_scan(
+            path or args.scan,
+            format=args.format,
+            scan_shape=args.scan_shape,
+            scan_step=args.scan_step,
+            k_step=args.k_step,
+            first_frame=args.first_frame,
+            flyback=args.flyback,
+            snake=args.snake,
+            incomplete=args.incomplete,
+            dtype=args.dtype,
+            detector_shape=args.detector_shape,
+            offset=args.offset,
+            gap=args.gap,
+            dark=args.dark,
+            gain=args.gain,
+            bad_pixels=args.bad_pixels,
+            crop=args.crop,
+            bin=args.bin,
+            saturation=args.saturation,
+            report=report,
+        )
 
 
 def _write(
@@ -265,15 +283,35 @@ def _write(
     parameters: Document,
     maps: Sequence[Any] = (),
     labels: Sequence[Any] = (),
+    found: Saturation | None = None,
 ) -> Document:
-    from .io import provenance, write_results
+    from .io import MapResult, provenance, write_results
 
-    entry = provenance(command, parameters, scan)
+    counted: Document = {}
+    if found is not None:
+        of = (scan.name, scan.signature)
+        saturated = MapResult(
+            "saturated", found.image, scan.scan_step, "pixels", colormap="magma", scan=of
+        )
+        maps = [*maps, saturated]
+        counted = {
+            "saturation": found.limit,
+            "saturated_patterns": found.patterns,
+            "saturated_pixels": found.pixels,
+        }
+    entry = provenance(command, {**parameters, **counted}, scan)
+    if scan.correction is not None:
+        entry["scan"]["corrections"] = dict(scan.correction.record)
     folder = write_results(args.output, maps=maps, labels=labels, provenance=[entry])
+    if found is not None and found.patterns:
+        print(
+            f"ferro4d: {found.patterns} of {found.total} patterns have saturated pixels.",
+            file=sys.stderr,
+        )
     written: Document = {"results": str(folder), "maps": [f"maps/{one.name}" for one in maps]}
     if labels:
         written["labels"] = [f"labels/{one.name}" for one in labels]
-    return written
+    return {**written, **counted}
 
 
 def _step(step: tuple[float, float] | None) -> float | list[float] | None:
@@ -290,56 +328,6 @@ def _beam(centre: tuple[float, float] | None) -> Document:
 def _history(header: Any) -> Document:
     losses = list(header.get("history", {}).get("losses", []))
     return {"epochs": len(losses), "loss": losses[-1] if losses else None}
-
-
-@contextmanager
-def _cluster(address: str | None) -> Iterator[Any]:
-    """Connect to a dask scheduler, if one is named."""
-    if address is None:
-        yield None
-        return
-    from distributed import Client
-
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    try:
-        client = Client(address, timeout=10, set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise ScanError(
-            f"{address}: no dask scheduler answers there ({error}); start one with "
-            "`dask scheduler`, or leave --scheduler out."
-        ) from error
-    with client:
-        yield client
-
-
-@contextmanager
-def _progress() -> Iterator[Report | None]:
-    """Draw a progress bar on standard error, if a person is looking at it."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None)
-
-        def report(progress: Progress) -> None:
-            bar.update(
-                task,
-                completed=progress.done,
-                total=progress.total,
-                description=progress.message,
-            )
-
-        yield report
 
 
 _VERBS: dict[str, Callable[[argparse.Namespace], Document]] = {
