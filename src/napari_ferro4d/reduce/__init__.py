@@ -14,10 +14,12 @@ from ._pattern import (
     mean_pattern,
     pattern_statistics,
     radial_profile,
+    radial_profiles,
     region_means,
 )
 from ._preview import preview
 from ._reduction import Reduction
+from ._tensor import load_tensor, reduce_tensor
 from ._virtual import VirtualImage, virtual, virtual_image, virtual_images
 
 __all__ = [
@@ -34,13 +36,16 @@ __all__ = [
     "correct",
     "direction_colours",
     "find_centre",
+    "load_tensor",
     "mean_pattern",
     "over_blocks",
     "parse_detector",
     "pattern_statistics",
     "preview",
     "radial_profile",
+    "radial_profiles",
     "reduce_scan",
+    "reduce_tensor",
     "region_means",
     "rotate",
     "rotation_of_least_curl",

@@ -12,7 +12,7 @@ from napari_ferro4d.scan import Scan
 
 from ._pass import over_blocks
 from ._patterns import Patterns
-from ._reduction import Place, Reduction
+from ._reduction import Kind, Place, Reduction
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -90,6 +90,13 @@ def reduce_scan(
     for place, parts in blocks:
         for reduction, whole, part in zip(reductions, wholes, parts, strict=True):
             reduction.merge(whole, part, place)
+    return finished(scan, reductions, wholes)
+
+
+def finished(
+    scan: Scan, reductions: Sequence[Reduction[Any]], wholes: Sequence[np.ndarray]
+) -> list[Any]:
+    """Turn the arrays of the whole scan into results; maps are NaN where the file has nothing."""
     for reduction, whole in zip(reductions, wholes, strict=True):
         if reduction.per_position and scan.missing is not None:
             whole[scan.missing] = np.nan  # zeros that were filled in are no counts
@@ -112,26 +119,26 @@ def reduce_block(
     if fused:
         from . import _kernels
 
-        _kernels.together(*patterns.arguments, run, *(fused.get(slot) for slot in _SLOTS))
+        _kernels.together(*patterns.arguments, run, *(fused.get(kind) for kind in _FUSED))
     _in_turn(patterns, [(reductions[n], parts[n]) for n in others], place, run)
     return parts
 
 
-_SLOTS = ("moment", "masked", "summed")
+_FUSED: tuple[Kind, ...] = ("moment", "masked", "summed")
 
 
 def _fused(
     reductions: Sequence[Reduction[Any]], parts: Sequence[np.ndarray], place: Place
-) -> tuple[dict[str, tuple[np.ndarray, ...]], list[int]]:
+) -> tuple[dict[Kind, tuple[np.ndarray, ...]], list[int]]:
     """Return what the compiled loop over several reductions takes, and the numbers of the rest."""
-    taken: dict[str, tuple[np.ndarray, ...]] = {}
+    taken: dict[Kind, tuple[np.ndarray, ...]] = {}
     others = []
     for number, (reduction, part) in enumerate(zip(reductions, parts, strict=True)):
-        fused = reduction.fused
-        if fused is None or fused.slot in taken:
+        known = reduction.known
+        if known is None or known.kind not in _FUSED or known.kind in taken:
             others.append(number)
         else:
-            taken[fused.slot] = fused.arguments(part, place)
+            taken[known.kind] = known.arguments(part, place)
     if len(taken) > 1:
         return taken, others
     return {}, list(range(len(reductions)))

@@ -378,3 +378,29 @@ def largest_counts(flat, layout, swap, out):  # type: ignore[no-untyped-def]
                 else:
                     for i in range(len(most)):
                         most[i] = max(most[i], kind(row[i]))
+
+
+@_compiled()
+def ring_sums(flat, layout, swap, rings, work, out):  # type: ignore[no-untyped-def]
+    """Sum counts over rings of detector pixels: ``out[y, x, ring]``, ``rings[ky, kx]`` says which.
+
+    `work` holds the sums ``[ring]`` of one pattern, in the accumulator's type.
+    """
+    ny, nx, nky, nkx, origin, down_step, right_step, row_step = layout
+    kind = work.dtype.type
+    for y in range(ny):
+        for x in range(nx):
+            work[:] = kind(0)
+            for k in range(nky):
+                ky = k if row_step > 0 else nky - 1 - k
+                start = origin + y * down_step + x * right_step + ky * row_step
+                row = flat[start : start + nkx]
+                ring = rings[ky]
+                if swap:
+                    for i in range(len(row)):
+                        work[ring[i]] += kind(turned(np.uint16(row[i])))
+                else:
+                    for i in range(len(row)):
+                        work[ring[i]] += kind(row[i])
+            for r in range(len(work)):
+                out[y, x, r] = work[r]

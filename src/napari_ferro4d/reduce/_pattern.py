@@ -12,7 +12,7 @@ from napari_ferro4d.jobs import Report
 from napari_ferro4d.scan import Scan
 
 from ._engine import reduce_scan
-from ._reduction import Reduction, largest, pattern_sums, squares
+from ._reduction import Reduction, largest, pattern_sums, ring_sums, squares
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -23,6 +23,7 @@ __all__ = [
     "mean_pattern",
     "pattern_statistics",
     "radial_profile",
+    "radial_profiles",
     "region_means",
 ]
 
@@ -172,10 +173,47 @@ def radial_profile(pattern: np.ndarray, centre: tuple[float, float]) -> np.ndarr
     >>> radial_profile(np.eye(3), (1, 1)).round(2).tolist()
     [1.0, 0.25]
     """
-    ky, kx = np.indices(pattern.shape)
-    radius = np.rint(np.hypot(ky - centre[0], kx - centre[1])).astype(int).ravel()
-    total = np.bincount(radius, np.asarray(pattern, float).ravel())
-    return np.asarray(total / np.maximum(np.bincount(radius), 1))
+    rings = _rings((pattern.shape[0], pattern.shape[1]), centre).ravel()
+    total = np.bincount(rings, np.asarray(pattern, float).ravel())
+    return np.asarray(total / np.maximum(np.bincount(rings), 1))
+
+
+def radial_profiles(scan: Scan, centre: tuple[float, float] | None = None) -> Reduction[np.ndarray]:
+    """Return the radial profile of every pattern, as a reduction.
+
+    Parameters
+    ----------
+    scan : Scan
+        The scan.
+    centre : tuple of float, optional
+        Beam centre ``(ky, kx)`` in detector pixels; by default the scan's own.
+
+    Returns
+    -------
+    Reduction
+        Of float32 ``[y, x, radius]``: mean counts per pixel, one entry per pixel of radius.
+
+    Raises
+    ------
+    ScanError
+        If no centre is given and the scan's is unknown.
+    """
+    middle = centre or scan.centre
+    if middle is None:
+        raise ScanError(f"{scan.where()}: a radial profile needs the beam centre.")
+    rings = _rings(scan.detector_shape, middle)
+    pixels = np.bincount(rings.ravel())
+
+    def finish(sums: np.ndarray) -> np.ndarray:
+        return np.asarray(sums / np.maximum(pixels, 1), np.float32)
+
+    return ring_sums(scan, rings, len(pixels), finish)
+
+
+def _rings(shape: tuple[int, int], centre: tuple[float, float]) -> np.ndarray:
+    """Return the distance of every pixel from the centre, rounded to whole pixels."""
+    ky, kx = np.indices(shape)
+    return np.asarray(np.rint(np.hypot(ky - centre[0], kx - centre[1])), np.int64)
 
 
 def find_centre(pattern: np.ndarray, radius: float | None = None) -> tuple[float, float]:

@@ -22,19 +22,24 @@ R = TypeVar("R")
 Place = tuple[slice, slice]
 
 
+Kind = Literal["moment", "masked", "summed", "weighted", "largest", "squares"]
+
+
 @dataclass(frozen=True, eq=False)
-class Fused:
-    """A reduction's place in `_kernels.together`.
+class Known:
+    """What kind of sum a reduction is, for those who have a faster way to do it.
+
+    The first three kinds are parameters of `_kernels.together`; `_tensor.py` knows all.
 
     Parameters
     ----------
-    slot : str
-        Name of the parameter.
+    kind : str
+        Which compiled loop does it.
     arguments : callable
-        ``arguments(part, place)`` gives what is passed there.
+        ``arguments(part, place)`` gives what that loop takes after the patterns.
     """
 
-    slot: Literal["moment", "masked", "summed"]
+    kind: Kind
     arguments: Callable[[np.ndarray, Place], tuple[np.ndarray, ...]]
 
 
@@ -57,8 +62,8 @@ class Reduction(Generic[R]):
     per_position : bool
         The array has one entry per probe position, so that `part` is handed to `add` sliced to
         the patterns, and a part of the result can be shown before the pass ends.
-    fused : Fused, optional
-        How the compiled loop over several reductions takes this one.
+    known : Known, optional
+        What kind of sum it is; the reductions of this package all say so.
     """
 
     empty: Callable[[tuple[int, int]], np.ndarray]
@@ -66,7 +71,7 @@ class Reduction(Generic[R]):
     merge: Callable[[np.ndarray, np.ndarray, Place], None]
     finish: Callable[[np.ndarray], R]
     per_position: bool
-    fused: Fused | None = None
+    known: Known | None = None
 
 
 def _put(whole: np.ndarray, part: np.ndarray, place: Place) -> None:
@@ -97,7 +102,7 @@ def moments(
         _put,
         finish,
         per_position=True,
-        fused=Fused("moment", arguments),
+        known=Known("moment", arguments),
     )
 
 
@@ -126,7 +131,7 @@ def detector_sums(
         _put,
         finish,
         per_position=True,
-        fused=Fused("masked", arguments),
+        known=Known("masked", arguments),
     )
 
 
@@ -142,11 +147,19 @@ def _weighted(masks: Sequence[np.ndarray], finish: Callable[[np.ndarray], R]) ->
 
     segments = Segments.of(masks, np.dtype(np.float64))
 
+    def arguments(part: np.ndarray, place: Place) -> tuple[np.ndarray, ...]:
+        return segments.table, segments.weights, part
+
     def add(patterns: Patterns, part: np.ndarray, place: Place) -> None:
-        _kernels.sum_weighted(*patterns.arguments, segments.table, segments.weights, part)
+        _kernels.sum_weighted(*patterns.arguments, *arguments(part, place))
 
     return Reduction(
-        lambda shape: np.empty((*shape, len(masks))), add, _put, finish, per_position=True
+        lambda shape: np.empty((*shape, len(masks))),
+        add,
+        _put,
+        finish,
+        per_position=True,
+        known=Known("weighted", arguments),
     )
 
 
@@ -175,7 +188,24 @@ def pattern_sums(
     def add(patterns: Patterns, sums: np.ndarray, place: Place) -> None:
         _kernels.add_patterns(*patterns.arguments, *arguments(sums, place))
 
-    return Reduction(empty, add, _sum, finish, per_position=False, fused=Fused("summed", arguments))
+    return Reduction(empty, add, _sum, finish, per_position=False, known=Known("summed", arguments))
+
+
+def ring_sums(
+    scan: Scan, rings: np.ndarray, count: int, finish: Callable[[np.ndarray], R]
+) -> Reduction[R]:
+    """Sum the counts of every ring of detector pixels: ``[y, x, ring]``.
+
+    `rings` is int64 ``[ky, kx]``: 0 to ``count - 1``.
+    """
+    from . import _kernels
+
+    wide = np.dtype(np.float64 if scan.dtype.kind == "f" else np.int64)
+
+    def add(patterns: Patterns, part: np.ndarray, place: Place) -> None:
+        _kernels.ring_sums(*patterns.arguments, rings, np.zeros(count, wide), part)
+
+    return Reduction(lambda shape: np.empty((*shape, count)), add, _put, finish, per_position=True)
 
 
 def largest(scan: Scan, finish: Callable[[np.ndarray], R]) -> Reduction[R]:
@@ -197,6 +227,7 @@ def largest(scan: Scan, finish: Callable[[np.ndarray], R]) -> Reduction[R]:
         merge,
         finish,
         per_position=False,
+        known=Known("largest", lambda part, place: (part,)),
     )
 
 
@@ -208,5 +239,10 @@ def squares(scan: Scan, finish: Callable[[np.ndarray], R]) -> Reduction[R]:
         _kernels.add_squares(*patterns.arguments, part)
 
     return Reduction(
-        lambda shape: np.zeros(scan.detector_shape), add, _sum, finish, per_position=False
+        lambda shape: np.zeros(scan.detector_shape),
+        add,
+        _sum,
+        finish,
+        per_position=False,
+        known=Known("squares", lambda part, place: (part,)),
     )

@@ -56,6 +56,14 @@ class Segments:
             start += part.size
         return cls(table, np.concatenate([*weights, np.zeros(0, kind)]))
 
+    def mask(self, number: int, shape: tuple[int, int]) -> np.ndarray:
+        """Return the weights ``[ky, kx]`` of detector `number`, as they were before the cut."""
+        whole = np.zeros(shape, self.weights.dtype)
+        for _, ky, rows, kx, width, start in self.table[self.table[:, 0] == number]:
+            part = self.weights[start : start + rows * width].reshape(rows, width)
+            whole[ky : ky + rows, kx : kx + width] = part
+        return whole
+
 
 def _rectangles(mask: np.ndarray) -> list[tuple[int, int, int, int]]:
     """Return rectangles ``(ky, rows, kx, columns)`` that cover the non-zero pixels, none twice."""
