@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pickle
 
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -231,6 +233,33 @@ def test_a_crop_of_frames_from_the_bottom_up_with_headers_and_flyback(tmp_path):
     np.testing.assert_array_equal(twice.data.compute(), whole.data.compute()[..., 2:4, 8:11])
 
 
+@pytest.mark.parametrize("compressed", [False, True])
+def test_any_part_of_a_corrected_scan_can_be_looked_at(files, compressed):
+    folder, counts, images = files
+    path = folder / "scan.npy"
+    if compressed:
+        path = folder / "scan.zarr"
+        array = zarr.create_array(
+            path, shape=counts.shape, chunks=(2, 3, KY, KX), dtype=counts.dtype
+        )
+        array[:] = counts
+    scan = open_scan(path, **hints(folder))
+    assert (scan.frames, scan.correction.raw.frames is None) == (None, compressed)
+    expected = by_numpy(counts, **images, crop=(slice(1, 11), slice(0, 14)), bin=2)
+    for where in (
+        (3, 4),
+        (-1, -2),
+        (slice(None, None, 3), slice(1, 5)),
+        (2, slice(None), 1),
+        (slice(1, 7, 2), 3, slice(1, 4), -1),
+        (slice(None), slice(None), 2, 3),
+        ([1, 5, 2], slice(None)),
+    ):
+        np.testing.assert_allclose(scan.data[where].compute(), expected[where], rtol=1e-6)
+    again = pickle.loads(pickle.dumps(scan.data))
+    np.testing.assert_array_equal(again.compute(), scan.data.compute())
+
+
 def test_corrections_one_after_the_other_are_those_of_the_recorded_scan(files):
     folder, counts, images = files
     first = open_scan(folder / "scan.npy", dark=folder / "dark.npy", crop=((2, 10), (4, 14)))
@@ -332,7 +361,7 @@ CASES = (
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_cannot_be_used_is_refused_in_one_line(files, case):
+def test_what_cannot_be_used_is_refused_in_one_line(files, case, capfd):
     folder, _, _ = files
     cases = refused(folder)
     assert set(cases) == set(CASES)
@@ -340,6 +369,7 @@ def test_what_cannot_be_used_is_refused_in_one_line(files, case):
     with pytest.raises(ScanError, match=words) as error:
         open_scan(folder / "scan.npy", **options)
     assert "\n" not in str(error.value)
+    assert capfd.readouterr().err == ""  # decoders explain themselves at length
 
 
 def test_the_gain_of_a_bad_pixel_does_not_matter(files):

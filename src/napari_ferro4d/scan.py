@@ -110,7 +110,7 @@ def _map_frames(
 
 
 @dataclass(frozen=True)
-class _FrameArray:
+class FrameArray:
     """The patterns of a file as dask likes them: sliced when asked, mapped again when unpickled.
 
     A memory map handed to dask as it is would be copied into memory, and pickled with its content.
@@ -323,7 +323,7 @@ def lazily(array: Any, frames: Frames | None = None) -> da.Array:
 
 def _uncopied(array: Any, frames: Frames | None) -> Any:
     if frames is not None:
-        return _FrameArray(frames, tuple(array.shape))
+        return FrameArray(frames, tuple(array.shape))
     return _ArrayInMemory(array) if isinstance(array, np.ndarray) else array
 
 

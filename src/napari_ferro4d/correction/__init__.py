@@ -6,13 +6,16 @@ import hashlib
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_ferro4d.scan import Scan, lazily, signature_of
+from napari_ferro4d.scan import FrameArray, Scan, lazily, signature_of
 
 from ._steps import check_image, kept, steps_of
+
+if TYPE_CHECKING:
+    import dask.array as da
 
 __all__ = ["Correction", "check_image", "correct", "not_negative"]
 
@@ -99,26 +102,28 @@ def correct(
         return scan
     rows, columns, region = steps.rows, steps.columns, steps.region
     frames = None
-    if scan.frames is None:
-        source = scan.data
-        work: Callable[[np.ndarray], np.ndarray] = steps.of_whole
-    else:
+    patterns: Any = scan.data
+    work: Callable[[np.ndarray], np.ndarray] = steps.of_whole
+    if scan.frames is not None:
         frames = scan.frames.cropped(scan.detector_shape, *region)
-        shape = (*scan.scan_shape, *(part.stop - part.start for part in region))
-        source = lazily(frames.view(shape), frames)
+        shape = tuple(part.stop - part.start for part in region)
+        patterns = FrameArray(frames, (*scan.scan_shape, shape[0], shape[1]))
         work = steps
-    if steps.only_crops and frames is not None:
-        data = source
-    else:
-        frames = None
+    corrected = _Corrected(patterns, work, (*scan.scan_shape, *steps.shape), steps.dtype)
+    if frames is None:
         # A name of its own: dask would otherwise hash the images for one.
-        data = source.map_blocks(
+        data = scan.data.map_blocks(
             work,
             dtype=steps.dtype,
-            chunks=(*source.chunks[:2], (steps.shape[0],), (steps.shape[1],)),
+            chunks=(*scan.data.chunks[:2], (steps.shape[0],), (steps.shape[1],)),
             meta=np.empty((0, 0, 0, 0), steps.dtype),
             name=f"corrected-{uuid.uuid4().hex}",
         )
+    elif steps.only_crops:
+        data = lazily(patterns, frames)
+    else:
+        data = _lazily(corrected, lazily(patterns, frames).chunks)
+        frames = None
     used = np.zeros(scan.detector_shape, bool)
     used[rows, columns] = True if bad is None else ~np.asarray(bad, bool)[rows, columns]
     images = {"dark": dark, "gain": gain, "bad_pixels": bad}
@@ -140,7 +145,7 @@ def correct(
         ),
         source=None,
         frames=frames,
-        signature=signature_of(data if frames is None else frames.view(data.shape)),
+        signature=signature_of(corrected),
         correction=correction,
     )
 
@@ -157,6 +162,37 @@ def not_negative(scan: Scan) -> Scan:
     if not record:
         return scan
     return replace(scan, data=scan.data.clip(0, None), frames=None)
+
+
+@dataclass(frozen=True, eq=False)
+class _Corrected:
+    """Corrected patterns as dask likes them: what is sliced off is neither read nor corrected."""
+
+    patterns: Any
+    work: Callable[[np.ndarray], np.ndarray]
+    shape: tuple[int, int, int, int]
+    dtype: np.dtype[Any]
+    ndim = 4
+
+    def __getitem__(self, where: Any) -> np.ndarray:
+        given = where if isinstance(where, tuple) else (where,)
+        wanted: list[Any] = [*given, *[slice(None)] * (4 - len(given))]
+        # One position is a block of one, of which the axis is taken away at the end.
+        alone = [isinstance(index, int | np.integer) for index in wanted[:2]]
+        some = [
+            slice(index % n, index % n + 1) if one else index
+            for index, n, one in zip(wanted, self.shape, alone, strict=False)
+        ]
+        block = self.work(np.asarray(self.patterns[some[0], some[1]]))
+        left = tuple(0 if one else slice(None) for one in alone)
+        return np.asarray(block[(*left, *wanted[2:])])
+
+
+def _lazily(corrected: _Corrected, chunks: Any) -> da.Array:
+    import dask.array as da
+
+    sizes = (*chunks[:2], *((n,) for n in corrected.shape[2:]))
+    return da.from_array(corrected, chunks=sizes, name=False, inline_array=True)
 
 
 def _after(earlier: Correction, later: Correction) -> Correction:

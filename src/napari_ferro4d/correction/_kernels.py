@@ -30,8 +30,11 @@ def correct_patterns(  # type: ignore[no-untyped-def]
         ``[pattern, ky, kx]`` of the corrected patterns.
     """
     lines = np.empty(out.shape[2] * bin)
-    flat = work.reshape(-1)
+    whole = out.shape[1:] == work.shape
     for p in range(patterns.shape[0]):
+        # What is neither cut off nor summed is worked on where it ends up.
+        work = out[p] if whole else work
+        flat = work.reshape(-1)
         for ky in range(work.shape[0]):
             counts, line, d, g = patterns[p, ky], work[ky], dark[ky], gain[ky]
             for kx in range(len(line)):
@@ -41,7 +44,7 @@ def correct_patterns(  # type: ignore[no-untyped-def]
             for j in range(first[i], first[i + 1]):
                 total += flat[near[j]]
             flat[bad[i]] = total / (first[i + 1] - first[i])
-        for oy in range(out.shape[1]):
+        for oy in range(0 if whole else out.shape[1]):
             if bin == 1:
                 part, to = work[top + oy], out[p, oy]
                 for ox in range(len(to)):
@@ -71,6 +74,11 @@ def bin_patterns(patterns, bin, lines, out):  # type: ignore[no-untyped-def]
 
 @numba.njit(nogil=True, cache=True, inline="always")
 def _add_columns(lines, bin, out):  # type: ignore[no-untyped-def]
+    if bin == 2:
+        # A known distance becomes vector code.
+        for ox in range(len(out)):
+            out[ox] = lines[2 * ox] + lines[2 * ox + 1]
+        return
     for ox in range(len(out)):
         total = lines[ox * bin]
         for b in range(1, bin):

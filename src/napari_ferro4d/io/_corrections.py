@@ -196,13 +196,14 @@ def _npy(path: Path) -> np.ndarray:
 def _tiff(path: Path) -> np.ndarray:
     import tifffile
 
-    from ._images import read_image
+    from . import _images
 
-    with tifffile.TiffFile(path) as file:
+    image = _images.read_image(path)
+    with _images._quiet(), tifffile.TiffFile(path) as file:
         pages = len(file.pages)
     if pages != 1:
         raise ScanError(f"{path}: holds {pages} images; give one, averaged over the stack.")
-    return read_image(path)
+    return image
 
 
 def _mrc(path: Path) -> np.ndarray:
