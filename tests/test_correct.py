@@ -70,6 +70,14 @@ def test_hot_and_dead_pixels_are_found():
     assert np.argwhere(bad).tolist() == [[3, 25], [15, 17]]
 
 
+def test_what_hits_a_pixel_once_makes_it_no_hot_one():
+    counts = RNG.poisson(20, (20, 20, 16, 16)).astype(np.uint16)
+    counts[4, 4, 10, 10] = 65535
+    counts[..., 3, 5] += 60
+    bad = bad_pixels(pattern_statistics(Scan.from_array(counts)))
+    assert np.argwhere(bad).tolist() == [[3, 5]]
+
+
 def test_corrections_run_inside_the_pass():
     lazy = da.from_array(COUNTS, chunks=(2, 3, 12, 16))
     plain, shifted = Scan.from_array(COUNTS), correct(Scan.from_array(lazy), dark=np.ones((12, 16)))

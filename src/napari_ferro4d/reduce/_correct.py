@@ -17,7 +17,7 @@ def bad_pixels(statistics: PatternStatistics, ratio: float = 2.0) -> np.ndarray:
     A hot pixel counts more than `ratio` times as much as the highest of its eight neighbours, a
     dead one less than the lowest of them divided by it, and by more than counting noise. A
     reflection has a flank wherever it falls on more than one pixel; one that does not is mistaken
-    for a hot pixel.
+    for a hot pixel. What hits a pixel once, as an X-ray does, makes no hot pixel of it.
 
     Parameters
     ----------
@@ -40,8 +40,10 @@ def bad_pixels(statistics: PatternStatistics, ratio: float = 2.0) -> np.ndarray:
     lowest = minimum_filter(mean, footprint=around, mode="nearest")
 
     def beyond_noise(more: np.ndarray, less: np.ndarray) -> np.ndarray:
-        # Six standard deviations of the difference of two Poisson means: one pixel in 10^9.
-        return np.asarray((more - less) ** 2 > 36 * (more + less) / statistics.patterns)
+        # Six standard deviations of the difference of two means: one pixel in 10^9. Counts vary as
+        # Poisson has it, or as much more as they did: once very high is not always high.
+        variance = np.maximum(more + less, statistics.deviation**2)
+        return np.asarray((more - less) ** 2 > 36 * variance / statistics.patterns)
 
     hot = (mean > ratio * highest) & beyond_noise(mean, highest)
     dead = (mean * ratio < lowest) & beyond_noise(lowest, mean)
