@@ -85,6 +85,30 @@ def test_fill_counts_and_erasing_takes_back(shown, predict, corrections, scan):
     assert corrections.decided(scan)[5, 5] == 0
 
 
+def test_what_is_erased_shows_the_machines_class_again_and_undo_brings_the_decision_back(
+    shown, predict, corrections, scan, qtbot
+):
+    layer = predict(7)
+    paint(layer, 3, 2, 2)
+    paint(layer, 8, 12, 1)
+    qtbot.waitUntil(lambda: recorded(shown, scan) == [[3, 2], [8, 12]], timeout=1000)
+    paint(layer, 3, 2, 0)  # erases a decision
+    paint(layer, 5, 9, 0)  # and a position that nobody decided on
+    qtbot.waitUntil(lambda: recorded(shown, scan) == [[8, 12]], timeout=1000)
+    assert layer.data[3, 2] == 1
+    assert layer.data[5, 9] == 2
+    assert np.all(layer.data > 0)
+    layer.undo()
+    layer.undo()
+    qtbot.waitUntil(lambda: recorded(shown, scan) == [[3, 2], [8, 12]], timeout=1000)
+    assert layer.data[3, 2] == 2
+    assert layer.data[5, 9] == 2
+    layer.redo()
+    qtbot.waitUntil(lambda: recorded(shown, scan) == [[8, 12]], timeout=1000)
+    assert layer.data[3, 2] == 1
+    assert predict(9).data[3, 2] == 1
+
+
 def test_a_new_prediction_never_overwrites_decisions(shown, predict, corrections, scan):
     layer = predict(7)
     paint(layer, 3, 2, 2)

@@ -334,3 +334,32 @@ def test_opening_a_real_file_can_be_cancelled(viewer, open_widget, scan_file, qt
     qtbot.waitUntil(lambda: not open_widget.row._abandoned, timeout=10_000)
     assert len(viewer.layers) == 0
     assert open_widget.open_button.isEnabled()
+
+
+def test_many_channels_follow_one_by_one_while_the_window_answers(viewer, scan, tmp_path, qtbot):
+    from qtpy.QtCore import QTimer
+
+    from napari_ferro4d.io import MapResult, write_results
+
+    random = np.random.default_rng(3)
+    stack = random.random((12, *scan.scan_shape)).astype(np.float32)
+    stack += np.linspace(0, 5, scan.scan_shape[0], dtype=np.float32)[:, None]
+    of = (scan.name, scan.signature)
+    path = write_results(tmp_path / "many.zarr", maps=[MapResult("embedding", stack, scan=of)])
+    beats: list[float] = []
+    clock = QTimer(interval=1)
+    clock.timeout.connect(lambda: beats.append(time.perf_counter()))
+    clock.start()
+    viewer.open(path, plugin=PLUGIN)
+    assert len(viewer.layers) < 12
+    chosen = viewer.layers[0]
+    viewer.layers.selection.active = chosen
+    here = len(beats)
+    qtbot.waitUntil(lambda: len(viewer.layers) == 12, timeout=20_000)
+    clock.stop()
+    assert len(beats) - here >= 3  # the window was asked between two layers
+    assert viewer.layers.selection.active is chosen
+    assert sum(layer.visible for layer in viewer.layers) == 1
+    shown = {layer.metadata["ferro4d"]["channel"]: layer.data for layer in viewer.layers}
+    for number, data in enumerate(stack):
+        np.testing.assert_array_equal(shown[str(number)], data)

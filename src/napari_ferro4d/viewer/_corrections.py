@@ -105,6 +105,7 @@ class Corrections(QObject):
         changed, self._changed = self._changed, set()
         for layer in changed:
             if layer in self._viewer.layers:
+                _fall_back(layer)
                 self._record(layer)
         if changed:
             self.recorded.emit()
@@ -230,6 +231,21 @@ def _decisions(layer: Labels) -> np.ndarray:
     if layer.data.shape != info["machine"].shape:  # somebody exchanged its data
         return np.asarray(info["decided"])
     return _merge.decisions(np.asarray(layer.data), info["machine"], info["decided"])
+
+
+def _fall_back(layer: Labels) -> None:
+    """Show the machine's class again where the user erased: the decision there is taken back.
+
+    Written past the undo history, which knows what was erased and puts it back as a decision.
+    """
+    info = layer_info(layer)
+    if layer.data.shape != info["machine"].shape:
+        return
+    erased = (np.asarray(layer.data) == 0) & (info["machine"] > 0)
+    if erased.any():
+        renote(layer, decided=np.where(erased, np.zeros_like(info["decided"]), info["decided"]))
+        layer.data[erased] = info["machine"][erased]
+        layer.refresh()
 
 
 def _lock(layer: Labels) -> None:

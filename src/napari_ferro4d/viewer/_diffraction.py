@@ -13,6 +13,8 @@ from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton, QVBoxLay
 
 from napari_ferro4d.scan import Scan
 
+from ._detector_panel import DetectorPanel
+from ._live import beam_centre
 from ._parts import ScanChoice
 from ._patterns import PatternReader
 from ._probe import Probe
@@ -68,7 +70,8 @@ class DiffractionWidget(QWidget):
         self.canvas = ViewerModel(title="Diffraction")
         self.canvas.canvas.overlays.scale_bar.visible = True
         self.view = PatternView(self.canvas)
-        self.view.setMinimumSize(220, 220)
+        self.view.setMinimumSize(190, 190)
+        self.detector = DetectorPanel(self._main, self.canvas)
         self._lay_out()
         self.probe = Probe(self._main)
         self.reader = PatternReader()
@@ -97,10 +100,12 @@ class DiffractionWidget(QWidget):
         column.addLayout(top)
         column.addWidget(self.view, 1)
         column.addWidget(self.text)
+        column.addWidget(self.detector)
 
     def _on_scan(self) -> None:
         scan = self.scans.scan()
         self.grab.setEnabled(scan is not None)
+        self.detector.set_scan(scan)
         if scan is None:
             self.reader.stop()
             self.probe.set_scan(None)
@@ -143,10 +148,16 @@ class DiffractionWidget(QWidget):
             return
         self._shown_of = scan
         self._clear()
-        self.canvas.add_image(image, **_pattern_space(scan), contrast_limits=_limits(image))
+        space, step = _pattern_space(scan), scan.k_step or (1.0, 1.0)
+        self.canvas.add_image(
+            image, name="pattern", colormap="inferno", contrast_limits=_limits(image), **space
+        )
         if scan.k_step is not None:
+            step = 10 * step[0], 10 * step[1]
             # Scale bars pick a prefix for numbers below one, and "200 1/kÅ" is nobody's unit.
             self.canvas.layers.units = ("1/nm", "1/nm")
+        self.detector.tool.set_space(space, step, beam_centre(scan))
+        self.detector.tool.redraw()
         self.canvas.fit_to_view()
 
     def _clear(self) -> None:
@@ -166,6 +177,7 @@ class DiffractionWidget(QWidget):
         self._ended = True
         self.scans.changed.disconnect(self._on_scan)
         self.reader.stop()
+        self.detector.end()
         self.probe.release()
         self.view.close()
         del self.view  # napari wants every canvas gone with its window
@@ -175,14 +187,12 @@ def _pattern_space(scan: Scan) -> dict[str, Any]:
     """Return scale and units of a pattern, zero at the undiffracted beam."""
     step = scan.k_step or (1.0, 1.0)
     unit = "pixel" if scan.k_step is None else "1/angstrom"
-    centre = scan.centre or tuple((n - 1) / 2 for n in scan.detector_shape)
+    centre = beam_centre(scan)
     return {
-        "name": "pattern",
         "scale": step,
         "translate": [-c * s for c, s in zip(centre, step, strict=True)],
         "units": (unit, unit),
         "axis_labels": ("ky", "kx"),
-        "colormap": "inferno",
     }
 
 

@@ -33,6 +33,7 @@ __all__ = [
     "add_layers",
     "find_layer",
     "fitted",
+    "insert_layer",
     "is_ours",
     "label_layer",
     "layer_info",
@@ -262,7 +263,6 @@ def add_layers(
     Images go below labels and points, so that painted labels and the probe stay on top. An image
     whose data the user has exchanged is left alone, and so is every labels layer.
     """
-    active = viewer.layers.selection.active
     added = []
     for data, keywords, kind in layers:
         info = keywords["metadata"][KEY]
@@ -270,9 +270,6 @@ def add_layers(
             info["provenance"] = [dict(note)]
         added.append(_add_or_update(viewer, data, keywords, kind))
     _drop_old_channels(viewer, added)
-    if type(active).__name__ in ("Labels", "Points"):
-        # napari selects every new layer; somebody who paints or drags goes on doing so.
-        viewer.layers.selection.active = active
     return added
 
 
@@ -288,8 +285,6 @@ def made(
 
 
 def _add_or_update(viewer: ViewerModel, data: Any, keywords: dict[str, Any], kind: str) -> Layer:
-    from napari.layers import Layer
-
     info = keywords["metadata"][KEY]
     old = None
     if kind == "image" and not isinstance(info, Scan):
@@ -297,8 +292,19 @@ def _add_or_update(viewer: ViewerModel, data: Any, keywords: dict[str, Any], kin
     if old is not None and is_ours(old) and old.data.shape[:2] == data.shape[:2]:
         update_layer(old, data, keywords)
         return old
+    return insert_layer(viewer, data, keywords, kind)
+
+
+def insert_layer(viewer: ViewerModel, data: Any, keywords: dict[str, Any], kind: str) -> Layer:
+    """Add a layer in its place: images below labels, labels below points."""
+    from napari.layers import Layer
+
     layer = Layer.create(data, keywords, kind)
+    active = viewer.layers.selection.active
     viewer.layers.insert(_place(viewer, kind), layer)
+    if type(active).__name__ in ("Labels", "Points"):
+        # napari selects every new layer; somebody who paints or drags goes on doing so.
+        viewer.layers.selection.active = active
     return layer
 
 
@@ -316,9 +322,14 @@ def update_layer(layer: Layer, data: Any, keywords: Mapping[str, Any]) -> None:
 
 def _place_in(layer: Layer, space: Mapping[str, Any]) -> None:
     """Give a layer scale, units and axis labels; one layer that differs hides the scale bar."""
-    if layer.ndim == len(space["scale"]):
-        for name in ("scale", "units", "axis_labels"):
-            setattr(layer, name, space[name])
+    from pint import Unit
+
+    if layer.ndim != len(space["scale"]):
+        return
+    wanted = {**space, "units": tuple(Unit(unit) for unit in space["units"])}
+    for name in ("scale", "units", "axis_labels"):
+        if tuple(getattr(layer, name)) != tuple(wanted[name]):  # setting them redraws everything
+            setattr(layer, name, wanted[name])
 
 
 def _drop_old_channels(viewer: ViewerModel, added: list[Layer]) -> None:

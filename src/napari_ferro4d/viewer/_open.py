@@ -22,7 +22,7 @@ from ._hints import HintsForm
 from ._job import JobRow
 from ._layers import LayerData, add_layers, fitted, make_room, scan_layers
 from ._parts import enable, hint
-from ._reader import kept_aside_layers, kept_labels, results_layers
+from ._reader import kept_aside_layers, kept_labels, now_and_later, results_layers
 from ._session import plain, session
 from ._settings import remember, remembered
 
@@ -111,7 +111,7 @@ class OpenWidget(QWidget):
         except ScanError as error:
             show_error(str(error))
             return
-        add_layers(self.viewer, fitted(self.viewer, layers))
+        add_layers(self.viewer, now_and_later(self.viewer, fitted(self.viewer, layers)))
         self.row.say(f"Opened {len(layers)} layers of {Path(path).name}.")
 
     def _on_path(self, path: str) -> None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from napari_ferro4d.errors import LabelsError, ScanError
 from napari_ferro4d.io import (
@@ -28,7 +30,9 @@ from ._layers import (
     LayerData,
     Origin,
     active_only,
+    find_layer,
     fitted,
+    insert_layer,
     label_layer,
     make_room,
     map_layers,
@@ -40,9 +44,13 @@ __all__ = [
     "get_reader",
     "kept_aside_layers",
     "kept_labels",
+    "now_and_later",
     "opened_layers",
     "results_layers",
 ]
+
+_AT_ONCE = 3
+"""Channels of a stack of maps that are added at once: napari takes some 60 ms for a layer."""
 
 _NOTHING: list[tuple[None]] = [(None,)]
 """What a napari reader returns for a file that it took on and that gave no layer."""
@@ -179,7 +187,35 @@ def _read_results(path: str | Sequence[str]) -> list[LayerData] | list[tuple[Non
 
         # What is painted on a prediction counts from its first stroke on.
         session(viewer)
-    return _told(lambda: fitted(viewer, results_layers(_single(path) or "")))
+    layers = _told(lambda: fitted(viewer, results_layers(_single(path) or "")))
+    return layers if viewer is None else now_and_later(viewer, layers)
+
+
+def now_and_later(viewer: Any, layers: list[LayerData]) -> list[LayerData]:
+    """Return the layers to add now; many channels of a stack follow while the window answers."""
+    from ._session import session
+
+    now = []
+    for layer in layers:
+        info = {} if len(layer) < 3 else layer[1]["metadata"][KEY]
+        if "channel" not in info or sum(_whole(one) == _whole(layer) for one in now) < _AT_ONCE:
+            now.append(layer)
+        else:
+            session(viewer).later(partial(_add_channel, viewer, layer))
+    return now
+
+
+def _whole(layer: LayerData) -> tuple[str, str]:
+    info = layer[1]["metadata"][KEY]
+    return info["name"], info["signature"]
+
+
+def _add_channel(viewer: Any, layer: LayerData) -> None:
+    info = layer[1]["metadata"][KEY]
+    if find_layer(viewer, info["signature"], info["name"], info["channel"]) is None:
+        active = viewer.layers.selection.active
+        insert_layer(viewer, *layer)
+        viewer.layers.selection.active = active  # the user may be at work on something else
 
 
 def _read_kept(path: str | Sequence[str]) -> list[LayerData] | list[tuple[None]]:
