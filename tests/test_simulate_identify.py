@@ -183,7 +183,7 @@ def test_one_pass_gives_what_the_means_give(candidates, demo):
 def test_confidence_is_the_rate_of_being_right_at_low_dose(tables, candidates):
     rng = np.random.default_rng(1)
     said, right = [], []
-    for _ in range(400):
+    for _ in range(250):
         sign = int(rng.choice([1, -1]))
         # As the candidates are: any of them, at places between the grid points too.
         nm, tilt = rng.uniform(52, 74), rng.uniform((-0.6, -0.4), (0.6, 0.4))
@@ -195,7 +195,7 @@ def test_confidence_is_the_rate_of_being_right_at_low_dose(tables, candidates):
     said, right = np.array(said), np.array(right)
     for low, high in ((0.5, 0.7), (0.7, 0.9), (0.9, 1.01)):
         here = (said >= low) & (said < high)
-        assert here.sum() > 40
+        assert here.sum() > 25
         expected = said[here].mean()
         spread = np.sqrt(expected * (1 - expected) / here.sum())
         assert right[here].mean() == pytest.approx(expected, abs=3 * spread + 0.02)
@@ -224,6 +224,49 @@ def test_a_blurred_pattern_with_background_is_read_with_less_confidence(tables, 
         assert spoilt.explained < exact.explained
         assert spoilt.dispersion > exact.dispersion
         assert spoilt.polarity == exact.polarity == -1
+
+
+def test_the_blur_of_the_detector_is_that_which_explains_most(tables, candidates):
+    seen = drawn(
+        np.random.default_rng(13), gaussian_filter(pattern_of(tables, 1, 63, (0.15, 0.1)), 0.8), 1e5
+    )
+    readings = {sigma: read(seen, candidates, blur=sigma) for sigma in (0.0, 0.4, 0.8, 1.2)}
+    assert max(readings, key=lambda sigma: readings[sigma].explained) == 0.8
+    assert readings[0.8].dispersion < readings[0.0].dispersion / 3
+    assert readings[0.8].log_likelihood_difference > readings[0.0].log_likelihood_difference
+
+
+def test_every_part_of_a_simulated_experiment_gets_its_sign():
+    from napari_ferro4d.simulate._scan import prepare, scan
+    from napari_ferro4d.simulate._table_file import load_table
+    from napari_ferro4d.simulate.presets import preset
+
+    # Bent and wedge-shaped, amorphous layer, point spread, dead and hot pixels, drift and descan.
+    spec = preset("ermno3-domains-small")
+    simulation = prepare(spec)
+    made = scan(spec)
+    rows = [simulation.specimen.row(y) for y in range(made.shape[0])]
+    labels = np.array([np.where(row.wall, 0, row.labels) for row in rows]).astype(int)
+    tile = (np.arange(64)[:, None] // 22) * 3 + np.arange(64)[None] // 22
+    regions = np.where(labels > 0, labels + 2 * tile, 0)
+    bad = simulation.detector.dead | simulation.detector.hot
+    states = candidates_of(
+        load_table("ermno3"),
+        simulation.optics,
+        thickness=np.arange(62, 87, 6),
+        tilt_y=np.arange(-1.2, 1.3, 0.4),
+        tilt_x=(-0.8, 0, 0.8),
+    )
+    found = identify_scan(made, regions, states, rotation_known=True, bad=bad, blur=0.6)
+    assert len(found.classes) > 10
+    for label, reading in found.classes.items():
+        here = regions == label
+        assert reading.probability[1 if label % 2 else -1] > 0.99
+        assert reading.decisive
+        thickness = np.mean([row.thickness[one].sum() for row, one in zip(rows, here, strict=True)])
+        assert abs(reading.best.thickness - thickness * len(rows) / here.sum()) < 7
+    for pair in found.pairs:
+        assert (pair.opposite > 0.98) == ((pair.first + pair.second) % 2 == 1)
 
 
 def test_more_counts_do_not_make_an_imperfect_simulation_surer(tables, candidates):
@@ -409,6 +452,7 @@ def test_bad_input_is_named(tables, candidates, demo):
         ),
         ({"candidates": [one, candidates[-1]], "shared": True}, "with shared=True"),
         ({"threshold": 95}, "threshold: is a probability"),
+        ({"blur": -1}, "blur: is a number of pixels"),
         ({"bad": np.zeros((5, 5), bool)}, "bad: the bad pixels have shape"),
     ):
         keys = {"means": means, "counts": counts, "candidates": candidates} | change
@@ -432,6 +476,24 @@ def test_labels_that_do_not_fit_the_scan_are_named(candidates):
     dark = Scan.from_array(np.zeros((2, 2, 64, 64), np.uint8))
     with pytest.raises(ScanError, match="class 1: the pattern is zero"):
         identify_scan(dark, np.ones((2, 2), int), candidates)
+
+
+def test_candidates_of_a_table_get_the_sign_of_their_polarisation():
+    from napari_ferro4d.simulate._table_file import load_table
+    from napari_ferro4d.simulate.table import table_patterns
+
+    optics = Optics(kilovolts=300, convergence=0.8)
+    table = load_table("boracite")
+    found = candidates_of(table, optics, thickness=[60], tilt_y=[0.1], tilt_x=[0.2])
+    signs = {c.name.split(",")[0]: c.polarity for c in found}
+    assert signs == {"up": 1, "down": -1, "right": 0, "left": 0, "along": 0, "cubic": 0}
+    left = next(c for c in found if c.name.startswith("left"))
+    one = table_patterns(table, "left", optics, *(np.array([v]) for v in (0.1, 0.2, 60.0)))[0]
+    assert left.pattern == pytest.approx(np.clip(one, 0, None))
+    with pytest.raises(ScanError, match="thickness"):
+        candidates_of(table, optics, thickness=[600])
+    with pytest.raises(ScanError, match="give at least one of each"):
+        candidates_of(table, optics, thickness=[])
 
 
 def test_candidates_say_what_they_are(candidates):

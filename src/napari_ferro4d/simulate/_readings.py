@@ -14,6 +14,7 @@ from ._arrays import Array
 
 if TYPE_CHECKING:
     from .patterns import Optics, RockingTable
+    from .table import Table
 
 __all__ = ["Candidate", "ClassReading", "Identification", "Pair", "candidates_of"]
 
@@ -27,7 +28,7 @@ class Candidate:
     name : str
         For people, for example ``"+P, 62 nm"``.
     polarity : int
-        1, -1, or 0 for a structure that is not polar.
+        1, -1, or 0 for a structure that is not polar, or not along this axis.
     thickness : float
         nm.
     tilt : tuple of float
@@ -133,19 +134,20 @@ class Identification:
 
 
 def candidates_of(
-    tables: Mapping[int, RockingTable],
+    tables: Table | Mapping[int, RockingTable],
     optics: Optics,
     *,
     thickness: Sequence[float],
     tilt_y: Sequence[float] = (0.0,),
     tilt_x: Sequence[float] = (0.0,),
 ) -> tuple[Candidate, ...]:
-    """Return candidates of all polarities, thicknesses and tilts from rocking tables.
+    """Return candidates of all states, thicknesses and tilts from tables of intensities.
 
     Parameters
     ----------
-    tables : mapping
-        Rocking table by polarity (1, -1, 0).
+    tables : Table or mapping
+        A table of all states of a material, each of which gets the sign of its polarisation along
+        the upward direction of the pattern as polarity; or a rocking table by polarity.
     optics : Optics
         As the tables were made for.
     thickness : sequence of float
@@ -153,24 +155,46 @@ def candidates_of(
     tilt_y, tilt_x : sequence of float
         mrad; every combination is made.
 
+    Returns
+    -------
+    tuple of Candidate
+        Named after state, thickness and tilt.
+
     Raises
     ------
     ScanError
-        If a thickness or a tilt lies outside a table.
+        If a thickness or a tilt lies outside a table, or there is none.
     """
     from .patterns import patterns
+    from .table import Table, table_patterns
 
-    t, y, x = (v.ravel() for v in np.meshgrid(thickness, tilt_y, tilt_x, indexing="ij"))
-    found = []
-    for polarity, table in tables.items():
-        try:
-            made = patterns(table, optics, y, x, t)
-        except ValueError as error:
-            raise ScanError(f"tables[{polarity}]: {error}") from error
-        name = {1: "+P", -1: "-P", 0: "non-polar"}.get(polarity, str(polarity))
-        for i, pattern in enumerate(made):
-            said = f"{name}, {t[i]:g} nm, tilt ({y[i]:g}, {x[i]:g}) mrad"
-            found.append(
-                Candidate(said, polarity, float(t[i]), (float(y[i]), float(x[i])), pattern)
-            )
-    return tuple(found)
+    if not (len(thickness) and len(tilt_y) and len(tilt_x)):
+        raise ScanError("thickness, tilt_y, tilt_x: give at least one of each.")
+    t, y, x = (
+        v.ravel().astype(float) for v in np.meshgrid(thickness, tilt_y, tilt_x, indexing="ij")
+    )
+    made: list[tuple[str, int, Array]] = []
+    if isinstance(tables, Table):
+        for state in tables.states:
+            # ky points down, so P up the pattern is negative.
+            polarity = -int(np.sign(round(state.polarisation[0], 6)))
+            found = table_patterns(tables, state.name, optics, y, x, t)
+            made.append((state.name, polarity, found))
+    else:
+        for polarity, table in tables.items():
+            name = {1: "+P", -1: "-P", 0: "non-polar"}.get(polarity, str(polarity))
+            try:
+                made.append((name, polarity, patterns(table, optics, y, x, t)))
+            except ValueError as error:
+                raise ScanError(f"tables[{polarity}]: {error}") from error
+    return tuple(
+        Candidate(
+            f"{name}, {t[i]:g} nm, tilt ({y[i]:g}, {x[i]:g}) mrad",
+            polarity,
+            float(t[i]),
+            (float(y[i]), float(x[i])),
+            np.clip(pattern, 0, None),
+        )
+        for name, polarity, patterns_of_state in made
+        for i, pattern in enumerate(patterns_of_state)
+    )

@@ -21,7 +21,7 @@ from napari_ferro4d.errors import ScanError
 from ._arrays import Array, positive, usable
 from ._fit import dispersion, explained, fitted
 from ._readings import Candidate, ClassReading, Identification, Pair, candidates_of
-from ._registration import Registration
+from ._registration import Registration, blurred
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -57,6 +57,7 @@ def identify(
     *,
     rotation_known: bool = False,
     registration: Registration | None = None,
+    blur: float = 0.0,
     shared: bool = False,
     threshold: float = 0.95,
     bad: Array | None = None,
@@ -78,6 +79,9 @@ def identify(
     registration : Registration, optional
         Where the candidates lie in the means, from `register`; by default pixel on pixel. The
         simulation is brought onto the detector, so that the counts stay independent.
+    blur : float
+        Standard deviation of the detector's point spread in its pixels, given to the candidates;
+        of several, the right one is that of the largest `explained`.
     shared : bool
         Take thickness and tilt to be the same in all classes: of neighbouring domains.
     threshold : float
@@ -120,7 +124,9 @@ def identify(
     if len(shapes) > 1:
         raise ScanError(f"means: have different shapes, {sorted(shapes)}.")
     turns = (False,) if rotation_known else (False, True)
-    models = _on_detector(listed, registration, turns, shapes.pop())
+    if not 0 <= blur < np.inf:
+        raise ScanError(f"blur: is a number of pixels from 0 on, not {blur}.")
+    models = _on_detector(listed, registration, blur, turns, shapes.pop())
     evidence, readings = {}, {}
     for label, (values, good) in data.items():
         evidence[label], readings[label] = _read(label, values, good, listed, models)
@@ -144,6 +150,7 @@ def identify_scan(
     *,
     rotation_known: bool = False,
     registration: Registration | None = None,
+    blur: float = 0.0,
     shared: bool = False,
     threshold: float = 0.95,
     bad: Array | None = None,
@@ -158,7 +165,7 @@ def identify_scan(
         Raw counts.
     labels : ndarray
         Integer ``[y, x]``, 0 = unlabelled. Leave out walls: their patterns are mixtures.
-    candidates, rotation_known, registration, shared, threshold, bad
+    candidates, rotation_known, registration, blur, shared, threshold, bad
         As for `identify`.
     report, client
         As for `reduce_scan`.
@@ -186,6 +193,7 @@ def identify_scan(
         candidates,
         rotation_known=rotation_known,
         registration=registration,
+        blur=blur,
         shared=shared,
         threshold=threshold,
         bad=bad,
@@ -213,15 +221,18 @@ def _checked(candidates: Sequence[Candidate]) -> list[Candidate]:
 def _on_detector(
     candidates: list[Candidate],
     registration: Registration | None,
+    blur: float,
     turns: tuple[bool, ...],
     shape: tuple[int, ...],
 ) -> list[list[Array]]:
     """Return ``[turn][candidate]`` patterns on the grid of the means; NaN where not simulated."""
+    sigma = blur if registration is None else blur / registration.scale
     out = []
     for turned in turns:
         patterns = []
         for c in candidates:
-            pattern = c.pattern[::-1, ::-1] if turned else c.pattern
+            pattern = np.asarray(c.pattern, dtype=float)
+            pattern = blurred(pattern[::-1, ::-1] if turned else pattern, sigma)
             if registration is not None:
                 # Interpolation overshoots at the edge of a disk.
                 pattern = np.maximum(registration.project(pattern), 0)
@@ -230,7 +241,7 @@ def _on_detector(
                     f"means: have shape {shape}, the candidates {pattern.shape}; `register` tells "
                     "how they lie over each other."
                 )
-            patterns.append(np.asarray(pattern, dtype=float))
+            patterns.append(pattern)
         out.append(patterns)
     return out
 
