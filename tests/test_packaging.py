@@ -25,6 +25,7 @@ ROOMS = {
     "napari_ferro4d.cli": [*GUI, "torch"],
     "napari_ferro4d.jobs": [*GUI, "torch"],
     "napari_ferro4d.scan": [*GUI, "torch"],
+    "napari_ferro4d.correction": [*GUI, "torch"],
     "napari_ferro4d.io": [*GUI, "torch"],
     "napari_ferro4d.reduce": [*GUI, "torch"],
     "napari_ferro4d.domains": [*GUI, "torch"],
