@@ -61,7 +61,7 @@ SECONDS, MEGABYTES = 0.5, 200.0
 
 OPEN = """
 import ast, os, sys, time
-import dask.array, h5py, hdf5plugin, numpy, tifffile, zarr
+import dask.array, distributed, h5py, hdf5plugin, numpy, tifffile, zarr
 import PIL.Image, PIL.PngImagePlugin, rsciio.digitalmicrograph._api
 from napari_ferro4d import open_scan
 from napari_ferro4d.reduce import preview

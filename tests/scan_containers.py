@@ -185,12 +185,16 @@ def store_zarr(group, name: str, counts: np.ndarray, chunks, **options):
 
 
 def write_zspy(folder: Path, counts=COUNTS, chunks=(1, 4, 16, 16)) -> Path:
+    """Write with the compression that HyperSpy chooses."""
+    import numcodecs
     import zarr
+
+    codec = numcodecs.Blosc(cname="zstd", clevel=1, shuffle=numcodecs.Blosc.SHUFFLE)
 
     root = zarr.open_group(folder / "scan.zspy", mode="w", zarr_format=2)
     root.attrs.update({"file_format": "ZSpy", "file_format_version": "3.3"})
     group = root.create_group("Experiments/scan")
-    store_zarr(group, "data", counts, chunks)
+    store_zarr(group, "data", counts, chunks, compressors=codec)
     _hyperspy_axes(group, counts.shape)
     return folder / "scan.zspy"
 

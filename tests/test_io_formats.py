@@ -7,12 +7,18 @@ import shutil
 import struct
 
 import h5py
+import numcodecs
 import numpy as np
 import pytest
+import zarr
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from napari_ferro4d import ScanError, com, open_scan
-from napari_ferro4d.io import is_scan
+from napari_ferro4d.io import _blosc, is_scan
+from napari_ferro4d.io._hdf5 import Hdf5Array
+from scan_containers import write_zspy
 from scan_files import CENTRE, COUNTS, EMPAD_COUNTS, EMPAD_XML, K_STEP, SCAN_STEP, SHAPE, WRITERS
 
 NO_STEPS = {"npy", "mib", "mib raw", "mib series", "tvips", "raw", "tiff", "tiff, packed", "images"}
@@ -158,6 +164,26 @@ def test_a_stack_that_was_not_written_to_its_end(tmp_path):
     np.testing.assert_array_equal(scan.data[2, :2].compute(), COUNTS[2, :2])
 
 
+def parts_of(length):
+    """Return a strategy of what an axis can be asked for: a position, a run, every n-th."""
+    ends = st.none() | st.integers(-length, length + 2)
+    runs = st.builds(slice, ends, ends, st.none() | st.integers(1, 3))
+    return st.integers(0, length - 1) | runs
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    path = tmp_path_factory.mktemp("hdf5") / "a.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("data", data=COUNTS, chunks=(1, 2, 16, 16), compression="gzip")
+        return Hdf5Array.of(file["data"])
+
+
+@given(st.tuples(*map(parts_of, SHAPE)), st.integers(1, 4))
+def test_any_part_of_a_dataset_is_that_of_the_counts(dataset, where, axes):
+    np.testing.assert_array_equal(dataset[where[:axes]], COUNTS[where[:axes]])
+
+
 def test_a_dataset_that_was_never_written_at_all(tmp_path):
     with h5py.File(tmp_path / "empty.h5", "w") as file:
         file.create_dataset("data", shape=SHAPE, dtype="u2")
@@ -196,6 +222,47 @@ def test_a_chunk_that_blosc_would_read_past_its_end_is_refused(tmp_path):
     chunk.write_bytes(data)
     with pytest.raises(ScanError, match="not of the length that it states"):
         open_scan(path)
+
+
+@pytest.mark.parametrize("name", ["zspy", "zarr v2", "zarr v3"])
+def test_single_patterns_of_large_chunks_are_those_of_the_whole(tmp_path, monkeypatch, name):
+    """Chunks of 2 x 3 patterns count as large; some are not full, and one is not there."""
+    monkeypatch.setattr(_blosc, "_LARGE", 1)
+    counts = COUNTS[:, :, :, :12].copy()
+    counts[2:, 3:] = 0
+    if name == "zspy":
+        path = write_zspy(tmp_path, counts, (2, 3, 16, 12))
+    else:
+        path = tmp_path / "scan.zarr"
+        codec = numcodecs.Blosc() if name == "zarr v2" else zarr.codecs.BloscCodec()
+        array = zarr.create_array(
+            path, data=counts, chunks=(2, 3, 16, 12), compressors=codec, zarr_format=int(name[-1])
+        )
+        assert array.nchunks_initialized == 3
+    scan = open_scan(path)
+    assert scan.metadata["patterns_per_piece"] == (1, 1)
+    np.testing.assert_array_equal(scan.data.compute(), counts)
+    for where in ((2, 3), (2, 2), (slice(None, None, 2), 1), (slice(0, 3, 2), slice(1, 4, 2))):
+        np.testing.assert_array_equal(scan.data[where].compute(), counts[where])
+    some = (slice(None, None, 3), slice(0, 4, 3), slice(2, 9, 2), 5)
+    np.testing.assert_array_equal(scan.data[some].compute(), counts[some])
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(scan.data))[1, 2], counts[1, 2])
+    chunk = next(p for p in path.rglob("*0") if p.is_file())
+    chunk.write_bytes(chunk.read_bytes()[:-5])
+    with pytest.raises(ScanError, match="not of the length that it states"):
+        open_scan(path)
+
+
+@pytest.mark.parametrize("shuffle", [0, 1, 2])
+@pytest.mark.parametrize("compressor", ["lz4", "zstd", "blosclz", "zlib"])
+@pytest.mark.parametrize(("dtype", "level"), [("u1", 1), ("u2", 5), ("f8", 9), ("u2", 0)])
+def test_any_part_of_a_blosc_chunk_is_that_of_the_whole(compressor, shuffle, dtype, level):
+    values = np.random.default_rng(1).poisson(3, 300_001).astype(dtype)
+    codec = numcodecs.Blosc(cname=compressor, clevel=level, shuffle=shuffle, blocksize=2**16)
+    packed = np.frombuffer(codec.encode(values), np.uint8)
+    data = values.tobytes()
+    for start, size in ((0, 10), (5, 70_000), (2**16, 2**17), (len(data) - 9, 9), (0, len(data))):
+        assert _blosc.unpacked_part(packed, start, size) == data[start : start + size]
 
 
 def test_several_scans_exported_by_topspin_together(tmp_path):

@@ -10,7 +10,7 @@ import numpy as np
 from napari_ferro4d.errors import ScanError
 
 from ._hdf5 import Hdf5Array, attribute, open_hdf5
-from ._stacks import Joined
+from ._stacks import Joined, pieces_of
 from ._stored import Hints, Step, Stored, positive, refuse_absurd_chunks
 
 
@@ -35,7 +35,7 @@ def read_dectris(path: Path, hints: Hints) -> Stored:
         scan_step=_scan_step(path),
         # One trigger per row is the only order that the file tells.
         scan_shape=(rows, columns) if rows > 1 and columns > 1 else None,
-        metadata={"data_files": len(parts)},
+        metadata={"data_files": len(parts), **pieces_of(parts[0].chunks)},
     )
 
 

@@ -12,6 +12,7 @@ from napari_ferro4d.errors import ScanError
 from napari_ferro4d.scan import Frames
 
 from ._axes import Axis, arranged, centre_of, steps
+from ._stacks import mapped_once
 from ._stored import Hints, Stored, largest, mapped
 
 
@@ -77,7 +78,8 @@ class MappedArray:
 
     def __getitem__(self, where: Any) -> np.ndarray:
         a, b, c, d = self.stored
-        return np.asarray(self.frames.view((a, b, c, d)).transpose(self.order)[where])
+        whole = mapped_once(self.frames, (a * b, c, d)).reshape(self.stored)
+        return np.array(whole.transpose(self.order)[where])
 
 
 def _images(path: Path) -> list[Image]:

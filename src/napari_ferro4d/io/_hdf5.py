@@ -14,6 +14,7 @@ from napari_ferro4d.scan import Frames
 
 from ._axes import Axis, arranged, centre_of, steps
 from ._heaps import refuse_damaged_heaps
+from ._stacks import pieces_of
 from ._stored import Hints, Step, Stored, largest, mapped, refuse_absurd_chunks
 
 
@@ -48,8 +49,10 @@ class Hdf5Array:
         return int(np.prod(self.shape, dtype=object))
 
     def __getitem__(self, where: Any) -> np.ndarray:
+        given = list(where) if isinstance(where, tuple) else [where]
+        parts = [*given, *[slice(None)] * (self.ndim - len(given))]
         with open_hdf5(Path(self.path)) as file:
-            return np.asarray(file[self.name][where])
+            return _taken(file[self.name], parts)
 
     @classmethod
     def of(cls, dataset: Any) -> Hdf5Array:
@@ -57,6 +60,31 @@ class Hdf5Array:
         return cls(
             dataset.file.filename, dataset.name, dataset.shape, dataset.dtype, dataset.chunks
         )
+
+
+def _taken(data: Any, parts: list[Any]) -> np.ndarray:
+    """Return a part of a dataset; of every n-th pattern, one after the other.
+
+    Asked for in one go, the library takes ten times as long.
+    """
+    for axis, part in enumerate(parts[:-2]):
+        if isinstance(part, slice) and part.step not in (None, 1):
+            numbers = range(*part.indices(data.shape[axis]))
+            before, after = parts[:axis], parts[axis + 1 :]
+            each = [_taken(data, [*before, slice(n, n + 1), *after]) for n in numbers]
+            # An axis of which one position was asked for is gone.
+            place = sum(isinstance(one, slice) for one in before)
+            nothing = _taken(data, [*before, slice(0, 0), *after]) if not each else None
+            return np.concatenate(each, axis=place) if nothing is None else nothing
+    whole = [slice(p.start, p.stop) if _is_stepped(p) else p for p in parts[-2:]]
+    values = np.asarray(data[(*parts[:-2], *whole)])
+    left: Any = [p for p in parts[-2:] if isinstance(p, slice)]
+    left = [slice(None, None, p.step) if _is_stepped(p) else slice(None) for p in left]
+    return np.asarray(values[(..., *left)])
+
+
+def _is_stepped(part: Any) -> bool:
+    return isinstance(part, slice) and part.step is not None and part.step > 1
 
 
 def open_hdf5(path: Path) -> Any:
@@ -107,9 +135,11 @@ def read_hdf5(path: Path, hints: Hints) -> Stored:
         array = Hdf5Array.of(data) if stored is None else stored[0]
         unwritten = None if stored is not None else never_written(data)
         data_name = str(data.name)
-        metadata = {"dataset": data_name}
+        metadata: dict[str, Any] = {"dataset": data_name}
         # HyperSpy writes EMD files with the fastest axis first, as their specification has it.
         found, axes = arranged(array, axes, reverse="dim4" in data.parent)
+        if found is array and stored is None:
+            metadata.update(pieces_of(data.chunks))
     missing = None
     if unwritten is not None:
         if hints.incomplete == "error" or found is not array:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
+import os
 import re
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +20,7 @@ import numpy as np
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.scan import Frames
 
+from ._stacks import pieces_of
 from ._stored import Hints, Stored, mapped
 
 _NAME = re.compile(r"(?:.*?\D)?(\d{1,6})_[a-z]?(\d{1,6})(?:\D[^.]*)?\.(?:png|tiff?)", re.IGNORECASE)
@@ -44,8 +49,12 @@ class TiffPages:
 
         first, *others = where if isinstance(where, tuple) else (where,)
         numbers = np.arange(self.shape[0])[first]
+        places = _places(self.path, os.stat(self.path).st_mtime_ns)
         with _quiet(), tifffile.TiffFile(self.path) as file:
-            patterns = [self._decoded(file.pages[int(n)]) for n in np.atleast_1d(numbers)]
+            patterns = []
+            for number in np.atleast_1d(numbers):
+                file.filehandle.seek(places[number])
+                patterns.append(self._decoded(tifffile.TiffPage(file, int(number))))
         stack = np.stack(patterns) if patterns else np.empty((0, *self.shape[1:]), self.dtype)
         stack = stack[0] if numbers.ndim == 0 else stack
         return stack[(slice(None),) * (stack.ndim - 2) + tuple(others)]
@@ -56,6 +65,30 @@ class TiffPages:
         if sum(page.databytecounts) > Path(self.path).stat().st_size:
             raise ScanError(f"{self.path}: page {page.index} is longer than the file.")
         return np.asarray(page.asarray())
+
+
+@lru_cache(maxsize=16)
+def _places(path: str, version: int) -> tuple[int, ...]:
+    """Return where the description of every page lies: each says where the next one does."""
+    import tifffile
+
+    with _quiet(), tifffile.TiffFile(path) as file:
+        tiff, handle = file.tiff, file.filehandle
+        handle.seek(tiff.offsetsize)
+        places: dict[int, None] = {}  # in their order; one that is there already closes a ring
+        place = _number(handle, tiff.offsetformat, tiff.offsetsize)
+        while 0 < place < handle.size and place not in places and len(places) < _MOST_POSITIONS:
+            places[place] = None
+            handle.seek(place)
+            tags = _number(handle, tiff.tagnoformat, tiff.tagnosize)
+            handle.seek(place + tiff.tagnosize + tags * tiff.tagsize)
+            place = _number(handle, tiff.offsetformat, tiff.offsetsize)
+    return tuple(places)
+
+
+def _number(handle: Any, form: str, size: int) -> int:
+    data = handle.read(size)
+    return int(struct.unpack(form, data)[0]) if len(data) == size else 0
 
 
 @contextmanager
@@ -80,13 +113,15 @@ def read_tiff(path: Path, hints: Hints) -> Stored:
     import tifffile
 
     with _quiet(), tifffile.TiffFile(path) as file:
-        if not file.series:
+        if not len(file.pages):
             raise ScanError(f"{path}: holds no images.")
-        series = file.series[0]
-        page = series.keyframe
-        pages = len(file.pages)
-        shape = tuple(int(n) for n in series.shape)
-        # Pages that were written one by one are a series each.
+        # Pages that were written one by one are a series each, which takes long to find out.
+        pages = len(_places(str(path), path.stat().st_mtime_ns))
+        first = file.pages[0]
+        alone = pages > 1 and _stated_shape(first) == tuple(first.shape)
+        series = None if alone else file.series[0]
+        page = first if series is None else series.keyframe
+        shape = tuple(int(n) for n in (first.shape if series is None else series.shape))
         shape = (pages, *shape) if len(shape) == 2 and pages > 1 else shape
         if page.ndim != 2 or len(shape) not in (3, 4) or shape[-2:] != tuple(page.shape):
             raise ScanError(
@@ -95,7 +130,8 @@ def read_tiff(path: Path, hints: Hints) -> Stored:
             )
         patterns = int(np.prod(shape[:-2], dtype=object))
         # tifffile knows whether all pages lie one after the other, as they are.
-        offset = series.dataoffset if len(series.shape) == len(shape) else None
+        one = series is not None and len(series.shape) == len(shape)
+        offset = series.dataoffset if one and series is not None else None
         dtype = np.dtype(f"{file.byteorder}{page.dtype.char}") if page.dtype else None
     scan = (shape[0], shape[1]) if len(shape) == 4 else None
     if dtype is None or dtype.kind not in "uif":
@@ -111,7 +147,15 @@ def read_tiff(path: Path, hints: Hints) -> Stored:
     if pages != patterns:
         raise ScanError(f"{path}: announces {patterns} images, but has {pages} pages.")
     decoded = TiffPages(str(path), (patterns, shape[-2], shape[-1]), dtype.newbyteorder("="))
-    return Stored(decoded, scan_shape=scan)
+    return Stored(decoded, scan_shape=scan, metadata=pieces_of((1,)))
+
+
+def _stated_shape(page: Any) -> tuple[int, ...]:
+    """Return the shape that tifffile wrote into the description of a page."""
+    try:
+        return tuple(int(n) for n in json.loads(page.description)["shape"])
+    except (AttributeError, ValueError, KeyError, TypeError):
+        return ()
 
 
 # --- a folder
@@ -168,7 +212,7 @@ def read_images(path: Path, hints: Hints) -> Stored:
     if first.dtype.kind not in "uif":
         raise ScanError(f"{path / found[0][2]}: its values are {first.dtype}, which are no counts.")
     array = ImageFolder(str(path), names, (first.shape[0], first.shape[1]), first.dtype)
-    return Stored(array, missing=names == "")
+    return Stored(array, missing=names == "", metadata=pieces_of((1,)))
 
 
 def is_image_folder(path: Path) -> bool:

@@ -25,7 +25,7 @@ from ._merlin_series import (
     series_of,
     what_is_missing,
 )
-from ._stacks import Absent, FileStack, Joined, Rows
+from ._stacks import Absent, FileStack, Joined, Rows, mapped_once, pieces_of
 from ._stored import Hints, Stored, mapped
 
 _PROCESSED = {"U08": ">u1", "U16": ">u2", "U32": ">u4", "U64": ">u8"}
@@ -92,7 +92,8 @@ def read_mib(path: Path, hints: Hints) -> Stored:
     if len(parts) > 1 or missing:
         return _joined(path, header, array, parts, hints, missing, said)
     shape = hints.scan_shape or _scan_shape(header, parts, said)
-    return Stored(array, frames=frames, scan_shape=shape, rest=rest, metadata=header.metadata)
+    metadata = {**header.metadata, **_pieces(header)}
+    return Stored(array, frames=frames, scan_shape=shape, rest=rest, metadata=metadata)
 
 
 def _opened(path: Path, header: Header) -> tuple[Any, Frames | None, int]:
@@ -140,7 +141,7 @@ def _joined(
     array: Any = Joined(tuple(stacks))
     shape = hints.scan_shape or _scan_shape(header, parts, said)
     rest = 0 if hints.incomplete == "trim" else parts[-1].rest
-    metadata = {**header.metadata, "data_files": len(parts)}
+    metadata = {**header.metadata, **_pieces(header), "data_files": len(parts)}
     if not absent:
         return Stored(array, scan_shape=shape, rest=rest, metadata=metadata)
     if shape is None or shape[0] * shape[1] < number - 1:
@@ -156,6 +157,11 @@ def _joined(
         array = Joined((*stacks, end))
     rows = Rows(array, shape, 0, shape[1])
     return Stored(rows, scan_shape=shape, missing=hole.reshape(shape), metadata=metadata)
+
+
+def _pieces(header: Header) -> dict[str, Any]:
+    # Raw counts are decoded, pattern by pattern.
+    return pieces_of((1,) if header.kind == "R64" else None)
 
 
 def _stack(part: Part, header: Header, one: Any) -> Any:
@@ -248,7 +254,7 @@ class RawFrames:
 
     def __getitem__(self, where: Any) -> np.ndarray:
         first, *others = where if isinstance(where, tuple) else (where,)
-        stored = self.frames.view((1, self.count, 1, self._bytes))[0, :, 0]
+        stored = mapped_once(self.frames, (self.count, 1, self._bytes))[:, 0]
         blocks = np.atleast_2d(stored[first])
         patterns = self._decode(np.ascontiguousarray(blocks.reshape(len(blocks), -1, 8)[..., ::-1]))
         patterns = patterns[0] if isinstance(first, int | np.integer) else patterns

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,45 @@ def _parts(where: Any, ndim: int) -> list[Any]:
     return [*given, *[slice(None)] * (ndim - len(given))]
 
 
+def mapped_once(frames: Frames, shape: tuple[int, int, int]) -> np.ndarray:
+    """Return the patterns ``[pattern, ky, kx]`` of a file, mapped for as long as they are in use.
+
+    A map that is kept counts, page by page, as memory of the process: of many files, or of one in
+    which every pattern is scattered, all of it.
+
+    Raises
+    ------
+    ScanError
+        If the file is shorter than it was.
+    """
+    count, ky, kx = shape
+    item = frames.dtype.itemsize
+    length = frames.offset + (count - 1) * frames.stride + ky * kx * item
+    if Path(frames.path).stat().st_size < length:
+        raise ScanError(f"{frames.path}: is shorter than it was when it was opened.")
+    buffer = np.memmap(frames.path, np.uint8, mode="r", shape=(length,))
+    strides = (frames.stride, kx * item, item)
+    patterns = np.ndarray(shape, frames.dtype, buffer, frames.offset, strides)
+    return patterns[:, ::-1] if frames.bottom_up else patterns
+
+
+def pieces_of(chunks: Sequence[int] | None) -> dict[str, tuple[int, int]]:
+    """Return as metadata how many patterns, ``(y, x)``, are decoded together.
+
+    Parameters
+    ----------
+    chunks : sequence of int or None
+        How an array ``[pattern, ...]`` or ``[y, x, ky, kx]`` is cut into pieces; None if it is not.
+    """
+    if not chunks:
+        return {}
+    rows, columns = (int(chunks[0]), int(chunks[1])) if len(chunks) == 4 else (1, int(chunks[0]))
+    return {"patterns_per_piece": (rows, columns)}
+
+
 @dataclass(frozen=True)
 class FileStack:
-    """The patterns of one of several files, ``[pattern, ky, kx]``, read when asked for.
-
-    Read and not mapped: of many files no more than the patterns asked for is in memory.
-    """
+    """The patterns of one of several files, ``[pattern, ky, kx]``, mapped when asked for."""
 
     frames: Frames
     shape: tuple[int, int, int]
@@ -34,28 +68,7 @@ class FileStack:
         return self.frames.dtype
 
     def __getitem__(self, where: Any) -> np.ndarray:
-        first, ky, kx = _parts(where, 3)
-        wanted = np.arange(self.shape[0])[first]
-        numbers = np.atleast_1d(wanted)
-        if numbers.size == 0:
-            return np.empty((0, *self.shape[1:]), self.dtype)[:, ky, kx]
-        low, high = int(numbers.min()), int(numbers.max())
-        if high - low + 1 <= 2 * numbers.size:
-            values = self._read(low, high - low + 1)[numbers - low]
-        else:
-            values = np.concatenate([self._read(int(number), 1) for number in numbers])
-        return np.asarray(values[:, ky, kx] if wanted.ndim else values[0, ky, kx])
-
-    def _read(self, first: int, count: int) -> np.ndarray:
-        frames, (_, ky, kx) = self.frames, self.shape
-        length = (count - 1) * frames.stride + ky * kx * frames.dtype.itemsize
-        start = frames.offset + first * frames.stride
-        data = np.fromfile(frames.path, np.uint8, length, offset=start)
-        if data.size < length:
-            raise ScanError(f"{frames.path}: ends in the middle of a pattern; copy it again.")
-        strides = (frames.stride, kx * frames.dtype.itemsize, frames.dtype.itemsize)
-        patterns = np.ndarray((count, ky, kx), frames.dtype, data, 0, strides)
-        return patterns[:, ::-1] if frames.bottom_up else patterns
+        return np.array(mapped_once(self.frames, self.shape)[where])
 
 
 @dataclass(frozen=True)

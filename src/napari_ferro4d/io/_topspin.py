@@ -16,6 +16,7 @@ from napari_ferro4d.errors import ScanError
 from ._axes import Axis, centre_of, steps
 from ._hdf5 import is_plain, open_hdf5, text
 from ._heaps import refuse_damaged_heaps
+from ._stacks import pieces_of
 from ._stored import Hints, Stored
 
 _MOST_SCANS = 64
@@ -76,7 +77,7 @@ def read_topspin(path: Path, hints: Hints) -> Stored:
         *steps(axes),
         scan_shape=shape,
         centre=centre_of(axes),
-        metadata={"dataset": name},
+        metadata={"dataset": name, **pieces_of((1,))},
     )
 
 

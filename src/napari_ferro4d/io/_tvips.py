@@ -64,6 +64,7 @@ def read_tvips(path: Path, hints: Hints) -> Stored:
     if len(files) == 1:
         return Stored(maps[0][0], frames=parts[0], rest=maps[0][1], metadata=metadata)
     stacks = (FileStack(part, array.shape) for part, (array, _) in zip(parts, maps, strict=True))
+    metadata["data_files"] = len(files)
     return Stored(Joined(tuple(stacks)), rest=maps[-1][1], metadata=metadata)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ._axes import Axis, Transposed, centre_of, steps
+from ._stacks import pieces_of
 from ._stored import Hints, Stored, largest, refuse_absurd_chunks
 
 
@@ -49,6 +50,8 @@ def read_zarr(path: Path, hints: Hints) -> Stored:
     array = largest(path, [one for one, _ in found])
     refuse_absurd_chunks(path, array)
     stored = _checked(array)
+    # What is no longer a zarr array gives single patterns.
+    pieces = pieces_of(array.chunks if isinstance(stored, type(array)) else (1,))
     group = next(group for one, group in found if one is array)
     if group is not None and "axis-0" in group:
         # HyperSpy's layout. RosettaSciIO reads it only with zarr 2, which results cannot use.
@@ -56,15 +59,19 @@ def read_zarr(path: Path, hints: Hints) -> Stored:
             Axis.from_attributes(dict(group[f"axis-{number}"].attrs))
             for number in range(array.ndim)
         ]
-        return Stored(stored, *steps(axes), centre=centre_of(axes))
+        return Stored(stored, *steps(axes), centre=centre_of(axes), metadata=pieces)
     abtem = _abtem_axes(array, group)
     if abtem is not None:
         # abTEM's arrays are [x, y, kx, ky].
         axes = [abtem[axis] for axis in (1, 0, 3, 2)]
         turned = Transposed(stored, (1, 0, 3, 2))
-        return Stored(turned, *steps(axes), centre=centre_of(axes), metadata={"program": "abTEM"})
+        if "patterns_per_piece" in pieces:
+            pieces["patterns_per_piece"] = pieces["patterns_per_piece"][::-1]
+        metadata = {"program": "abTEM", **pieces}
+        return Stored(turned, *steps(axes), centre=centre_of(axes), metadata=metadata)
     stated = dict(array.attrs)
-    return Stored(stored, stated.get("scan_step_nm"), stated.get("k_step_inv_angstrom"))
+    scan_step, k_step = stated.get("scan_step_nm"), stated.get("k_step_inv_angstrom")
+    return Stored(stored, scan_step, k_step, metadata=pieces)
 
 
 def _checked(array: Any) -> Any:
@@ -74,9 +81,9 @@ def _checked(array: Any) -> Any:
         return array
     import zarr
 
-    from ._blosc import CheckedStore
+    from ._blosc import CheckedStore, in_parts
 
-    return zarr.open_array(CheckedStore(array.store), path=array.path, mode="r")
+    return in_parts(zarr.open_array(CheckedStore(array.store), path=array.path, mode="r"))
 
 
 def _abtem_axes(array: Any, group: Any) -> list[Axis] | None:

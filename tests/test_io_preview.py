@@ -1,0 +1,93 @@
+"""The first look at a scan: few pieces of a compressed one, all of a small one."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+
+import numpy as np
+import pytest
+
+from napari_ferro4d import Scan, open_scan
+from napari_ferro4d.reduce import _preview, preview
+from scan_files import WRITERS
+
+
+class Watched:
+    """An array cut into pieces of some patterns, which notes those that it was asked for.
+
+    Every pattern is the number of its position, so that a sum tells where it came from.
+    """
+
+    ndim = 4
+    dtype = np.dtype(np.float32)
+
+    def __init__(self, shape, piece):
+        self.shape, self.chunks = shape, piece
+        self.asked, self.lock = set(), threading.Lock()
+        self.numbers = np.arange(shape[0] * shape[1], dtype=np.float32).reshape(shape[:2])
+
+    def __getitem__(self, where):
+        y, x = (
+            np.atleast_1d(np.arange(n)[w]) for n, w in zip(self.shape[:2], where[:2], strict=True)
+        )
+        with self.lock:
+            down, across = self.chunks
+            self.asked |= {(i // down, j // across) for i in y for j in x}
+        values = np.broadcast_to(self.numbers[..., None, None], self.shape)
+        return np.asarray(values[where])
+
+
+@pytest.mark.parametrize("piece", [(1, 1), (1, 4), (4, 4), (1, 100), (10, 10), (60, 100)])
+def test_no_more_pieces_are_decoded_than_can_be_afforded(monkeypatch, piece):
+    shape = (60, 100, 8, 8)
+    monkeypatch.setattr(_preview, "_DECODED_BYTES", 600 * 8 * 8 * 4)
+    array = Watched(shape, piece)
+    scan = Scan.from_array(array, metadata={"patterns_per_piece": piece})
+    array.asked.clear()
+    image = preview(scan)
+    assert image.shape == (60, 100)
+    assert image.dtype == np.float32
+    assert 1 <= len(array.asked) <= max(1, 600 // (piece[0] * piece[1]))
+    # A position that was left out shows one that is near, up or left of it.
+    y, x = np.divmod(image / 64, 100)  # all 8 x 8 pixels are looked at
+    rows, columns = np.indices((60, 100))
+    assert (y <= rows).all()
+    assert (x <= columns).all()
+    pitch = (60 * 100 / max(1, 600 // (piece[0] * piece[1]))) ** 0.5
+    assert (rows - y).max() <= 2 * pitch
+    assert (columns - x).max() <= 2 * pitch
+
+
+@pytest.mark.parametrize("piece", [(1, 1), (2, 5)])
+def test_a_small_scan_is_shown_as_it_is(piece):
+    array = Watched((20, 30, 8, 8), piece)
+    image = preview(Scan.from_array(array, metadata={"patterns_per_piece": piece}))
+    np.testing.assert_array_equal(image, 64 * array.numbers)
+
+
+def test_of_many_small_pieces_not_all_are_opened(monkeypatch):
+    monkeypatch.setattr(_preview, "_PIECES", 100)
+    array = Watched((60, 50, 8, 8), (1, 1))
+    scan = Scan.from_array(array, metadata={"patterns_per_piece": (1, 1)})
+    array.asked.clear()
+    preview(scan)
+    assert 50 <= len(array.asked) <= 100
+
+
+def counts_of(name):
+    """Return the counts that a writer of `WRITERS` takes if it is not given others, or None."""
+    parameters = inspect.signature(WRITERS[name][0]).parameters
+    return parameters["counts"].default if "counts" in parameters else None
+
+
+@pytest.mark.parametrize("name", [name for name in WRITERS if counts_of(name) is not None])
+def test_the_preview_of_every_format_is_brighter_where_the_scan_is(tmp_path, name):
+    """The pattern of the last position is ten times as bright as the others."""
+    writer, hints = WRITERS[name]
+    counts = np.full_like(counts_of(name), 10)
+    counts[2, 3] = 100
+    image = preview(open_scan(writer(tmp_path, counts), **hints))
+    assert image.shape == (3, 4)
+    assert np.unique(image).size == 2
+    assert image[2, 3] == 10 * image[0, 0]
