@@ -50,6 +50,12 @@ def corrected(scan: Scan, wanted: Corrections, report: Report | None = None) -> 
     ScanError
         If an image cannot be used, or nothing is left of the detector.
     """
+    for name in ("dark", "gain", "bad_pixels"):
+        if not isinstance(getattr(wanted, name), str | os.PathLike | None):
+            raise ScanError(
+                f"{scan.where()}: {name} must be the path of an image; use "
+                "napari_ferro4d.reduce.correct to correct with arrays."
+            )
     if wanted == Corrections():
         return scan
     hints: dict[str, Any] = {}
@@ -98,6 +104,8 @@ def _nothing(scan: Scan) -> Correction:
 def _crop(where: str, crop: Crop, shape: tuple[int, int]) -> tuple[slice, slice]:
     try:
         (top, bottom), (left, right) = crop
+        if not all(isinstance(n, int | np.integer | None) for n in (top, bottom, left, right)):
+            raise TypeError
     except (TypeError, ValueError):
         raise ScanError(
             f"{where}: a crop is ((ky0, ky1), (kx0, kx1)) in detector pixels, not {crop!r}."

@@ -42,7 +42,7 @@ def count_from(flat, layout, swap, window, holes, least, out):  # type: ignore[n
                 else:
                     for i in range(len(part)):
                         row += np.uint32(part[i] >= level)
-                total += row
+                total += int(row)
             for n in range(len(holes)):
                 hole = flat[start + holes[n, 0] * row_step + holes[n, 1]]
                 if swap:
