@@ -111,8 +111,8 @@ def hints(folder):
         "dark": folder / "dark.npy",
         "gain": str(folder / "gain.tif"),
         "bad_pixels": folder / "bad.tif",
-        "crop": ((1, 11), (None, 14)),
-        "bin": 2,
+        "crop": ((np.int64(1), 11), (None, 14)),
+        "bin": np.int64(2),
     }
 
 

@@ -112,7 +112,7 @@ def _crop(where: str, crop: Crop, shape: tuple[int, int]) -> tuple[slice, slice]
         ) from None
     found = []
     for (first, last), size in zip(((top, bottom), (left, right)), shape, strict=True):
-        part = slice(first or 0, size if last is None else last)
+        part = slice(int(first or 0), size if last is None else int(last))
         if not 0 <= part.start < part.stop <= size:
             raise ScanError(
                 f"{where}: the detector has {shape[0]} x {shape[1]} pixels, so it cannot be "
