@@ -23,6 +23,7 @@ from .demo import (
     specimen,
 )
 from .patterns import Optics, RockingTable, patterns, rocking_table
+from .reference import Reference, plane_wave_intensities, reference
 from .scattering import (
     Beams,
     detector_frame,
@@ -51,6 +52,7 @@ __all__ = [
     "Crystal",
     "Demo",
     "Optics",
+    "Reference",
     "RockingTable",
     "Truth",
     "batio3",
@@ -67,6 +69,8 @@ __all__ = [
     "expected_counts",
     "make_counts",
     "patterns",
+    "plane_wave_intensities",
+    "reference",
     "rocking_table",
     "scattering_factor",
     "scattering_matrix",
