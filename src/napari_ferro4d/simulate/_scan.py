@@ -150,10 +150,12 @@ class _Counts:
         rows, columns = (np.arange(n)[one] for n, one in zip(self.shape[:2], key[:2], strict=True))
         wanted = np.atleast_1d(columns)
         if wanted.size == 0 or np.size(rows) == 0:
-            return np.zeros(self.shape, self.dtype)[key]
+            empty: Array = np.empty(self.shape, self.dtype)
+            return np.asarray(empty[key])
         made = np.stack([self._row(int(row), wanted) for row in np.atleast_1d(rows)])
         pick = tuple(0 if np.ndim(one) == 0 else slice(None) for one in (rows, columns))
-        return np.asarray(made[pick + key[2:]])
+        found: Array = made[pick + key[2:]]
+        return found
 
     def _row(self, number: int, columns: Array) -> Array:
         simulation = prepare(self.spec)

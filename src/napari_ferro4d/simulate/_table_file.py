@@ -6,6 +6,7 @@ import functools
 import json
 import os
 import zipfile
+import zlib
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,10 @@ TABLES = ("ermno3", "boracite")
 
 _QUANTUM = 4e-5  # of the incident beam; intensities are stored as multiples of it
 _FORMAT = 1
+_DAMAGED = (
+    *(OSError, ValueError, KeyError, IndexError, TypeError, EOFError),
+    *(zipfile.BadZipFile, zlib.error),
+)
 
 
 def write_table(path: str | os.PathLike[str], table: Table) -> Path:
@@ -117,9 +122,10 @@ def load_table(name: str | os.PathLike[str]) -> Table:
                 "an .npz file written by write_table."
             )
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        # Opened here: numpy leaves a damaged file open.
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as stored:
             return _read(stored)
-    except (OSError, ValueError, KeyError, IndexError, TypeError, zipfile.BadZipFile) as error:
+    except _DAMAGED as error:
         raise ScanError(
             f"{path}: is not a table of diffracted intensities, or is damaged "
             f"({type(error).__name__}); make it again."

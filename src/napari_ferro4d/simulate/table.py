@@ -20,7 +20,7 @@ from napari_ferro4d.errors import ScanError
 from ._turns import TURNS, find, turned_grid
 from .crystal import Array, Crystal
 from .patterns import Optics
-from .scattering import diffracted_intensities, structure_matrix, wavelength, zone_beams
+from .scattering import scattering_matrix, structure_matrix, wavelength, zone_beams
 
 if TYPE_CHECKING:
     from napari_ferro4d.jobs import Report
@@ -171,7 +171,11 @@ def compute(
     symmetries: Sequence[str] = (),
     report: Report | None = None,
 ) -> Computed:
-    """Calculate a table's intensities by Bloch waves, one diagonalisation per beam direction.
+    """Calculate a table's intensities, one scattering matrix per beam direction.
+
+    The matrix of one step in thickness, absorption and all, is applied again and again. That is
+    exact; the Bloch waves of `diffracted_intensities`, whose absorption is of first order only,
+    jump where two of them have the same energy, which no spline follows.
 
     Parameters
     ----------
@@ -182,7 +186,7 @@ def compute(
     kilovolts : float
         Acceleration voltage.
     k_t, thickness : ndarray
-        The grids, 1/angstrom and nm.
+        The grids, 1/angstrom and nm; the first thickness is a multiple of the step.
     k_max : float
         Beams with ``|ky|`` or ``|kx|`` above it are not kept; all up to `g_max` take part.
     g_max : float
@@ -197,7 +201,7 @@ def compute(
     Raises
     ------
     ScanError
-        If the pattern is not that symmetric.
+        If the pattern is not that symmetric, or the first thickness no multiple of the step.
     """
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
@@ -208,11 +212,18 @@ def compute(
     kept = np.flatnonzero((np.abs(beams.g) <= k_max).all(axis=-1))
     intensity = np.empty((len(kept), len(thickness), len(k_t), len(k_t)), np.float32)
     steps = Steps(report, len(k_t) ** 2, f"diffraction table of {crystal.name}")
+    step = float(thickness[1] - thickness[0])
+    before = round(thickness[0] / step) - 1
+    if before < 0 or abs((before + 1) * step - thickness[0]) > 1e-6:
+        raise ScanError(f"thickness: {thickness[0]:g} nm is not a multiple of {step:g} nm.")
     with threadpool_limits(1):
         for (y, ky), (x, kx) in itertools.product(enumerate(k_t), enumerate(k_t)):
-            direction = np.array([ky, kx])
-            here = diffracted_intensities(coupling, beams, direction, thickness, kilovolts)
-            intensity[:, :, y, x] = here[:, kept].T
+            matrix = scattering_matrix(coupling, beams, np.array([ky, kx]), step, kilovolts)
+            wave = (np.arange(len(beams.g)) == 0).astype(complex)
+            for t in range(-before, len(thickness)):
+                wave = matrix @ wave
+                if t >= 0:
+                    intensity[:, t, y, x] = np.abs(wave[kept]) ** 2
             steps.add()
     made = Computed(beams.hkl[kept], beams.g[kept], intensity, tuple(symmetries))
     for name in symmetries:

@@ -1,0 +1,52 @@
+"""What ``ferro4d simulate`` does."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ._scan import prepare
+from ._store import write_scan
+from .presets import preset, presets
+from .spec import Spec, read_spec
+
+if TYPE_CHECKING:
+    from napari_ferro4d.jobs import Report
+
+__all__ = ["simulate_command"]
+
+
+def simulate_command(args: argparse.Namespace, report: Report | None = None) -> dict[str, Any]:
+    """Write the scan that ``args.spec`` describes to ``args.output``.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        ``spec``, a TOML file or the name of a preset, and ``output``.
+    report : callable, optional
+        See `write_scan`.
+
+    Returns
+    -------
+    dict
+        What was written, as JSON types.
+    """
+    spec = _spec(args.spec)
+    path = write_scan(spec, args.output, report)
+    simulation = prepare(spec)
+    return {
+        "scan": str(path),
+        "shape": [*spec.scan.shape, *spec.detector.shape],
+        "dtype": str(simulation.detector.dtype),
+        "scan_step_nm": spec.scan.step,
+        "k_step_inv_angstrom": spec.optics.k_step,
+        "states": list(simulation.specimen.states),
+        "seed": spec.seed,
+        "bytes": sum(file.stat().st_size for file in path.rglob("*") if file.is_file()),
+    }
+
+
+def _spec(name: str) -> Spec:
+    # A file of that name wins over a preset.
+    return preset(name) if not Path(name).exists() and name in presets() else read_spec(name)
