@@ -195,6 +195,31 @@ def test_polarisation_turns_every_asymmetry_round_and_a_centre_has_none(plus, mi
     assert max(abs(p.value) for p in friedel_pairs(even, beams, **KEYS)) < 1e-9
 
 
+def test_004_varies_most_between_the_domains_of_ermno3_up_to_74_nm():
+    # Ludacka et al. (2024), Fig. 4: 004 and, less pronounced, 002. The documentation has the table.
+    from napari_ferro4d.simulate._table_file import load_table
+    from napari_ferro4d.simulate.table import table_patterns
+
+    table = load_table("ermno3")
+    listed = Beams(table.computed[0].hkl, table.computed[0].g)
+    beams = on_detector(listed, (72, 72), **KEYS)
+    names = np.abs(beams.hkl).tolist()
+    optics = Optics(detector_shape=(72, 72))
+    for nm, strongest in ((66.0, [0, 0, 4]), (70.0, [0, 0, 4]), (73.0, [0, 0, 4])):
+        where = np.zeros(1), np.zeros(1), np.array([nm])
+        a, b = (table_patterns(table, state, optics, *where)[0] for state in ("+P", "-P"))
+        found = compare(a, b, reflections=beams, **KEYS)
+        change = np.abs(found.reflections.a - found.reflections.b)
+        assert names[change.argmax()] == strongest
+        assert change[names.index([0, 0, 4])] > 1.2 * change[names.index([0, 0, 2])]
+        place = np.unravel_index(np.nanargmax(found.variation), a.shape)
+        nearest = np.hypot(*((np.array(place) - 35.5) * STEP - beams.g).T).argmin()
+        assert names[nearest] == strongest
+        pair = asymmetry(a, (0, 0, 4), beams, **KEYS)
+        assert pair.value == pytest.approx(-asymmetry(b, (0, 0, 4), beams, **KEYS).value, abs=1e-3)
+        assert abs(pair.value) > 0.09
+
+
 def noisy_reading(plus, minus, beams, bad=None, spoil=None, draws=300, counts=60_000):
     """Return pulls of both kinds of asymmetry, ``[draw, reflection]``."""
     rng = np.random.default_rng(5)
