@@ -105,7 +105,8 @@ class DetectorTool(QObject):
                 opacity=1.0,
                 **self._space,
             )
-            self._layer.mode = "pan_zoom"
+            # Or napari's own keys and tools for shapes would change them.
+            self._canvas.layers.selection.active = self._canvas.layers[0]
         if self._layer.visible != bool(lines):
             self._layer.visible = bool(lines)
         if lines:
