@@ -133,14 +133,13 @@ def _com(args: argparse.Namespace) -> Document:
 
 
 def _train(args: argparse.Namespace) -> Document:
-    from .correction import not_negative
     from .io import save_model
     from .io.model import check_model_target
     from .learn import train
 
     target = check_model_target(args.output)
     checkpoint = target.with_name(target.stem + ".checkpoint.safetensors")
-    scans = [not_negative(_open(args, path)) for path in args.scan]
+    scans = [_open(args, path) for path in args.scan]
     before = _changed(checkpoint)
 
     def interrupted() -> str:
@@ -171,7 +170,6 @@ def _changed(path: Path) -> int | None:
 
 
 def _embed(args: argparse.Namespace) -> Document:
-    from .correction import not_negative
     from .io import check_target, load_model
     from .io.maps import embedding_result
     from .io.model import described
@@ -179,7 +177,7 @@ def _embed(args: argparse.Namespace) -> Document:
 
     check_target(args.output)
     model = load_model(args.model)
-    scan = not_negative(_open(args))
+    scan = _open(args)
     with progress_bar() as report:
         embedding = embed(scan, model, device=args.device, report=report)
     maps = [embedding_result(embedding, scan)]
@@ -189,7 +187,6 @@ def _embed(args: argparse.Namespace) -> Document:
 
 
 def _classify(args: argparse.Namespace) -> Document:
-    from .correction import not_negative
     from .io import LabelResult, check_target, load_model, read_label_result, save_model
     from .io.maps import classification_results
     from .io.model import check_model_target, described
@@ -199,7 +196,7 @@ def _classify(args: argparse.Namespace) -> Document:
     if args.save_model:
         check_model_target(args.save_model)
     model = load_model(args.model) if args.model else None
-    scan = not_negative(_open(args))
+    scan = _open(args)
     labels = read_label_result(args.labels, scan.scan_shape) if args.labels else None
     with progress_bar() as report:
         result = classify(
@@ -300,8 +297,6 @@ def _write(
             "saturated_pixels": found.pixels,
         }
     entry = provenance(command, {**parameters, **counted}, scan)
-    if scan.correction is not None:
-        entry["scan"]["corrections"] = dict(scan.correction.record)
     folder = write_results(args.output, maps=maps, labels=labels, provenance=[entry])
     if found is not None and found.patterns:
         print(

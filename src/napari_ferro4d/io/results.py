@@ -75,6 +75,8 @@ def provenance(command: str, parameters: Mapping[str, Any], scan: Scan | None) -
     }
     if scan and scan.source:
         entry["scan"] = {"path": scan.source.path, "format": scan.source.format}
+        if scan.correction is not None:
+            entry["scan"]["corrections"] = dict(scan.correction.record)
     return entry
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_ferro4d.correction import not_negative
 from napari_ferro4d.errors import ModelError, ScanError
 from napari_ferro4d.io.model import Model, load_model
 from napari_ferro4d.jobs import Report
@@ -110,7 +111,7 @@ def train(
     from .threads import single_thread
     from .training import Training
 
-    scans = (scans,) if isinstance(scans, Scan) else tuple(scans)
+    scans = tuple(map(not_negative, (scans,) if isinstance(scans, Scan) else scans))
     _check(scans, preset, embedding, epochs)
     where = choose_device(device)
     header = _header(scans, preset, embedding, epochs, seed)
@@ -159,6 +160,7 @@ def embed(
     from .threads import single_thread
     from .weights import load_network
 
+    scan = not_negative(scan)
     where = choose_device(device)
     how = preprocess_of(model, "autoencoder", scan)
     network = build_autoencoder(model.header)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_ferro4d.correction import not_negative
 from napari_ferro4d.errors import LabelsError, ModelError, ScanError
 from napari_ferro4d.io.model import Model
 from napari_ferro4d.jobs import Report
@@ -136,6 +137,7 @@ def classify(
     ----------
     Hardy et al. (2025), arXiv:2510.00693.
     """
+    scan = not_negative(scan)
     if (labels is None) == (model is None):
         raise LabelsError("give either labels to learn from or a model, and not both.")
     if model is not None:

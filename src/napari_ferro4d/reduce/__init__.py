@@ -5,7 +5,7 @@ from __future__ import annotations
 from ._colour import colour_wheel, direction_colours
 from ._com import ComMaps, centre_of_mass, com, rotate, rotation_of_least_curl
 from ._correct import bad_pixels, correct
-from ._detectors import Annulus, Disk, parse_detector
+from ._detectors import Annulus, Disk, Polygon, Rectangle, parse_detector
 from ._engine import reduce_scan
 from ._pass import over_blocks
 from ._pattern import (
@@ -19,6 +19,7 @@ from ._pattern import (
 )
 from ._preview import preview
 from ._reduction import Reduction
+from ._saturation import Saturation, flag_saturation, saturated, saturation_limit
 from ._tensor import load_tensor, reduce_tensor
 from ._virtual import VirtualImage, virtual, virtual_image, virtual_images
 
@@ -27,7 +28,10 @@ __all__ = [
     "ComMaps",
     "Disk",
     "PatternStatistics",
+    "Polygon",
+    "Rectangle",
     "Reduction",
+    "Saturation",
     "VirtualImage",
     "bad_pixels",
     "centre_of_mass",
@@ -36,6 +40,7 @@ __all__ = [
     "correct",
     "direction_colours",
     "find_centre",
+    "flag_saturation",
     "load_tensor",
     "mean_pattern",
     "over_blocks",
@@ -49,6 +54,8 @@ __all__ = [
     "region_means",
     "rotate",
     "rotation_of_least_curl",
+    "saturated",
+    "saturation_limit",
     "virtual",
     "virtual_image",
     "virtual_images",
