@@ -199,11 +199,11 @@ def larger_than_memory(folder: Path) -> tuple[str, str]:
     return f"sparse file of {size:.0f} GB, com", f"{taken:.0f} s, at most {most:.0f} MB in memory"
 
 
-def cluster(npy: Path) -> tuple[str, str]:
+def cluster(path: Path) -> tuple[str, str]:
     """Compare one worker of one thread with two."""
     from distributed import Client, LocalCluster
 
-    scan, seconds = open_scan(npy), {}
+    scan, seconds = open_scan(path), {}
     for workers in (1, 2):
         with (
             LocalCluster(
@@ -214,7 +214,19 @@ def cluster(npy: Path) -> tuple[str, str]:
             run = {"com": lambda client=client: com(scan, centre=(127.5, 127.5), client=client)}
             seconds[workers] = median_seconds(run)["com"]
     ratio = seconds[1] / seconds[2]
-    return "two local workers", f"{ratio:.2f} x as fast as one ({seconds[2]:.2f} s)"
+    name = f"two local workers, {path.name}"
+    return name, f"{ratio:.2f} x as fast as one ({seconds[2]:.2f} s)"
+
+
+def agreement(npy: Path) -> tuple[str, str]:
+    """Compare our centre of mass with LiberTEM's."""
+    theirs = libertem_com("npy", npy, sig_dims=2)()  # type: ignore[misc]
+    maps = com(open_scan(npy), centre=(127.5, 127.5))
+    apart = max(
+        float(np.abs(ours - peer.raw_data).max())
+        for ours, peer in ((maps.com_x, theirs.x), (maps.com_y, theirs.y))
+    )
+    return "largest difference to LiberTEM's centre of mass", f"{apart:.1e} pixels"
 
 
 def report(rows: list[tuple[str, str]]) -> None:
@@ -271,7 +283,9 @@ def main(folder: Path) -> None:
         taken, memory = opening(path)
         rows.append((f"opening {path.suffix} with preview", f"{taken:.2f} s, {memory:.0f} MB"))
     rows += compressed(folder, npy)
-    rows.append(cluster(npy))
+    rows += [cluster(path) for path in (npy, folder / "HDF5-gzip.h5")]
+    if libertem_installed():
+        rows.append(agreement(npy))
     rows.append(larger_than_memory(folder))
     report(rows)
 
