@@ -2,8 +2,9 @@
 
     python scripts/take_screenshots.py [FOLDER]        (under Xvfb where there is no display)
 
-Opens the demo scan, computes the centre of mass, trains an autoencoder, paints fifty positions,
-trains a classifier, corrects its prediction and retrains. Each picture is the whole window.
+Opens the demo scan, draws a virtual detector, computes the centre of mass, trains an autoencoder,
+paints fifty positions, trains a classifier, corrects its prediction and retrains. Each picture is
+the whole window.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ class Session:
     def run(self) -> None:
         """Do what the pictures show."""
         self.main_window()
+        self.virtual_detector()
         self.centre_of_mass()
         self.autoencoder()
         self.classifier()
@@ -69,6 +71,20 @@ class Session:
         """Show what opening a scan gives, with the probe moved."""
         self.diffraction.probe.move(14, 44)
         self.take("main-window")
+
+    def virtual_detector(self) -> None:
+        """Show a dark-field image: a disk on one reflection."""
+        from napari_ferro4d.reduce import Disk
+        from napari_ferro4d.viewer._drawn import Drawn
+
+        panel = self.diffraction.detector
+        panel.set_detector(Drawn(Disk(4), (15.0, 24.0)))
+        wait(lambda: any("virtual" in layer.name for layer in self.viewer.layers))
+        self.take("virtual-detector")
+        panel.kind.setCurrentIndex(0)
+        for layer in list(self.viewer.layers):
+            if "virtual" in layer.name:
+                self.viewer.layers.remove(layer)
 
     def centre_of_mass(self) -> None:
         """Compute and show the direction map."""

@@ -61,6 +61,7 @@ class DetectorPanel(QWidget):
             "by corner; a double click ends it, and removes a corner later on."
         )
         self.text = QLineEdit()
+        self.text.setPlaceholderText("such as disk:20")
         self.text.setToolTip(
             "The detector in pixels from the beam centre, as the command takes it:\n"
             "disk:R, annulus:R1,R2, rectangle:KY0,KX0,KY1,KX1, polygon:KY,KX;KY,KX;..."
