@@ -146,6 +146,26 @@ def test_an_image_sums_the_counts_inside(detector, dtype):
     np.testing.assert_array_equal(made.mask, mask)
 
 
+@pytest.mark.parametrize("suffix", [".npy", ".tif"])
+def test_an_image_of_floats_is_weights(tmp_path, suffix):
+    from tifffile import imwrite
+
+    weights = np.random.default_rng(4).normal(size=SIZE).astype(np.float32)
+    path = tmp_path / f"weights{suffix}"
+    np.save(path, weights) if suffix == ".npy" else imwrite(path, weights)
+    counts = np.random.default_rng(1).integers(0, 200, (3, 4, *SIZE)).astype(np.uint16)
+    made = virtual(Scan.from_array(counts), parse_detector(str(path)))
+    expected = np.tensordot(counts.astype(np.float64), weights.astype(np.float64), 2)
+    np.testing.assert_allclose(made.image, expected, rtol=1e-6)
+    weights[2, 3] = np.nan
+    np.save(tmp_path / "broken.npy", weights)
+    with pytest.raises(ScanError, match=r"broken\.npy.*NaN"):
+        parse_detector(str(tmp_path / "broken.npy"))
+    np.save(tmp_path / "colours.npy", np.ones((*SIZE, 3)))
+    with pytest.raises(ScanError, match="one image"):
+        parse_detector(str(tmp_path / "colours.npy"))
+
+
 def test_a_shape_off_the_detector_is_an_error():
     scan = Scan.from_array(np.ones((2, 2, 6, 6), np.uint8))
     with pytest.raises(ScanError, match="no detector pixel"):

@@ -161,12 +161,13 @@ def parse_detector(text: str) -> Shape | np.ndarray:
     text : str
         ``disk:R``, ``annulus:R1,R2``, ``rectangle:KY0,KX0,KY1,KX1`` (two opposite corners) or
         ``polygon:KY,KX;KY,KX;KY,KX...``, in pixels from the beam centre, positive down and right;
-        or the name of an image file whose non-zero pixels count.
+        or the name of an image file whose non-zero pixels count. In an image of floats every
+        pixel counts with its value.
 
     Returns
     -------
     Disk, Annulus, Rectangle, Polygon or array
-        The array is bool ``[ky, kx]``.
+        The array is bool or, of an image of floats, float64 ``[ky, kx]``.
 
     Raises
     ------
@@ -250,10 +251,17 @@ def _read_mask(path: Path) -> np.ndarray:
         raise ScanError(f"{path}: cannot be read as a detector mask ({error}).") from error
     if image.ndim == 3 and image.shape[-1] in (2, 4):
         image = image[..., :-1]  # opacity is not part of the mask
-    image = np.asarray(image.any(axis=-1)) if image.ndim == 3 else image
+    if image.ndim == 3 and image.dtype.kind != "f":
+        image = np.asarray(image.any(axis=-1))
     if image.ndim != 2:
         raise ScanError(f"{path}: has shape {image.shape}; a detector mask is one image [ky, kx].")
-    return np.asarray(image != 0)
+    if image.dtype.kind != "f":
+        return np.asarray(image != 0)
+    if not np.isfinite(image).all():
+        raise ScanError(
+            f"{path}: a detector mask of weights holds numbers only, no NaN or infinity."
+        )
+    return image.astype(np.float64)
 
 
 def _read_image(path: Path) -> np.ndarray:
