@@ -130,6 +130,10 @@ def test_differences_of_either_sign_can_be_correlated(plus, minus):
     measured = rng.poisson(1e6 * plus) / 1e6 - rng.poisson(1e6 * minus) / 1e6
     assert correlate(measured, simulated, k_step=STEP).overall > 0.95
     assert correlate(measured, -simulated, k_step=STEP).overall < -0.95
+    with pytest.raises(ScanError, match="noise_a: has shape"):
+        correlate(measured, simulated, k_step=STEP, noise_a=np.ones(3))
+    with pytest.raises(ScanError, match="noise_b: is not finite"):
+        correlate(measured, simulated, k_step=STEP, noise_b=np.full((64, 64), np.nan))
     with pytest.raises(ScanError, match=r"a: the sum .* not positive; use `correlate`"):
         compare(simulated - 1e-6, plus, k_step=STEP)
 
@@ -457,6 +461,14 @@ def test_apply_undoes_project(shift, rotation, scale, mirrored, shape):
         ({"disk_radius": 0}, "disk_radius: must be"),
         ({"disk_radius": 0.1}, "reflections: .* disks are not wholly on the detector"),
         ({"centre": (3.0, 31.5)}, "reflections: .* disks are not wholly on the detector"),
+        ({"centre": (3.0,)}, r"centre: is \(ky, kx\)"),
+        ({"centre": "middle"}, r"centre: is \(ky, kx\)"),
+        ({"centre": (np.nan, 31.5)}, "centre: .* not on the detector"),
+        ({"centre": (31.5, 80)}, "centre: .* not on the detector of 64 x 64"),
+        ({"k_step": (0.02, 0.02)}, "k_step: must be a positive number"),
+        ({"a": np.full((64, 64), 1e200)}, r"a: values of 1e\+200"),
+        ({"reflections": Beams(np.ones((1, 3)) / 3, np.zeros((1, 2)))}, "reflections: hkl has"),
+        ({"reflections": Beams(np.ones((1, 3)), np.full((1, 2), np.nan))}, "and g finite"),
         ({"bad": np.zeros((3, 3), bool)}, "bad: the bad pixels have shape"),
         ({"bad": np.ones((64, 64), bool)}, "a: every pixel is bad"),
         ({"reflections": zone_beams(ymno3(1), 1.5)}, r"reflections: .* the first is \("),

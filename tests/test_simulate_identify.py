@@ -448,18 +448,18 @@ def test_bad_input_is_named(tables, candidates, demo):
         ),
         (
             {"candidates": [one, replace(candidates[-1], pattern=one.pattern - 1)]},
-            "has negative intensities",
+            "intensities that are negative",
         ),
         ({"candidates": [one, candidates[-1]], "shared": True}, "with shared=True"),
         ({"threshold": 95}, "threshold: is a probability"),
-        ({"blur": -1}, "blur: is a number of pixels"),
+        ({"blur": -1}, "blur: is a number of pixels from 0 to 64"),
         ({"bad": np.zeros((5, 5), bool)}, "bad: the bad pixels have shape"),
     ):
         keys = {"means": means, "counts": counts, "candidates": candidates} | change
         with pytest.raises(ScanError, match=said):
             identify(**keys)
     elsewhere = Registration((500.0, 0.0), 0.0, 1.0, False, 1.0, (64, 64), (64, 64))
-    with pytest.raises(ScanError, match=r"no counts where the candidates are simulated"):
+    with pytest.raises(ScanError, match="where the candidates reach"):
         identify(means, counts, candidates, registration=elsewhere)
     with pytest.raises(ScanError, match=r"tables\[1\]: a thickness lies outside"):
         candidates_of(tables, OPTICS, thickness=[200])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from napari_ferro4d.errors import ScanError
 
-__all__ = ["Array", "disk_radius_of", "middle", "positive", "usable"]
+__all__ = ["Array", "beam_at", "disk_radius_of", "middle", "positive", "usable"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -33,8 +34,11 @@ def usable(name: str, pattern: Array, bad: Array | None = None) -> tuple[Array, 
     if not good.any():
         raise ScanError(f"{name}: every pixel is bad or NaN.")
     values = np.where(good, values, 0.0)
-    if not values.any():
+    largest = np.abs(values).max()
+    if largest == 0:
         raise ScanError(f"{name}: the pattern is zero everywhere.")
+    if not 1e-60 < largest < 1e60:
+        raise ScanError(f"{name}: values of {largest:.0e} are no intensities; scale them.")
     return values, good
 
 
@@ -43,6 +47,21 @@ def positive(name: str, value: object) -> float:
     if isinstance(value, int | float | np.integer | np.floating) and 0 < value < np.inf:
         return float(value)
     raise ScanError(f"{name}: must be a positive number, not {value!r}.")
+
+
+def beam_at(centre: Sequence[float] | None, shape: tuple[int, ...]) -> tuple[float, float]:
+    """Return the undiffracted beam ``(ky, kx)`` in pixels, by default the middle."""
+    if centre is None:
+        return middle(shape)
+    try:
+        ky, kx = (float(value) for value in centre)
+    except (TypeError, ValueError):
+        raise ScanError(f"centre: is (ky, kx) in pixels, not {centre!r}.") from None
+    if not (-0.5 <= ky <= shape[0] - 0.5 and -0.5 <= kx <= shape[1] - 0.5):
+        raise ScanError(
+            f"centre: ({ky:g}, {kx:g}) is not on the detector of {shape[0]} x {shape[1]} pixels."
+        )
+    return ky, kx
 
 
 def middle(shape: tuple[int, ...]) -> tuple[float, float]:

@@ -82,8 +82,10 @@ def correlate(
     for name, noise in (("noise_a", noise_a), ("noise_b", noise_b)):
         if noise is not None and np.shape(noise) != good.shape:
             raise ScanError(f"{name}: has shape {np.shape(noise)}, the patterns {good.shape}.")
-        squared = None if noise is None else np.square(np.asarray(noise, dtype=float))
-        variances.append(None if squared is None else np.where(good, squared, 0.0))
+        if noise is not None and not (np.abs(np.asarray(noise, dtype=float)[good]) < 1e60).all():
+            raise ScanError(f"{name}: is not finite on a good pixel; mark it bad.")
+        known = None if noise is None else np.where(good, np.asarray(noise, dtype=float), 0.0)
+        variances.append(None if known is None else known**2)
     kernel = window_of(window, k_step, good.shape)
     return correlated(one, two, good, kernel, variances[0], variances[1])
 

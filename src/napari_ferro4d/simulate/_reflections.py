@@ -14,7 +14,7 @@ import numpy as np
 
 from napari_ferro4d.errors import ScanError
 
-from ._arrays import Array, disk_radius_of, middle, positive, usable
+from ._arrays import Array, beam_at, disk_radius_of, positive, usable
 
 __all__ = ["Asymmetry", "Disks", "Indexed", "asymmetry", "friedel_pairs", "weights_of"]
 
@@ -131,6 +131,9 @@ def weights_of(
         raise ScanError(
             f"reflections: needs hkl [n, 3] and g [n, 2], not {hkl.shape} and {g.shape}."
         )
+    if not np.isfinite(g).all() or not np.array_equal(hkl, np.round(hkl)):
+        raise ScanError("reflections: hkl has to be of integers and g finite.")
+    hkl = hkl.astype(int)
     radius = disk_radius / k_step
     at = np.asarray(centre) + g / k_step
     last = np.array(good.shape) - 1
@@ -231,7 +234,7 @@ def friedel_pairs(
     """
     values, good = usable("pattern", pattern, bad)
     step = positive("k_step", k_step)
-    beam = middle(values.shape) if centre is None else centre
+    beam = beam_at(centre, values.shape)
     radius = disk_radius_of(values, beam) * step if disk_radius is None else disk_radius
     radius = positive("disk_radius", radius)
     disks = weights_of(

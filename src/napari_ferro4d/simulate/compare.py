@@ -12,7 +12,7 @@ import numpy as np
 
 from napari_ferro4d.errors import ScanError
 
-from ._arrays import Array, disk_radius_of, middle, positive
+from ._arrays import Array, beam_at, disk_radius_of, positive
 from ._correlation import Correlation, both, correlate, correlated, window_of
 from ._reflections import SURE, Asymmetry, Disks, Indexed, asymmetry, friedel_pairs, weights_of
 from ._register import Registration, register
@@ -179,7 +179,7 @@ def compare(
     found = correlated(one, two, good, window_of(window, k_step, good.shape), noise[0], noise[1])
     table = None
     if reflections is not None:
-        beam = middle(good.shape) if centre is None else centre
+        beam = beam_at(centre, good.shape)
         radius = disk_radius
         if radius is None:
             radius = disk_radius_of((one + two) / 2, beam) * k_step
@@ -226,8 +226,8 @@ def on_detector(
         The undiffracted beam, pixels; the middle by default.
     """
     hkl, g = np.asarray(reflections.hkl), np.asarray(reflections.g, dtype=float)
-    at = np.asarray(middle(shape) if centre is None else centre) + g / k_step
-    radius = disk_radius / k_step
+    at = np.asarray(beam_at(centre, shape)) + g / positive("k_step", k_step)
+    radius = positive("disk_radius", disk_radius) / k_step
     fits = (at - radius >= -0.5) & (at + radius <= np.array(shape) - 0.5)
     keep = fits.all(axis=1)
     return Beams(hkl[keep], g[keep])

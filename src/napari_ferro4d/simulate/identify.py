@@ -124,8 +124,9 @@ def identify(
     if len(shapes) > 1:
         raise ScanError(f"means: have different shapes, {sorted(shapes)}.")
     turns = (False,) if rotation_known else (False, True)
-    if not 0 <= blur < np.inf:
-        raise ScanError(f"blur: is a number of pixels from 0 on, not {blur}.")
+    largest = max(next(iter(shapes)))
+    if not isinstance(blur, int | float) or not 0 <= blur <= largest:
+        raise ScanError(f"blur: is a number of pixels from 0 to {largest}, not {blur!r}.")
     models = _on_detector(listed, registration, blur, turns, shapes.pop())
     evidence, readings = {}, {}
     for label, (values, good) in data.items():
@@ -207,9 +208,9 @@ def _checked(candidates: Sequence[Candidate]) -> list[Candidate]:
     for c in listed:
         if c.polarity not in (1, -1, 0):
             raise ScanError(f"candidates: {c.name!r} has polarity {c.polarity}; it is 1, -1 or 0.")
-        values, _ = usable(f"candidates, {c.name!r}", c.pattern)
-        if values.min() < 0:
-            raise ScanError(f"candidates: {c.name!r} has negative intensities.")
+        values, finite = usable(f"candidates, {c.name!r}", c.pattern)
+        if values.min() < 0 or not finite.all():
+            raise ScanError(f"candidates: {c.name!r} has intensities that are negative or NaN.")
         if values.shape != np.shape(listed[0].pattern):
             raise ScanError(
                 f"candidates: {c.name!r} has shape {values.shape}, the first one "
@@ -256,7 +257,9 @@ def _read(
     """Return ``[turn, candidate]`` deflated log-likelihoods, and the reading but for a verdict."""
     covered = good & np.isfinite(models[0][0]) & np.isfinite(models[-1][0])
     if np.count_nonzero(covered) < 25 or not values[covered].sum() > 0:
-        raise ScanError(f"means[{label}]: no counts where the candidates are simulated.")
+        raise ScanError(
+            f"means[{label}]: fewer than 25 good pixels, or no counts, where the candidates reach."
+        )
     n = values[covered]
     fits = [[fitted(n, pattern[covered]) for pattern in turn] for turn in models]
     likelihood = np.array([[fit.log_likelihood for fit in turn] for turn in fits])
