@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -70,13 +71,13 @@ def _abtem() -> Any:
     return abtem
 
 
-def orthogonal_cell(crystal: Crystal, frame: Array) -> tuple[Array, Array, tuple[str, ...]]:
+def orthogonal_cell(crystal: Crystal, frame: Array) -> tuple[Array, Array, Array]:
     """Return a right-angled cell of the crystal along right, up and the beam.
 
     Parameters
     ----------
     crystal : Crystal
-        With every site fully occupied.
+        What is to be filled in.
     frame : ndarray
         Unit vectors right, up and along the beam ``[3, 3]``, see `detector_frame`.
 
@@ -86,19 +87,14 @@ def orthogonal_cell(crystal: Crystal, frame: Array) -> tuple[Array, Array, tuple
         Lengths ``[3]`` in angstrom.
     positions : ndarray
         ``[atom, 3]`` in angstrom.
-    elements : tuple of str
-        Of each atom.
+    atom : ndarray
+        ``[atom]``, which atom of the crystal each one is.
 
     Raises
     ------
     ScanError
-        If no such cell has edges of at most 12 lattice vectors, or a site is partly occupied.
+        If no such cell has edges of at most 12 lattice vectors.
     """
-    if not np.allclose(crystal.occupancies, 1):
-        raise ScanError(
-            f'{crystal.name}: multislice needs fully occupied sites; use method="bloch", which '
-            "takes the mean potential of partly occupied ones."
-        )
     in_frame = crystal.lattice @ frame.T
     counts = np.array(list(product(range(-_LONGEST_REPEAT, _LONGEST_REPEAT + 1), repeat=3)))
     vectors = counts @ in_frame
@@ -123,7 +119,7 @@ def orthogonal_cell(crystal: Crystal, frame: Array) -> tuple[Array, Array, tuple
     share = points @ np.linalg.inv(box)
     points = points[((share > -1e-9) & (share < 1 - 1e-9)).all(axis=1)]
     places = (crystal.positions[:, None] + points[None]).reshape(-1, 3) @ in_frame
-    return edges, np.mod(places, edges), tuple(np.repeat(crystal.elements, len(points)))
+    return edges, np.mod(places, edges), np.repeat(np.arange(len(crystal.elements)), len(points))
 
 
 def multislice_intensities(
@@ -223,18 +219,30 @@ def _transmission(
     """Return the transmission functions of one period along the beam, and a slice's thickness."""
     from ase import Atoms
 
-    edges, positions, elements = orthogonal_cell(crystal, frame)
+    edges, positions, atom = orthogonal_cell(crystal, frame)
     depth = edges[2] / np.ceil(edges[2] / slice_thickness)
     # An atom exactly on the border of two slices would fall to either side by rounding.
     positions = positions + np.array([0, 0, depth / 2])
     sigmas = {e: float(np.sqrt(b / (8 * np.pi**2))) for e, b in crystal.debye_waller.items()}
     with _settings(abtem, gpu):
-        potential = abtem.Potential(
-            Atoms(elements, positions=positions, cell=edges, pbc=True),
+        build = partial(
+            abtem.Potential,
             gpts=tuple(int(n) for n in np.ceil(edges[:2] / sampling)),
             slice_thickness=depth,
             parametrization=abtem.parametrizations.KirklandParametrization(sigmas=sigmas),
-        ).build(lazy=False)
+        )
+        # A partly occupied site has the mean potential.
+        shares = crystal.occupancies[atom]
+        parts = []
+        for share in np.unique(shares):
+            here = np.flatnonzero(shares == share)
+            symbols = [crystal.elements[i] for i in atom[here]]
+            atoms = Atoms(symbols, positions=positions[here], cell=edges, pbc=True)
+            parts.append(build(atoms).build(lazy=False))
+            parts[-1].array[:] *= share
+        potential = parts[0]
+        for part in parts[1:]:
+            potential.array[:] += part.array
         aperture = abtem.antialias.AntialiasAperture()
         slices = []
         for index in range(len(potential)):
