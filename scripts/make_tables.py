@@ -18,11 +18,12 @@ from typing import Any
 import numpy as np
 
 from napari_ferro4d.jobs import Progress
+from napari_ferro4d.simulate._table_compute import compute
 from napari_ferro4d.simulate._table_file import write_table
 from napari_ferro4d.simulate.crystal import ermno3
 from napari_ferro4d.simulate.scattering import wavelength
 from napari_ferro4d.simulate.structures import BORACITE_STATES, boracite, boracite_cubic
-from napari_ferro4d.simulate.table import State, Table, compute
+from napari_ferro4d.simulate.table import State, Table
 
 MARGIN = 2  # grid points beyond the range promised, for the spline
 

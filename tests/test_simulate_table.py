@@ -20,11 +20,12 @@ from napari_ferro4d.simulate import (
     wavelength,
     zone_beams,
 )
+from napari_ferro4d.simulate._table_compute import compute
 from napari_ferro4d.simulate._table_file import TABLES, load_table, write_table
 from napari_ferro4d.simulate._turns import find
 from napari_ferro4d.simulate.crystal import ermno3
 from napari_ferro4d.simulate.structures import BORACITE_STATES, boracite, boracite_cubic
-from napari_ferro4d.simulate.table import State, Table, add_patterns, compute, table_patterns
+from napari_ferro4d.simulate.table import State, Table, add_patterns, table_patterns
 
 MANGANITE = Optics(200.0, 2.0, 0.015, (128, 128))
 BORACITE = Optics(300.0, 0.8, 0.0132, (128, 128))
@@ -77,7 +78,8 @@ def at_one_point(table, state, optics, tilt, nm, g, inside):
 def test_patterns_are_within_two_percent_of_the_calculation(name, state, crystal, zone, up, places):
     """At random tilts, thicknesses and places in the disks; a pattern is a sum over all beams."""
     table = load_table(name)
-    optics = MANGANITE if name == "ermno3" else BORACITE
+    # Small pixels: no point that is asked for lies on the soft edge of a disk.
+    optics = replace(MANGANITE if name == "ermno3" else BORACITE, k_step=0.004)
     turned = table.state(state)
     g = table.computed[turned.computed].g
     if turned.turn in ("quarter turn", "three-quarter turn"):

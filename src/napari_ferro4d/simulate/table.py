@@ -8,22 +8,18 @@ images or turned copies of one another are calculated, and stored, once.
 from __future__ import annotations
 
 import functools
-import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from napari_ferro4d.errors import ScanError
 
 from ._turns import TURNS, find, turned_grid
-from .crystal import Array, Crystal
+from .crystal import Array
 from .patterns import Optics
-from .scattering import scattering_matrix, structure_matrix, wavelength, zone_beams
-
-if TYPE_CHECKING:
-    from napari_ferro4d.jobs import Report
+from .scattering import wavelength
 
 __all__ = [
     "Computed",
@@ -31,9 +27,9 @@ __all__ = [
     "Table",
     "add_patterns",
     "check_reach",
-    "compute",
     "spline_of",
     "table_patterns",
+    "turned",
 ]
 
 # Grid points beyond the range promised: a cubic spline bends wrongly at the ends of its table.
@@ -157,83 +153,7 @@ class Table:
         raise ScanError(f"table {self.name}: has no state {name!r}; it has {known}.")
 
 
-def compute(
-    crystal: Crystal,
-    *,
-    zone_axis: Sequence[int],
-    up: Sequence[int],
-    kilovolts: float,
-    k_t: Array,
-    thickness: Array,
-    k_max: float,
-    g_max: float = 1.6,
-    absorption: float = 0.03,
-    symmetries: Sequence[str] = (),
-    report: Report | None = None,
-) -> Computed:
-    """Calculate a table's intensities, one scattering matrix per beam direction.
-
-    The matrix of one step in thickness, absorption and all, is applied again and again. That is
-    exact; the Bloch waves of `diffracted_intensities`, whose absorption is of first order only,
-    jump where two of them have the same energy, which no spline follows.
-
-    Parameters
-    ----------
-    crystal : Crystal
-        One state of the material.
-    zone_axis, up : sequence of int
-        Orientation, see `zone_beams`.
-    kilovolts : float
-        Acceleration voltage.
-    k_t, thickness : ndarray
-        The grids, 1/angstrom and nm; the first thickness is a multiple of the step.
-    k_max : float
-        Beams with ``|ky|`` or ``|kx|`` above it are not kept; all up to `g_max` take part.
-    g_max : float
-        Longest beam of the calculation, 1/angstrom.
-    absorption : float
-        See `structure_matrix`.
-    symmetries : sequence of str
-        Names in `TURNS` that the pattern is known to be unchanged by; they are checked.
-    report : callable, optional
-        Called once per beam direction; may raise `Cancelled`.
-
-    Raises
-    ------
-    ScanError
-        If the pattern is not that symmetric, or the first thickness no multiple of the step.
-    """
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
-    from napari_ferro4d.jobs import Steps
-
-    beams = zone_beams(crystal, g_max, zone_axis, up)
-    coupling = structure_matrix(crystal, beams, kilovolts, absorption)
-    kept = np.flatnonzero((np.abs(beams.g) <= k_max).all(axis=-1))
-    intensity = np.empty((len(kept), len(thickness), len(k_t), len(k_t)), np.float32)
-    steps = Steps(report, len(k_t) ** 2, f"diffraction table of {crystal.name}")
-    step = float(thickness[1] - thickness[0])
-    before = round(thickness[0] / step) - 1
-    if before < 0 or abs((before + 1) * step - thickness[0]) > 1e-6:
-        raise ScanError(f"thickness: {thickness[0]:g} nm is not a multiple of {step:g} nm.")
-    with threadpool_limits(1):
-        for (y, ky), (x, kx) in itertools.product(enumerate(k_t), enumerate(k_t)):
-            matrix = scattering_matrix(coupling, beams, np.array([ky, kx]), step, kilovolts)
-            wave = (np.arange(len(beams.g)) == 0).astype(complex)
-            for t in range(-before, len(thickness)):
-                wave = matrix @ wave
-                if t >= 0:
-                    intensity[:, t, y, x] = np.abs(wave[kept]) ** 2
-            steps.add()
-    made = Computed(beams.hkl[kept], beams.g[kept], intensity, tuple(symmetries))
-    for name in symmetries:
-        worst = np.abs(_turned(made, name).intensity - intensity).max()
-        if worst > 1e-4:
-            raise ScanError(f"{crystal.name}: the pattern does not have the symmetry {name!r}.")
-    return made
-
-
-def _turned(computed: Computed, turn: str) -> Computed:
+def turned(computed: Computed, turn: str) -> Computed:
     """Return `computed` turned, its beams in the same order if the lattice of beams allows."""
     matrix = np.array(TURNS[turn])
     g = computed.g @ matrix.T
@@ -250,11 +170,9 @@ def spline_of(table: Table, state: str) -> tuple[Array, Array]:
     from scipy.ndimage import spline_filter
 
     which = table.state(state)
-    turned = _turned(table.computed[which.computed], which.turn)
-    coefficients = np.stack(
-        [spline_filter(one, order=3, mode="mirror") for one in turned.intensity]
-    )
-    return np.ascontiguousarray(coefficients, dtype=np.float32), turned.g
+    made = turned(table.computed[which.computed], which.turn)
+    coefficients = np.stack([spline_filter(one, order=3, mode="mirror") for one in made.intensity])
+    return np.ascontiguousarray(coefficients, dtype=np.float32), made.g
 
 
 def check_reach(

@@ -1,0 +1,143 @@
+"""How fast simulated patterns are made, and how far they are from the calculation.
+
+    python benchmarks/simulate_patterns.py
+
+One core: patterns interpolated in the table by the compiled kernel, against the same patterns by
+``scipy.ndimage.map_coordinates``, in turn, medians of five; whole scan rows with background, point
+spread and noise. Then the interpolation error at 50 random tilts and thicknesses per state.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from napari_ferro4d.simulate._scan import prepare, simulated_row
+from napari_ferro4d.simulate._table_file import load_table
+from napari_ferro4d.simulate._turns import find
+from napari_ferro4d.simulate.crystal import Crystal, ermno3
+from napari_ferro4d.simulate.patterns import Optics, RockingTable, patterns
+from napari_ferro4d.simulate.presets import preset, presets
+from napari_ferro4d.simulate.scattering import (
+    scattering_matrix,
+    structure_matrix,
+    wavelength,
+    zone_beams,
+)
+from napari_ferro4d.simulate.structures import BORACITE_STATES, boracite, boracite_cubic
+from napari_ferro4d.simulate.table import spline_of, table_patterns
+
+MANGANITE = Optics(200.0, 2.0, 0.015, (128, 128))
+BORACITE = Optics(300.0, 0.8, 0.0132, (128, 128))
+N = 500
+
+
+def places(seed: int, n: int, room: float = 1.5) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    tilt_y, tilt_x = rng.uniform(-room, room, (2, n))
+    return tilt_y, tilt_x, rng.uniform(40, 100, n)
+
+
+def seconds(work: Callable[[], object]) -> float:
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+def speed() -> None:
+    table = load_table("ermno3")
+    one = table.computed[0]
+    slow = RockingTable(
+        np.transpose(one.intensity, (0, 2, 3, 1)).astype(float), one.g, table.k_t, table.thickness
+    )
+    fast_places, slow_places = places(0, N), places(0, 10)
+    table_patterns(table, "+P", MANGANITE, *places(0, 2))
+    fast, reference = [], []
+    for _ in range(5):
+        fast.append(seconds(lambda: table_patterns(table, "+P", MANGANITE, *fast_places)) / N)
+        reference.append(seconds(lambda: patterns(slow, MANGANITE, *slow_places)) / 10)
+    mine, theirs = statistics.median(fast), statistics.median(reference)
+    print(f"ErMnO3, 121 beams, 128 x 128: {1 / mine:.0f} patterns/s on one core")
+    print(f"map_coordinates: {1 / theirs:.0f} patterns/s; ratio {theirs / mine:.0f}")
+    for name, optics, state in (
+        ("ermno3", replace(MANGANITE, k_step=0.0075, detector_shape=(256, 256)), "+P"),
+        ("boracite", BORACITE, "up"),
+        ("boracite", replace(BORACITE, k_step=0.0033, detector_shape=(512, 512)), "up"),
+    ):
+        n = N // 5
+        table = load_table(name)
+        where = places(1, n, 1.0)
+        table_patterns(table, state, optics, *places(0, 2, 1.0))
+        took = [
+            seconds(lambda t=table, s=state, o=optics, w=where: table_patterns(t, s, o, *w))
+            for _ in range(5)
+        ]
+        size = " x ".join(map(str, optics.detector_shape))
+        print(f"{name} {state}, {size}: {n / statistics.median(took):.0f} patterns/s")
+    for name in presets():
+        simulation = prepare(preset(name))
+        n = simulation.spec.scan.shape[1]
+        sum(len(counts) for _, counts in simulated_row(simulation, 0, min(n, 4)))
+        took = [
+            seconds(lambda s=simulation: [len(c) for _, c in simulated_row(s, 5)]) for _ in range(3)
+        ]
+        print(f"preset {name}: {n / statistics.median(took):.0f} whole patterns/s, noise and all")
+
+
+def error(
+    name: str, state: str, crystal: Crystal, zone: tuple[int, ...], up: tuple[int, ...]
+) -> None:
+    from scipy.ndimage import map_coordinates
+
+    table = load_table(name)
+    optics = MANGANITE if name == "ermno3" else BORACITE
+    coefficients, g = spline_of(table, state)
+    beams = zone_beams(crystal, table.notes["g_max"], zone, up)
+    coupling = structure_matrix(crystal, beams, table.kilovolts)
+    order = find(beams.g, g)
+    per_mrad = 1e-3 / wavelength(table.kilovolts)
+    room = (table.reach - optics.disk_radius - optics.k_step / 2) / per_mrad
+    k_step, t_step = table.k_t[1] - table.k_t[0], table.thickness[1] - table.thickness[0]
+    rng = np.random.default_rng(8)
+    errors = []
+    for _ in range(50):
+        tilt, nm = rng.uniform(-room, room, 2), rng.uniform(*table.thickness_range)
+        difference = total = 0.0
+        for _ in range(4):  # beam directions in the cone of the probe
+            angle, part = rng.uniform(0, 2 * np.pi), np.sqrt(rng.uniform())
+            k_t = tilt * per_mrad
+            k_t = k_t + part * optics.disk_radius * np.array([np.sin(angle), np.cos(angle)])
+            matrix = scattering_matrix(coupling, beams, k_t, nm, table.kilovolts)
+            wanted = np.abs(matrix[order, 0]) ** 2
+            at = [[(nm - table.thickness[0]) / t_step], *((k_t[:, None] - table.k_t[0]) / k_step)]
+            found = [
+                map_coordinates(one, at, order=3, mode="mirror", prefilter=False)[0]
+                for one in coefficients
+            ]
+            difference += np.abs(np.clip(found, 0, None) - wanted).sum()
+            total += wanted.sum()
+        errors.append(difference / total)
+    print(
+        f"{name} {state}, {len(g)} beams, up to {room:.2f} mrad and "
+        f"{table.thickness_range[0]:g} to {table.thickness_range[1]:g} nm: "
+        f"mean {np.mean(errors):.2%}, largest {np.max(errors):.2%}"
+    )
+
+
+def main() -> None:
+    with threadpool_limits(1):
+        speed()
+        error("ermno3", "+P", ermno3(1), (1, 0, 0), (0, 0, 1))
+        error("ermno3", "nonpolar", ermno3(0), (1, 0, 0), (0, 0, 1))
+        error("boracite", "up", boracite(), *BORACITE_STATES["up"])
+        error("boracite", "along", boracite(), *BORACITE_STATES["along"])
+        error("boracite", "cubic", boracite_cubic(), (1, 0, 0), (0, 1, 0))
+
+
+if __name__ == "__main__":
+    main()
