@@ -20,7 +20,7 @@ from napari_ferro4d.simulate import (
     rocking_table,
     ymno3,
 )
-from napari_ferro4d.simulate._fit import Fit, dispersion, explained, fitted
+from napari_ferro4d.simulate._fit import Fit, dispersion, explained, fit_of, fitted
 from napari_ferro4d.simulate._registration import Registration
 from napari_ferro4d.simulate.compare import register
 from napari_ferro4d.simulate.identify import (
@@ -30,6 +30,7 @@ from napari_ferro4d.simulate.identify import (
     NOT_TURNED,
     THICKNESS,
     Candidate,
+    _posteriors,
     candidates_of,
     identify,
     identify_scan,
@@ -373,7 +374,7 @@ def test_the_fit_is_the_maximum_of_the_likelihood_in_scale_and_background(tables
     shape = pattern_of(tables, 1, 60, (0.2, 0.1)).ravel()
     for share in (0.02, 0.3, 0.9):
         seen = rng.poisson(5000 * ((1 - share) * shape / shape.sum() + share / shape.size))
-        fit = fitted(seen.astype(float), shape)
+        fit = fit_of(seen.astype(float), shape)
 
         def loss(p, seen=seen):
             expected = np.exp(p[0]) * shape + np.exp(p[1])
@@ -383,13 +384,39 @@ def test_the_fit_is_the_maximum_of_the_likelihood_in_scale_and_background(tables
         assert fit.log_likelihood == pytest.approx(-free.fun, abs=1e-4)
         assert fit.expected.sum() == pytest.approx(seen.sum())
         assert fit.background == pytest.approx(share, abs=0.05)
+        background, likelihood = fitted(seen.astype(float), [shape[::-1], shape] * 300)
+        assert background[1::2] == pytest.approx(fit.background, rel=1e-6)
+        assert likelihood[1::2] == pytest.approx(fit.log_likelihood)
+        assert likelihood[0] < likelihood[1]
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("turns", [1, 2])
+def test_posteriors_are_bayes_rule_written_out(shared, turns):
+    flat = np.ones((2, 2))
+    states = [(p, nm) for p in (1, -1) for nm in (50.0, 60.0)]
+    listed = [Candidate("", p, nm, (0.0, 0.0), flat) for p, nm in states]
+    logs = np.random.default_rng(14).normal(size=(2, turns, 4))
+    posterior, opposite = _posteriors({7: logs[0], 9: logs[1]}, listed, shared)
+    # Every combination of turn, and candidates of both classes, with its prior.
+    weight = {}
+    for turn in range(turns):
+        for i, (p, nm) in enumerate(states):
+            for j, (q, other) in enumerate(states):
+                if not shared or nm == other:
+                    value = np.exp(logs[0, turn, i] + logs[1, turn, j])
+                    weight[p, q] = weight.get((p, q), 0) + value
+    total = sum(weight.values())
+    assert posterior[7][1] == pytest.approx((weight[1, 1] + weight[1, -1]) / total)
+    assert posterior[9][-1] == pytest.approx((weight[1, -1] + weight[-1, -1]) / total)
+    assert opposite == {(7, 9): pytest.approx((weight[1, -1] + weight[-1, 1]) / total)}
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_a_fit_without_background_or_without_pattern_is_found(tables, share):
     shape = pattern_of(tables, 1, 60, (0.2, 0.1)).ravel() + 1e-6
     mean = 1e4 * ((1 - share) * shape / shape.sum() + share / shape.size)
-    fit = fitted(mean, shape)
+    fit = fit_of(mean, shape)
     assert fit.background == pytest.approx(share, abs=2e-3)
     assert np.isfinite(fit.log_likelihood)
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ._arrays import Array, disk_radius_of, middle
 
-__all__ = ["Fit", "dispersion", "explained", "fitted"]
+__all__ = ["Fit", "dispersion", "explained", "fit_of", "fitted"]
+
+_AT_ONCE = 500_000
+"""Numbers that are fitted together: patterns times pixels with counts; 4 MB."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,36 +34,71 @@ class Fit:
     background: float
 
 
-def fitted(counts: Array, pattern: Array) -> Fit:
-    """Fit ``N ((1 - b) S + b U)``, S the pattern and U an even background, to counts ``[pixel]``.
+def fitted(counts: Array, patterns: Sequence[Array]) -> tuple[Array, Array]:
+    """Fit ``N ((1 - b) S + b U)``, S a pattern and U an even background, to counts ``[pixel]``.
 
     The scale needs no search: at the maximum the expected counts have the sum of the counts. What
-    is left is a concave function of one number b from 0 to 1.
+    is left is a concave function of one number b from 0 to 1 for each pattern.
+
+    Parameters
+    ----------
+    counts : ndarray
+        ``[pixel]``.
+    patterns : sequence of ndarray
+        Each ``[pixel]``.
+
+    Returns
+    -------
+    tuple of ndarray
+        ``[pattern]`` share of the background, and log-likelihood without what depends on the
+        counts alone.
     """
-    total = float(counts.sum())
-    even = 1 / counts.size
-    shape = pattern / pattern.sum() if pattern.sum() > 0 else np.full_like(counts, even)
     lit = counts > 0
-    n, s = counts[lit], shape[lit]
+    together = max(1, _AT_ONCE // max(1, int(np.count_nonzero(lit))))
+    found = [
+        _fitted(counts[lit], np.stack([_shape(p)[lit] for p in patterns[i : i + together]]), lit)
+        for i in range(0, len(patterns), together)
+    ]
+    background, likelihood = np.concatenate(found, axis=1)
+    return background, likelihood
+
+
+def fit_of(counts: Array, pattern: Array) -> Fit:
+    """Return the fit of one pattern ``[pixel]`` with all that is expected."""
+    (background,), (likelihood,) = fitted(counts, [pattern])
+    shape = _shape(pattern)
+    expected = counts.sum() * (shape + background * (1 / counts.size - shape))
+    return Fit(expected, float(likelihood), float(background))
+
+
+def _shape(pattern: Array) -> Array:
+    total = float(pattern.sum())
+    return pattern / total if total > 0 else np.full(pattern.shape, 1 / pattern.size)
+
+
+def _fitted(n: Array, s: Array, lit: Array) -> Array:
+    """Return ``[2, pattern]``: background and log-likelihood, for the pixels with counts."""
+    even, total = 1 / lit.size, float(n.sum())
     # The derivative falls from left to right. Counts where no intensity is expected keep b above 0.
-    low, high = 1e-9, 1.0
-    b = 0.05
+    low, high = np.full(len(s), 1e-9), np.ones(len(s))
+    b = np.full(len(s), 0.05)
+    left = np.arange(len(s))
     for _ in range(60):
-        model = s + b * (even - s)
-        slope = float((n * (even - s) / model).sum())
-        bend = -float((n * ((even - s) / model) ** 2).sum())
-        low, high = (b, high) if slope > 0 else (low, b)
-        if high - low < 1e-10:
-            break
-        step = b - slope / bend if bend < 0 else low
+        here = b[left]
+        share = even - s[left]
+        share /= s[left] + here[:, None] * share
+        slope, bend = share @ n, -(share**2) @ n
+        low[left] = np.where(slope > 0, here, low[left])
+        high[left] = np.where(slope > 0, high[left], here)
         # Newton where it stays inside the bracket, else the middle, on a logarithmic scale.
-        new = step if low < step < high else float(np.sqrt(low * high))
-        if abs(new - b) < 1e-9 * b:
-            b = new
+        step = here - slope / np.where(bend < 0, bend, -np.inf)
+        inside = (low[left] < step) & (step < high[left])
+        b[left] = np.where(inside, step, np.sqrt(low[left] * high[left]))
+        left = left[(np.abs(b[left] - here) > 1e-9 * here) & (high[left] > 1e-8)]
+        if not left.size:
             break
-        b = new
-    expected = total * (shape + b * (even - shape))
-    return Fit(expected, float((n * np.log(expected[lit])).sum() - total), b)
+    model = total * (s + b[:, None] * (even - s))
+    return np.stack([b, np.log(model) @ n - total])
 
 
 def dispersion(values: Array, good: Array, best: Fit, other: Fit) -> float:

@@ -19,7 +19,7 @@ import numpy as np
 from napari_ferro4d.errors import ScanError
 
 from ._arrays import Array, positive, usable
-from ._fit import dispersion, explained, fitted
+from ._fit import dispersion, explained, fit_of, fitted
 from ._readings import Candidate, ClassReading, Identification, Pair, candidates_of
 from ._registration import Registration, blurred
 
@@ -261,13 +261,12 @@ def _read(
             f"means[{label}]: fewer than 25 good pixels, or no counts, where the candidates reach."
         )
     n = values[covered]
-    fits = [[fitted(n, pattern[covered]) for pattern in turn] for turn in models]
-    likelihood = np.array([[fit.log_likelihood for fit in turn] for turn in fits])
+    likelihood = np.array([fitted(n, [p[covered] for p in turn])[1] for turn in models])
     turn, which = np.unravel_index(likelihood.argmax(), likelihood.shape)
-    best, fit = candidates[which], fits[turn][which]
+    best, fit = candidates[which], fit_of(n, models[turn][which][covered])
     other = [i for i, c in enumerate(candidates) if c.polarity != best.polarity]
-    second = max(other, key=lambda i: fits[turn][i].log_likelihood)
-    phi = dispersion(values, covered, fit, fits[turn][second])
+    second = max(other, key=lambda i: likelihood[turn, i])
+    phi = dispersion(values, covered, fit, fit_of(n, models[turn][second][covered]))
     part, seen = explained(values, covered, fit)
     reasons = []
     if not seen:
