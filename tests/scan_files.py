@@ -8,6 +8,8 @@ whose rows are all the same array (``np.broadcast_to``) are written without fill
 
 from __future__ import annotations
 
+from functools import partial
+
 from scan_containers import (
     write_abtem,
     write_abtem_later,
@@ -76,6 +78,8 @@ WRITERS = {
     "hspy": (write_hspy, {}),
     "zspy": (write_zspy, {}),
     "zarr": (write_zarr, {}),
+    "zarr, version 2": (partial(write_zarr, zarr_format=2), {}),
+    "zarr, shards": (partial(write_zarr, shards=(2, 4, 16, 16)), {}),
     "abTEM": (write_abtem, {}),
     "abTEM, later": (write_abtem_later, {}),
     "dectris": (write_dectris, {}),

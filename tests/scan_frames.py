@@ -222,7 +222,8 @@ def _dm_group(tags, version: int) -> list:
     return body
 
 
-def _gatan(path: Path, data: np.ndarray, axes) -> Path:
+def write_dm(path: Path, data: np.ndarray, axes) -> Path:
+    """Write an array with the units, scale and origin of every axis, slowest first."""
     calibration = [{"Origin": o, "Scale": s, "Units": u} for u, s, o in axes[::-1]]
     image = {
         "ImageData": {
@@ -255,14 +256,14 @@ K_AXES = (("1/nm", 0.2, CENTRE[0]), ("1/nm", 0.2, CENTRE[1]))
 
 
 def write_gatan(folder: Path, counts=COUNTS) -> Path:
-    return _gatan(folder / "scan.dm4", counts, SCAN_AXES + K_AXES)
+    return write_dm(folder / "scan.dm4", counts, SCAN_AXES + K_AXES)
 
 
 def write_gatan_3(folder: Path) -> Path:
-    return _gatan(folder / "scan.dm3", COUNTS, SCAN_AXES + K_AXES)
+    return write_dm(folder / "scan.dm3", COUNTS, SCAN_AXES + K_AXES)
 
 
 def write_gatan_detector_slow(folder: Path, counts=COUNTS) -> Path:
     """Write one image of the scan per detector pixel, as a diffraction spectrum image has it."""
     turned = counts if is_repeated(counts) else counts.transpose(2, 3, 0, 1)
-    return _gatan(folder / "slow.dm4", turned, K_AXES + SCAN_AXES)
+    return write_dm(folder / "slow.dm4", turned, K_AXES + SCAN_AXES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import pickle
 import shutil
 import struct
@@ -10,6 +11,7 @@ import h5py
 import numcodecs
 import numpy as np
 import pytest
+import tifffile
 import zarr
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +22,7 @@ from napari_ferro4d.io import _blosc, is_scan
 from napari_ferro4d.io._hdf5 import Hdf5Array
 from scan_containers import write_zspy
 from scan_files import CENTRE, COUNTS, EMPAD_COUNTS, EMPAD_XML, K_STEP, SCAN_STEP, SHAPE, WRITERS
+from scan_frames import write_dm
 
 NO_STEPS = {"npy", "mib", "mib raw", "mib series", "tvips", "raw", "tiff", "tiff, packed", "images"}
 NO_K_STEP = {*NO_STEPS, "blo", "dectris"}
@@ -314,7 +317,80 @@ def test_a_folder_of_other_pictures_is_declined(tmp_path):
     assert not is_scan(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "how", ["classic", "big", "big-endian", "without a description", "two strips"]
+)
+def test_the_pages_of_a_packed_stack_are_found(tmp_path, how):
+    path = tmp_path / "a.tif"
+    order = ">" if how == "big-endian" else "<"
+    page = {"compression": "zlib"}
+    page |= {"metadata": None} if how == "not described" else {}
+    page |= {"rowsperstrip": 8} if how == "two strips" else {}
+    with tifffile.TiffWriter(path, bigtiff=how == "big", byteorder=order) as file:
+        for frame in COUNTS.reshape(12, 16, 16):
+            file.write(frame, **page)
+    scan = open_scan(path, scan_shape=(3, 4))
+    np.testing.assert_array_equal(scan.data.compute(), COUNTS)
+    assert scan.frames is None
+
+
+def test_the_pages_of_a_stack_that_was_packed_at_once(tmp_path):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, COUNTS, compression="zlib", photometric="minisblack")
+    scan = open_scan(path)
+    assert scan.shape == SHAPE
+    np.testing.assert_array_equal(scan.data.compute(), COUNTS)
+
+
+def test_pages_that_follow_one_another_in_a_ring_end(tmp_path):
+    path = WRITERS["tiff, packed"][0](tmp_path)
+    with tifffile.TiffFile(path) as file:
+        first, last = file.pages[0], file.pages[11]
+        after = last.offset + 2 + 12 * len(last.tags)
+    data = bytearray(path.read_bytes())
+    data[after : after + 4] = first.offset.to_bytes(4, "little")
+    path.write_bytes(data)
+    np.testing.assert_array_equal(open_scan(path, scan_shape=(3, 4)).data.compute(), COUNTS)
+
+
 # --- the others
+
+
+@pytest.mark.parametrize("unit", ["1/nm", "mrad"])
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
+def test_gatan_axes_may_come_in_any_order(tmp_path, order, unit):
+    """The units tell the axes of the detector; within each pair the slower one is the row."""
+    axes = [("nm", 1.5, 0.0), ("nm", 2.5, 0.0), (unit, 0.2, 3.0), (unit, 0.4, 5.0)]
+    shape = np.take((3, 4, 6, 8), order)
+    stored = np.arange(576, dtype=np.uint16).reshape(shape)
+    path = write_dm(tmp_path / "a.dm4", stored, [axes[n] for n in order])
+    scan = open_scan(path)
+    of_scan = [n for n, axis in enumerate(order) if axis < 2]
+    of_detector = [n for n, axis in enumerate(order) if axis > 1]
+    expected = stored.transpose(*of_scan, *of_detector)
+    np.testing.assert_array_equal(scan.data.compute(), expected)
+    assert scan.scan_step == pytest.approx([axes[order[n]][1] for n in of_scan])
+    assert scan.centre == pytest.approx([axes[order[n]][2] for n in of_detector])
+    if unit == "1/nm":
+        assert scan.k_step == pytest.approx([0.1 * axes[order[n]][1] for n in of_detector])
+    else:
+        assert scan.k_step is None
+
+
+def test_what_direct_electron_says_is_kept(instruments):
+    metadata = open_scan(instruments / "20241021_00405_movie.mrc").metadata
+    text = (instruments / "20241021_00405_info.txt").read_text(errors="replace")
+    for name, key in (("Camera Model", "camera"), ("Frames Per Second", "frames_per_second")):
+        (line,) = (one for one in text.splitlines() if one.partition("=")[0].strip() == name)
+        assert metadata[key] == line.partition("=")[2].strip()
+
+
+def test_a_hyperspy_scan_in_a_zip_file(tmp_path):
+    path = WRITERS["zspy"][0](tmp_path)
+    packed = shutil.make_archive(tmp_path / "packed", "zip", path)
+    scan = open_scan(shutil.move(packed, tmp_path / "packed.zspy"))
+    np.testing.assert_array_equal(scan.data.compute(), COUNTS)
+    assert scan.centre == pytest.approx(CENTRE)
 
 
 def test_a_blockfile_of_a_real_instrument(instruments):

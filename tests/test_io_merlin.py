@@ -6,6 +6,8 @@ import pickle
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from napari_ferro4d import ScanError, com, open_scan
 from napari_ferro4d.io import is_scan
@@ -56,6 +58,18 @@ def test_processed_frames_of_every_depth(tmp_path, depth, kind, length):
     assert scan.metadata["exposure_ms"] == 1.0
     assert scan.metadata["bit_depth"] == depth
     assert scan.metadata["timestamp"] == "2021-05-07T16:51:00.000000000Z"
+
+
+def test_an_older_header_without_the_extension_tells_time_and_exposure(tmp_path):
+    path = tmp_path / "old.mib"
+    head = header(0, width=8, height=5, kind="U08", depth=6).split(b"MQ1A")[0].ljust(384, b"\0")
+    path.write_bytes(head + bytes(40))
+    metadata = open_scan(path, scan_shape=(1, 1)).metadata
+    assert metadata["exposure_ms"] == 1.0
+    assert metadata["timestamp"].startswith("2021-05-07 16:51:00.000")
+    assert metadata["bit_depth"] == 6
+    path.write_bytes(head.replace(b",0.001000,", b",unknown!,") + bytes(40))
+    assert "exposure_ms" not in open_scan(path, scan_shape=(1, 1)).metadata
 
 
 @pytest.mark.parametrize(("chips", "layout", "shape"), [(4, "2x2", (8, 8)), (4, "Nx1", (4, 16))])
@@ -173,7 +187,7 @@ def write_series(folder, numbers, *, hdr=None, images=None, names="scan_{:06d}.m
     if hdr is not None:
         lines = ["HDR,\t", *(f"{key}:\t{value}" for key, value in hdr.items()), "End\t   "]
         (folder / "scan.hdr").write_bytes("\r\n".join(lines).encode())
-    return images.reshape(NY, NX, 6, 10)
+    return images.reshape(-1, NX, 6, 10)
 
 
 ALL = {"Frames in Acquisition (Number)": 12, "Frames per Trigger (Number)": 4}
@@ -329,3 +343,26 @@ def test_a_hdr_file_of_another_program_or_without_frames_is_declined(tmp_path):
     assert is_scan(tmp_path / "scan.hdr")
     with pytest.raises(ScanError, match=r"scan\.mib, are missing"):
         open_scan(tmp_path / "scan.hdr")
+
+
+def parts_of(length):
+    """Return a strategy of what an axis can be asked for: a position, a run, every n-th."""
+    ends = st.none() | st.integers(-length, length + 2)
+    runs = st.builds(slice, ends, ends, st.none() | st.integers(1, 3))
+    return st.integers(0, length - 1) | runs
+
+
+@pytest.fixture(scope="module")
+def series(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("series")
+    images = np.random.default_rng(5).integers(0, 999, (32, 6, 10))
+    write_series(folder, [range(1, 8), range(8, 15), range(15, 31)], images=images)
+    how = {"scan_shape": (4, 5), "flyback": 2, "first_frame": 3}
+    return open_scan(folder / "scan_000001.mib", incomplete="trim", **how), images
+
+
+@given(st.tuples(*map(parts_of, (4, 5, 6, 10))))
+def test_any_part_of_a_joined_scan_is_that_of_the_counts(series, where):
+    scan, images = series
+    rows = np.stack([images[3 + 7 * y : 8 + 7 * y] for y in range(4)])
+    np.testing.assert_array_equal(scan.data[where].compute(), rows[where])

@@ -16,7 +16,7 @@ from scan_files import WRITERS
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "mutate_files.py"
 CASES = 500
-SLOW = {"zspy", "zarr", "abTEM", "abTEM, later", "dectris", "topspin", "tvips"}
+SLOW = {"zspy", "zarr", "zarr, version 2", "abTEM", "abTEM, later", "dectris", "topspin", "tvips"}
 """Formats of many files, which take half of the time."""
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ._stored import Step, pair, positive
-from ._units import length_in_nm, reciprocal_in_inverse_angstrom
+from ._units import is_of_detector, length_in_nm, reciprocal_in_inverse_angstrom
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Transposed:
 
 
 def arranged(array: Any, axes: Sequence[Axis], *, reverse: bool = False) -> tuple[Any, list[Axis]]:
-    """Put the detector axes last, where the units say that they come first.
+    """Put the detector axes last, where the units say that they are not.
 
     Parameters
     ----------
@@ -110,8 +110,10 @@ def arranged(array: Any, axes: Sequence[Axis], *, reverse: bool = False) -> tupl
     tuple
         The array, untouched or `Transposed`, and its axes.
     """
-    reciprocal = [reciprocal_in_inverse_angstrom(axis.unit) is not None for axis in axes]
-    if reciprocal != [True, True, False, False]:
+    detector = [n for n, axis in enumerate(axes) if is_of_detector(axis.unit)]
+    scan = [n for n in range(len(axes)) if n not in detector]
+    if len(scan) != 2 or len(detector) != 2 or detector == [2, 3]:
         return array, list(axes)
-    order = (3, 2, 1, 0) if reverse else (2, 3, 0, 1)
+    step = -1 if reverse else 1
+    order = (*scan[::step], *detector[::step])
     return Transposed(array, order), [axes[axis] for axis in order]

@@ -93,7 +93,7 @@ class LargeChunks:
             if place not in chunks:
                 chunks[place] = self._packed(place)
             values[i, j] = self._pattern(chunks[place], row % down * across + column % across)
-        values = values.reshape(*rows.shape, *columns.shape, *self.shape[2:])
+        values = values.reshape((*rows.shape, *columns.shape, *self.shape[2:]))
         return np.asarray(values[..., ky, kx])
 
     def _packed(self, place: tuple[int, int]) -> np.ndarray | None:

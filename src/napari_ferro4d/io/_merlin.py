@@ -206,7 +206,7 @@ def read_header(path: Path) -> Header:
     depth = int(extended[3]) if extended else bits
     metadata = {
         "timestamp": extended[1] if extended else fields[9],
-        "exposure_ms": exposure,
+        **({"exposure_ms": exposure} if np.isfinite(exposure) else {}),
         "bit_depth": depth,
         "chips": chips,
     }

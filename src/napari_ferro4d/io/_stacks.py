@@ -120,9 +120,10 @@ class Joined:
         found = []
         for stack in dict.fromkeys(of.tolist()):
             inside = _as_slice(numbers[of == stack] - self._starts[stack])
-            found.append(np.asarray(self.stacks[stack][inside])[:, ky, kx])
-        values = np.concatenate(found) if found else np.empty((0, *self.shape[1:]), self.dtype)
-        return values if wanted.ndim else values[0]
+            found.append(np.asarray(self.stacks[stack][inside, ky, kx]))
+        nothing = np.empty((0, *self.shape[1:]), self.dtype)[:, ky, kx]
+        values = np.concatenate(found) if found else nothing
+        return np.asarray(values if wanted.ndim else values[0])
 
 
 @dataclass(frozen=True)
@@ -176,15 +177,15 @@ class Rows:
         low, high = int(numbers.min()), int(numbers.max())
         if high - low + 1 <= 2 * numbers.size:
             # Next to one another, but for the flyback: one read.
-            values = np.asarray(self.stack[low : high + 1])
+            values = np.asarray(self.stack[low : high + 1, ky, kx])
             gapless = numbers.size == len(values) and numbers.flat[0] == low
-            shape = (*numbers.shape, *self.shape[2:])
-            values = values.reshape(shape) if gapless else values[numbers - low]
+            if not gapless:
+                return np.asarray(values[numbers - low])
         else:
             lines = numbers.reshape(-1, columns.size)
-            values = np.concatenate([np.asarray(self.stack[_as_slice(line)]) for line in lines])
-            values = values.reshape(*numbers.shape, *self.shape[2:])
-        return np.asarray(values[..., ky, kx])
+            each = [np.asarray(self.stack[_as_slice(line), ky, kx]) for line in lines]
+            values = np.concatenate(each)
+        return np.asarray(values.reshape((*numbers.shape, *values.shape[1:])))
 
 
 def _as_slice(numbers: np.ndarray) -> slice:

@@ -6,6 +6,7 @@ import re
 
 _TO_NM = {"m": 1e9, "mm": 1e6, "um": 1e3, "µm": 1e3, "μm": 1e3, "nm": 1.0, "pm": 1e-3}
 _ANGSTROM = {"å", "a", "ang", "angstrom", "angstroms", "ångström", "ångstrom"}
+_ANGLES = {"mrad", "rad", "deg", "°"}
 _LONG = {
     "nanometer": "nm",
     "nanometers": "nm",
@@ -30,6 +31,15 @@ def length_in_nm(unit: str) -> float | None:
     """
     text = _LONG.get(_normal(unit), _normal(unit))
     return 0.1 if text in _ANGSTROM else _TO_NM.get(text)
+
+
+def is_of_detector(unit: str) -> bool:
+    """Return whether `unit` is one of a diffraction pattern: a reciprocal length or an angle.
+
+    >>> is_of_detector("1/nm"), is_of_detector("mrad"), is_of_detector("nm")
+    (True, True, False)
+    """
+    return _normal(unit) in _ANGLES or reciprocal_in_inverse_angstrom(unit) is not None
 
 
 def reciprocal_in_inverse_angstrom(unit: str) -> float | None:
