@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from napari.components import ViewerModel
 from napari.utils.notifications import show_error
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QComboBox,
     QHBoxLayout,
@@ -50,6 +51,7 @@ class DetectorPanel(QWidget):
         super().__init__()
         self._viewer = viewer
         self._scan: Scan | None = None
+        self._signature = ""
         self._images: dict[str, Any] = {}
         self._named: dict[str, str] = {}
         self._shown = _NONE
@@ -70,6 +72,9 @@ class DetectorPanel(QWidget):
         self.keep.setToolTip("Leave the image as it is; the next detector gives a new one.")
         self.said = QLabel()
         self.said.setWordWrap(True)
+        # Always two lines: a canvas that changes its size would move under the mouse.
+        self.said.setFixedHeight(2 * self.said.fontMetrics().lineSpacing() + 2)
+        self.said.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.said.hide()
         self.tool = DetectorTool(canvas)
         self.live = LiveImage()
@@ -95,9 +100,12 @@ class DetectorPanel(QWidget):
         column.addWidget(self.said)
 
     def set_scan(self, scan: Scan | None) -> None:
-        """Work on `scan`; the detector of another scan goes."""
-        before, self._scan = self._scan, scan
-        if scan is None or before is None or before.signature != scan.signature:
+        """Work on `scan`; a detector stays while the same scan is opened again."""
+        self._scan = scan
+        if scan is None:
+            self.live.stop()
+        elif scan.signature != self._signature:
+            self._signature = scan.signature
             self._images.clear()
             self.kind.setCurrentText(_NONE)
         self._refresh()

@@ -7,6 +7,7 @@ ends, the same layers become the whole maps; otherwise they stay, under that nam
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -32,15 +33,20 @@ _LONG_S = 1.0
 def reporting_layers(report: Report, layers_of: Callable[[Any], list[LayerData]]) -> Report:
     """Return a report that makes layers of partial results, on the thread of the work.
 
-    Partial results of a pass that is nearly done when the first of them comes are left out.
+    Partial results of a pass that is nearly done when the first of them comes are left out, and so
+    are those that would take more than a tenth of the time to prepare: the pass waits meanwhile.
     """
-    shown = False
+    shown, pause_until = False, 0.0
 
     def with_layers(progress: Progress) -> None:
-        nonlocal shown
+        nonlocal shown, pause_until
         if progress.partial is not None:
+            now, layers = time.monotonic(), None
             shown = shown or (progress.seconds_left or 0.0) > _LONG_S
-            progress = replace(progress, partial=layers_of(progress.partial) if shown else None)
+            if shown and now >= pause_until:
+                layers = layers_of(progress.partial)
+                pause_until = now + 10 * (time.monotonic() - now)
+            progress = replace(progress, partial=layers)
         report(progress)
 
     return with_layers
