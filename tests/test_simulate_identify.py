@@ -270,6 +270,23 @@ def test_every_part_of_a_simulated_experiment_gets_its_sign():
         assert (pair.opposite > 0.98) == ((pair.first + pair.second) % 2 == 1)
 
 
+def test_a_simulation_of_the_sister_compound_still_gives_the_sign(candidates):
+    from napari_ferro4d.simulate._table_file import load_table
+    from napari_ferro4d.simulate.table import table_patterns
+
+    rng = np.random.default_rng(15)
+    table = load_table("ermno3")
+    for counts in (1e3, 1e5):
+        for sign, state in ((1, "+P"), (-1, "-P")) * 4:
+            place = rng.uniform(-0.5, 0.5), rng.uniform(-0.4, 0.4), rng.uniform(55, 70)
+            where = (np.array([value]) for value in place)
+            reading = read(
+                drawn(rng, table_patterns(table, state, OPTICS, *where)[0], counts), candidates
+            )
+            assert reading.probability[sign] > 0.9
+            assert reading.explained < 0.9 or counts < 1e4
+
+
 def test_more_counts_do_not_make_an_imperfect_simulation_surer(tables, candidates):
     rng = np.random.default_rng(4)
     real = gaussian_filter(pattern_of(tables, 1, 63, (0.15, 0.1)), 0.8)
