@@ -107,7 +107,7 @@ def write_emd(folder: Path, counts=COUNTS) -> Path:
     return path
 
 
-def write_ncem(folder: Path) -> Path:
+def write_ncem(folder: Path, counts=COUNTS, chunks=None) -> Path:
     """Write EMD as HyperSpy does: the fastest axis first."""
     import h5py
 
@@ -116,7 +116,8 @@ def write_ncem(folder: Path) -> Path:
         file.attrs.update({"version_major": 0, "version_minor": 2})
         group = file.create_group("signals/scan")
         group.attrs["emd_group_type"] = 1
-        group.create_dataset("data", data=COUNTS.transpose(3, 2, 1, 0))
+        turned = counts if is_repeated(counts) else counts.transpose(3, 2, 1, 0)
+        store(group, "data", turned, chunks)
         units = (("[1/n_m]", 0.2), ("[1/n_m]", 0.2), ("[n_m]", 1.5), ("[n_m]", 1.5))
         _dims(group, units, (-0.2 * CENTRE[1], -0.2 * CENTRE[0], 0, 0))
     return path
