@@ -79,7 +79,7 @@ def grammar(verbs: Mapping[str, Run]) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
         sub.set_defaults(run=verbs[name], interrupted=lambda: "interrupted; nothing was written.")
         sub.add_argument("--json", action="store_true", help="print one JSON document")
-        if name == "demo":
+        if name in ("simulate", "demo"):
             return sub
         sub.add_argument("scan", metavar="SCAN", nargs=scans, help="the 4D-STEM file or folder")
         hints = sub.add_argument_group("what the file does not say")
@@ -208,6 +208,10 @@ def grammar(verbs: Mapping[str, Run]) -> argparse.ArgumentParser:
     sub.add_argument("--save-model", metavar="MODEL.safetensors", help="keep the classifier")
     learning(sub)
     output(sub, "RESULTS", results)
+
+    sub = verb("simulate", "Make a scan with known truth.")
+    sub.add_argument("spec", metavar="SPEC", help="a spec (TOML), or the name of a preset")
+    output(sub, "SCAN.zarr", "folder to write; a simulated scan there is replaced")
 
     sub = verb("demo", "Do the main job on a small embedded scan with known truth.")
     sub.add_argument("-o", "--output", default="demo-results", metavar="DIR")

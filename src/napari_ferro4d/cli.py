@@ -232,6 +232,13 @@ def _classify(args: argparse.Namespace) -> Document:
     }
 
 
+def _simulate(args: argparse.Namespace) -> Document:
+    from .simulate._simulate_command import simulate_command
+
+    with progress_bar() as report:
+        return simulate_command(args, report)
+
+
 def _demo(args: argparse.Namespace) -> Document:
     from .demo import run_demo
 
@@ -332,6 +339,7 @@ _VERBS: dict[str, Callable[[argparse.Namespace], Document]] = {
     "train": _train,
     "embed": _embed,
     "classify": _classify,
+    "simulate": _simulate,
     "demo": _demo,
 }
 
