@@ -107,7 +107,7 @@ def write_emd(folder: Path, counts=COUNTS) -> Path:
     return path
 
 
-def write_ncem(folder: Path, counts=COUNTS, chunks=None) -> Path:
+def write_ncem(folder: Path, counts=COUNTS, chunks=None, **filters) -> Path:
     """Write EMD as HyperSpy does: the fastest axis first."""
     import h5py
 
@@ -117,7 +117,7 @@ def write_ncem(folder: Path, counts=COUNTS, chunks=None) -> Path:
         group = file.create_group("signals/scan")
         group.attrs["emd_group_type"] = 1
         turned = counts if is_repeated(counts) else counts.transpose(3, 2, 1, 0)
-        store(group, "data", turned, chunks)
+        store(group, "data", turned, chunks, **filters)
         units = (("[1/n_m]", 0.2), ("[1/n_m]", 0.2), ("[n_m]", 1.5), ("[n_m]", 1.5))
         _dims(group, units, (-0.2 * CENTRE[1], -0.2 * CENTRE[0], 0, 0))
     return path

@@ -73,6 +73,7 @@ WRITERS = {
     "py4DSTEM 0.9": (write_py4dstem_0_9, {}),
     "Prismatic": (write_prismatic, {}),
     "EMD-NCEM": (write_ncem, {}),
+    "EMD-NCEM, chunks": (partial(write_ncem, chunks=(5, 6, 4, 3)), {}),
     "EMD-NCEM, scan first": (write_emd, {}),
     "NeXus": (write_nexus, {}),
     "hspy": (write_hspy, {}),

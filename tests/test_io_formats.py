@@ -20,7 +20,8 @@ from PIL import Image
 from napari_ferro4d import ScanError, com, open_scan
 from napari_ferro4d.io import _blosc, is_scan
 from napari_ferro4d.io._hdf5 import Hdf5Array
-from scan_containers import write_zspy
+from napari_ferro4d.io._plain_chunks import plain_chunks
+from scan_containers import write_ncem, write_zspy
 from scan_files import CENTRE, COUNTS, EMPAD_COUNTS, EMPAD_XML, K_STEP, SCAN_STEP, SHAPE, WRITERS
 from scan_frames import write_dm
 
@@ -185,6 +186,33 @@ def dataset(tmp_path_factory):
 @given(st.tuples(*map(parts_of, SHAPE)), st.integers(1, 4))
 def test_any_part_of_a_dataset_is_that_of_the_counts(dataset, where, axes):
     np.testing.assert_array_equal(dataset[where[:axes]], COUNTS[where[:axes]])
+
+
+@pytest.fixture(scope="module")
+def in_chunks(tmp_path_factory):
+    path = tmp_path_factory.mktemp("hdf5") / "a.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("data", data=COUNTS, chunks=(2, 3, 5, 16))
+        return plain_chunks(path, file["data"])
+
+
+@given(st.tuples(*map(parts_of, SHAPE)), st.integers(1, 4))
+def test_any_part_of_chunks_that_lie_as_they_are_is_that_of_the_counts(in_chunks, where, axes):
+    np.testing.assert_array_equal(in_chunks[where[:axes]], COUNTS[where[:axes]])
+
+
+@pytest.mark.parametrize("filters", [{}, {"compression": "gzip"}])
+def test_chunks_of_a_scan_with_the_detector_axes_first(tmp_path, filters):
+    """As HyperSpy writes EMD: whole images of the scan in a chunk; compressed only if told so."""
+    path = write_ncem(tmp_path, COUNTS, (5, 6, 4, 3), **filters)
+    scan = open_scan(path)
+    np.testing.assert_array_equal(scan.data.compute(), COUNTS)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(scan.data))[1, 2], COUNTS[1, 2])
+    assert scan.centre == pytest.approx(CENTRE)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    with pytest.raises(ScanError, match=path.name):
+        scan.data.compute()
 
 
 def test_a_dataset_that_was_never_written_at_all(tmp_path):

@@ -14,6 +14,7 @@ from napari_ferro4d.scan import Frames
 
 from ._axes import Axis, arranged, centre_of, steps
 from ._heaps import refuse_damaged_heaps
+from ._plain_chunks import plain_chunks
 from ._stacks import pieces_of
 from ._stored import Hints, Step, Stored, largest, mapped, refuse_absurd_chunks
 
@@ -140,6 +141,8 @@ def read_hdf5(path: Path, hints: Hints) -> Stored:
         found, axes = arranged(array, axes, reverse="dim4" in data.parent)
         if found is array and stored is None:
             metadata.update(pieces_of(data.chunks))
+        if found is not array and unwritten is None and (plain := plain_chunks(path, data)):
+            found = replace(found, array=plain)
     missing = None
     if unwritten is not None:
         if hints.incomplete == "error" or found is not array:
