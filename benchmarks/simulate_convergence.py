@@ -171,7 +171,7 @@ def patterns() -> plt.Figure:
     plus, minus = (
         reference(f"ermno3{sign}", method="bloch", **options).patterns[0] for sign in "+-"
     )
-    figure, axes = plt.subplots(1, 3, figsize=(10, 3.4), layout="constrained")
+    figure, axes = plt.subplots(1, 3, figsize=(10, 3.9), layout="constrained")
     half = 64 * 0.0125
     for axis, image, title in zip(axes, (plus, minus), ("+P", "-P"), strict=False):
         axis.imshow(np.sqrt(image), cmap="magma", extent=(-half, half, half, -half))
