@@ -7,20 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter, rotate
-from scipy.optimize import minimize
 
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.reduce import mean_pattern
 from napari_ferro4d.scan import Scan
 from napari_ferro4d.simulate import (
-    Optics,
     demo_scan,
     demo_truth,
-    patterns,
     rocking_table,
     ymno3,
 )
-from napari_ferro4d.simulate._fit import Fit, dispersion, explained, fit_of, fitted
 from napari_ferro4d.simulate._registration import Registration
 from napari_ferro4d.simulate.compare import register
 from napari_ferro4d.simulate.identify import (
@@ -29,20 +25,19 @@ from napari_ferro4d.simulate.identify import (
     MISFIT,
     NOT_TURNED,
     THICKNESS,
-    Candidate,
-    _posteriors,
     candidates_of,
     identify,
     identify_scan,
 )
+from simulated_patterns import OPTICS, ymno3_table
+from simulated_patterns import pattern_of as one_pattern
 
-OPTICS = Optics()
 TILTS = (-0.6, -0.3, 0.0, 0.3, 0.6)
 
 
 @pytest.fixture(scope="module")
 def tables():
-    plus = rocking_table(ymno3(1), OPTICS, tilt=0.9, thickness=(50, 76), g_max=1.4)
+    plus = ymno3_table()
     return {1: plus, -1: plus.mirrored()}
 
 
@@ -64,9 +59,7 @@ def demo():
 
 
 def pattern_of(tables, polarity, nm, tilt):
-    return patterns(
-        tables[polarity], OPTICS, np.array([tilt[0]]), np.array([tilt[1]]), np.array([nm])
-    )[0]
+    return one_pattern(tables[polarity], tilt=tilt, nm=nm)
 
 
 def drawn(rng, pattern, counts):
@@ -237,56 +230,6 @@ def test_the_blur_of_the_detector_is_that_which_explains_most(tables, candidates
     assert readings[0.8].log_likelihood_difference > readings[0.0].log_likelihood_difference
 
 
-def test_every_part_of_a_simulated_experiment_gets_its_sign():
-    from napari_ferro4d.simulate._scan import prepare, scan
-    from napari_ferro4d.simulate._table_file import load_table
-    from napari_ferro4d.simulate.presets import preset
-
-    # Bent and wedge-shaped, amorphous layer, point spread, dead and hot pixels, drift and descan.
-    spec = preset("ermno3-domains-small")
-    simulation = prepare(spec)
-    made = scan(spec)
-    rows = [simulation.specimen.row(y) for y in range(made.shape[0])]
-    labels = np.array([np.where(row.wall, 0, row.labels) for row in rows]).astype(int)
-    tile = (np.arange(64)[:, None] // 22) * 3 + np.arange(64)[None] // 22
-    regions = np.where(labels > 0, labels + 2 * tile, 0)
-    bad = simulation.detector.dead | simulation.detector.hot
-    states = candidates_of(
-        load_table("ermno3"),
-        simulation.optics,
-        thickness=np.arange(62, 87, 6),
-        tilt_y=np.arange(-1.2, 1.3, 0.4),
-        tilt_x=(-0.8, 0, 0.8),
-    )
-    found = identify_scan(made, regions, states, rotation_known=True, bad=bad, blur=0.6)
-    assert len(found.classes) > 10
-    for label, reading in found.classes.items():
-        here = regions == label
-        assert reading.probability[1 if label % 2 else -1] > 0.99
-        assert reading.decisive
-        thickness = np.mean([row.thickness[one].sum() for row, one in zip(rows, here, strict=True)])
-        assert abs(reading.best.thickness - thickness * len(rows) / here.sum()) < 7
-    for pair in found.pairs:
-        assert (pair.opposite > 0.98) == ((pair.first + pair.second) % 2 == 1)
-
-
-def test_a_simulation_of_the_sister_compound_still_gives_the_sign(candidates):
-    from napari_ferro4d.simulate._table_file import load_table
-    from napari_ferro4d.simulate.table import table_patterns
-
-    rng = np.random.default_rng(15)
-    table = load_table("ermno3")
-    for counts in (1e3, 1e5):
-        for sign, state in ((1, "+P"), (-1, "-P")) * 4:
-            place = rng.uniform(-0.5, 0.5), rng.uniform(-0.4, 0.4), rng.uniform(55, 70)
-            where = (np.array([value]) for value in place)
-            reading = read(
-                drawn(rng, table_patterns(table, state, OPTICS, *where)[0], counts), candidates
-            )
-            assert reading.probability[sign] > 0.9
-            assert reading.explained < 0.9 or counts < 1e4
-
-
 def test_more_counts_do_not_make_an_imperfect_simulation_surer(tables, candidates):
     rng = np.random.default_rng(4)
     real = gaussian_filter(pattern_of(tables, 1, 63, (0.15, 0.1)), 0.8)
@@ -383,92 +326,6 @@ def test_bad_pixels_are_left_out(tables, candidates):
     assert not read(spoilt, candidates).decisive
 
 
-# The parts
-
-
-def test_the_fit_is_the_maximum_of_the_likelihood_in_scale_and_background(tables):
-    rng = np.random.default_rng(10)
-    shape = pattern_of(tables, 1, 60, (0.2, 0.1)).ravel()
-    for share in (0.02, 0.3, 0.9):
-        seen = rng.poisson(5000 * ((1 - share) * shape / shape.sum() + share / shape.size))
-        fit = fit_of(seen.astype(float), shape)
-
-        def loss(p, seen=seen):
-            expected = np.exp(p[0]) * shape + np.exp(p[1])
-            return expected.sum() - (seen * np.log(expected)).sum()
-
-        free = minimize(loss, [8.0, -1.0], method="Nelder-Mead", options={"fatol": 1e-9})
-        assert fit.log_likelihood == pytest.approx(-free.fun, abs=1e-4)
-        assert fit.expected.sum() == pytest.approx(seen.sum())
-        assert fit.background == pytest.approx(share, abs=0.05)
-        background, likelihood = fitted(seen.astype(float), [shape[::-1], shape] * 300)
-        assert background[1::2] == pytest.approx(fit.background, rel=1e-6)
-        assert likelihood[1::2] == pytest.approx(fit.log_likelihood)
-        assert likelihood[0] < likelihood[1]
-
-
-@pytest.mark.parametrize("shared", [False, True])
-@pytest.mark.parametrize("turns", [1, 2])
-def test_posteriors_are_bayes_rule_written_out(shared, turns):
-    flat = np.ones((2, 2))
-    states = [(p, nm) for p in (1, -1) for nm in (50.0, 60.0)]
-    listed = [Candidate("", p, nm, (0.0, 0.0), flat) for p, nm in states]
-    logs = np.random.default_rng(14).normal(size=(2, turns, 4))
-    posterior, opposite = _posteriors({7: logs[0], 9: logs[1]}, listed, shared)
-    # Every combination of turn, and candidates of both classes, with its prior.
-    weight = {}
-    for turn in range(turns):
-        for i, (p, nm) in enumerate(states):
-            for j, (q, other) in enumerate(states):
-                if not shared or nm == other:
-                    value = np.exp(logs[0, turn, i] + logs[1, turn, j])
-                    weight[p, q] = weight.get((p, q), 0) + value
-    total = sum(weight.values())
-    assert posterior[7][1] == pytest.approx((weight[1, 1] + weight[1, -1]) / total)
-    assert posterior[9][-1] == pytest.approx((weight[1, -1] + weight[-1, -1]) / total)
-    assert opposite == {(7, 9): pytest.approx((weight[1, -1] + weight[-1, 1]) / total)}
-
-
-@pytest.mark.parametrize("share", [0.0, 1.0])
-def test_a_fit_without_background_or_without_pattern_is_found(tables, share):
-    shape = pattern_of(tables, 1, 60, (0.2, 0.1)).ravel() + 1e-6
-    mean = 1e4 * ((1 - share) * shape / shape.sum() + share / shape.size)
-    fit = fit_of(mean, shape)
-    assert fit.background == pytest.approx(share, abs=2e-3)
-    assert np.isfinite(fit.log_likelihood)
-
-
-def test_dispersion_is_one_for_counting_noise_and_the_factor_for_more(tables):
-    rng = np.random.default_rng(11)
-    good = np.ones((64, 64), bool)
-    mean, other = (pattern_of(tables, s, 60, (0, 0)) + 1e-5 for s in (1, -1))
-    mean, other = (2e5 * p / p.sum() for p in (mean, other))
-    fits = [Fit(p.ravel(), 0.0, 0.0) for p in (mean, other)]
-    for factor in (1, 5):
-        # Counts in bunches of `factor`: the variance is that many times the mean.
-        found = [
-            dispersion(factor * rng.poisson(mean / factor).astype(float), good, *fits)
-            for _ in range(40)
-        ]
-        assert factor * 0.9 < np.median(found) < factor * (1.6 if factor == 1 else 40)
-        assert np.min(found) >= 1
-
-
-def test_what_a_fit_explains_is_all_or_nothing_at_the_ends(tables):
-    rng = np.random.default_rng(12)
-    good = np.ones((64, 64), bool)
-    mean = 1e5 * pattern_of(tables, 1, 60, (0.2, 0.0)) + 0.5
-    seen = rng.poisson(mean).astype(float)
-    all_of_it, told = explained(seen, good, Fit(mean.ravel(), 0.0, 0.0))
-    assert told
-    assert all_of_it == pytest.approx(1, abs=0.02)
-    ring = np.rint(np.hypot(*(np.indices((64, 64)) - 31.5))).astype(int)
-    total, pixels = np.bincount(ring.ravel(), seen.ravel()), np.bincount(ring.ravel())
-    rings = (total / np.maximum(pixels, 1))[ring]
-    nothing, _ = explained(seen, good, Fit(rings.ravel(), 0.0, 0.0))
-    assert nothing == pytest.approx(0, abs=1e-9)
-
-
 # Bad input
 
 
@@ -520,29 +377,3 @@ def test_labels_that_do_not_fit_the_scan_are_named(candidates):
     dark = Scan.from_array(np.zeros((2, 2, 64, 64), np.uint8))
     with pytest.raises(ScanError, match="class 1: the pattern is zero"):
         identify_scan(dark, np.ones((2, 2), int), candidates)
-
-
-def test_candidates_of_a_table_get_the_sign_of_their_polarisation():
-    from napari_ferro4d.simulate._table_file import load_table
-    from napari_ferro4d.simulate.table import table_patterns
-
-    optics = Optics(kilovolts=300, convergence=0.8)
-    table = load_table("boracite")
-    found = candidates_of(table, optics, thickness=[60], tilt_y=[0.1], tilt_x=[0.2])
-    signs = {c.name.split(",")[0]: c.polarity for c in found}
-    assert signs == {"up": 1, "down": -1, "right": 0, "left": 0, "along": 0, "cubic": 0}
-    left = next(c for c in found if c.name.startswith("left"))
-    one = table_patterns(table, "left", optics, *(np.array([v]) for v in (0.1, 0.2, 60.0)))[0]
-    assert left.pattern == pytest.approx(np.clip(one, 0, None))
-    with pytest.raises(ScanError, match="thickness"):
-        candidates_of(table, optics, thickness=[600])
-    with pytest.raises(ScanError, match="give at least one of each"):
-        candidates_of(table, optics, thickness=[])
-
-
-def test_candidates_say_what_they_are(candidates):
-    assert len(candidates) == 2 * 6 * 5 * 3
-    assert {c.polarity for c in candidates} == {1, -1}
-    one = next(c for c in candidates if c.thickness == 60 and c.tilt == (0.3, -0.4))
-    assert isinstance(one, Candidate)
-    assert one.name == "+P, 60 nm, tilt (0.3, -0.4) mrad"

@@ -23,7 +23,7 @@ _COARSE = 72
 _ANGLE_STEP, _SCALE_STEP = 3.0, 1.04
 """Of the search, degrees and factor: at the edge of the pattern half a disk."""
 
-_LEAST_SCORE = 0.3
+_LEAST_SCORE = 0.4
 """Correlation outside the undiffracted disk that noise reaches in no position."""
 
 
@@ -203,10 +203,12 @@ class _Problem:
         best = moved(fit.x)
         at, values = sampled(fit.x)
         radius = disk_radius_of(self.model, middle(model.shape)) + 1
-        outer = use & (np.hypot(*(at - origin)) > radius)
+        distance = np.hypot(*(at - origin))
+        outer = use & (distance > radius)
         score = -1.0
         if np.count_nonzero(outer) >= 25:
-            score = float((_standard(values[outer]) * _standard(seen[outer])).mean())
+            ring = np.rint(distance[outer]).astype(int)
+            score = float((_unringed(values[outer], ring) * _unringed(seen[outer], ring)).mean())
         return replace(
             best,
             rotation=(best.rotation + 180) % 360 - 180,
@@ -220,6 +222,12 @@ def _standard(values: Array) -> Array:
     if not deviation > 1e-9 * max(1.0, float(np.abs(values).max())):
         return np.zeros_like(values)
     return np.asarray((values - values.mean()) / deviation)
+
+
+def _unringed(values: Array, ring: Array) -> Array:
+    """Return values without their mean over the angle, which any two patterns have in common."""
+    means = np.bincount(ring, values) / np.maximum(np.bincount(ring), 1)
+    return _standard(values - means[ring])
 
 
 def _sums(values: Array, n: int) -> Array:

@@ -32,7 +32,8 @@ class Registration:
     mirrored : bool
         Whether the measured pattern is a mirror image.
     score : float
-        Correlation of the two outside the undiffracted disk, -1 to 1, on a compressed scale.
+        Correlation of the two outside the undiffracted disk, -1 to 1, on a compressed scale and
+        without what is the same at all angles.
     measured_shape, simulated_shape : tuple of int
         Detector pixels ``(ky, kx)``.
     """
