@@ -7,6 +7,7 @@ does not say how far apart its probe positions are, all its layers are plain pix
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -41,6 +42,7 @@ __all__ = [
     "make_room",
     "map_layers",
     "real_space",
+    "remove_layers",
     "renote",
     "scan_layers",
     "scan_of",
@@ -339,14 +341,23 @@ def _drop_old_channels(viewer: ViewerModel, added: list[Layer]) -> None:
         for layer in added
         if "channel" in (info := layer_info(layer))
     }
-    for layer in list(viewer.layers):
-        info = layer_info(layer)
-        if (
-            layer not in added
-            and "channel" in info
+    remove_layers(
+        viewer,
+        [
+            layer
+            for layer in viewer.layers
+            if layer not in added
+            and "channel" in (info := layer_info(layer))
             and (info["name"], info["signature"]) in wholes
             and is_ours(layer)
-        ):
+        ],
+    )
+
+
+def remove_layers(viewer: ViewerModel, layers: list[Layer]) -> None:
+    """Remove layers together, for napari takes 0.2 s to tidy up after one as after many."""
+    with viewer.layers.batched_update() if layers else contextlib.nullcontext():
+        for layer in layers:
             viewer.layers.remove(layer)
 
 

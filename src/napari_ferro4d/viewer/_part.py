@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 from napari_ferro4d.jobs import Progress, Report
 
-from ._layers import KEY, LayerData, add_layers, find_layer, is_ours, renote, update_layer
+from ._layers import (
+    KEY,
+    LayerData,
+    add_layers,
+    find_layer,
+    is_ours,
+    remove_layers,
+    renote,
+    update_layer,
+)
 from ._session import session
 
 if TYPE_CHECKING:
@@ -93,7 +102,7 @@ class PartLayers:
     def finish(self, layers: Iterable[LayerData], note: Mapping[str, Any]) -> None:
         """Show the whole results, in the same layers or in those of an earlier run."""
         self._over = True
-        layers = list(layers)
+        layers, needless = list(layers), []
         for _, keywords, _ in layers:
             info = keywords["metadata"][KEY]
             part = find_layer(self._viewer, info["signature"], info["name"] + PART)
@@ -101,13 +110,9 @@ class PartLayers:
                 continue
             whole = find_layer(self._viewer, info["signature"], info["name"])
             if whole is not None and is_ours(whole):
-                part.visible = False
-                session(self._viewer).later(partial(self._remove, part))
+                needless.append(part)
             else:
                 renote(part, name=info["name"])
                 part.name = part.name.replace(PART, "")
         add_layers(self._viewer, layers, note)
-
-    def _remove(self, part: Layer) -> None:
-        if part in self._viewer.layers:
-            self._viewer.layers.remove(part)
+        remove_layers(self._viewer, needless)
