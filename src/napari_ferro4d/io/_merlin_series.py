@@ -104,7 +104,8 @@ def series_of(path: Path, stride: int, announced: int) -> list[Part]:
     ScanError
         If the first frame header of a file is damaged.
     """
-    given = _part(path, stride)
+    kind = _start(path)[2:]
+    given = _part(path, stride, kind)
     if given is None:
         raise ScanError(f"{path}: the number in the first Merlin frame header is damaged.")
     own = path.with_suffix(".hdr").is_file()
@@ -113,13 +114,13 @@ def series_of(path: Path, stride: int, announced: int) -> list[Part]:
     names, place = _numbered_alike(path)
     parts = [given]
     for name in reversed(names[:place]):
-        part = _part(name, stride, like=path) if parts[0].first > 1 else None
+        part = _part(name, stride, kind) if parts[0].first > 1 else None
         if part is None or part.last >= parts[0].first:
             break
         parts.insert(0, part)
     for name in names[place + 1 :]:
         complete = 0 < announced <= parts[-1].last
-        part = None if complete else _part(name, stride, like=path)
+        part = None if complete else _part(name, stride, kind)
         if part is None or part.first <= parts[-1].last:
             break
         parts.append(part)
@@ -149,10 +150,10 @@ def what_is_missing(parts: list[Part], announced: int) -> str:
     return ""
 
 
-def _part(path: Path, stride: int, like: Path | None = None) -> Part | None:
-    """Return what a file holds; None if it has no frame of the kind that `like` holds."""
+def _part(path: Path, stride: int, kind: list[bytes]) -> Part | None:
+    """Return what a file holds; None if it has no frame with these fields in its header."""
     start = _start(path)
-    if not start or (like is not None and start[2:] != _start(like)[2:]):
+    if not start or start[2:] != kind:
         return None
     count, rest = divmod(path.stat().st_size, stride)
     return Part(path, int(start[1]), count, rest) if count else None
