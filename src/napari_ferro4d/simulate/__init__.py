@@ -4,10 +4,17 @@
 other parts, from the bottom up: a crystal (`structure`, by name or from a CIF file), its structure
 factors and scattering matrix (`scattering`), convergent-beam patterns over tilt and thickness
 (`patterns`), a specimen (`demo`).
+
+``reference`` gives the patterns of a crystal over thickness, ``compare`` and ``identify`` hold
+measured ones against them, and ``scan`` makes whole scans with known truth from a ``Spec``.
 """
 
 from __future__ import annotations
 
+from ._scan import scan
+from ._store import ScanTruth, truth, write_scan
+from ._table_file import load_table
+from .compare import asymmetry, compare, correlate, on_detector, register
 from .crystal import Crystal, ermno3, ymno3
 from .demo import (
     DEMO,
@@ -22,7 +29,9 @@ from .demo import (
     make_counts,
     specimen,
 )
+from .identify import candidates_of, identify, identify_scan
 from .patterns import Optics, RockingTable, patterns, rocking_table
+from .presets import preset, presets
 from .reference import Reference, plane_wave_intensities, reference
 from .scattering import (
     Beams,
@@ -35,6 +44,7 @@ from .scattering import (
     wavelength,
     zone_beams,
 )
+from .spec import Spec, read_spec
 from .structures import (
     BORACITE_STATES,
     STRUCTURES,
@@ -54,10 +64,16 @@ __all__ = [
     "Optics",
     "Reference",
     "RockingTable",
+    "ScanTruth",
+    "Spec",
     "Truth",
+    "asymmetry",
     "batio3",
     "boracite",
     "boracite_cubic",
+    "candidates_of",
+    "compare",
+    "correlate",
     "demo_scan",
     "demo_scan_path",
     "demo_tables",
@@ -67,18 +83,29 @@ __all__ = [
     "diffracted_intensities",
     "ermno3",
     "expected_counts",
+    "identify",
+    "identify_scan",
+    "load_table",
     "make_counts",
+    "on_detector",
     "patterns",
     "plane_wave_intensities",
+    "preset",
+    "presets",
+    "read_spec",
     "reference",
+    "register",
     "rocking_table",
+    "scan",
     "scattering_factor",
     "scattering_matrix",
     "specimen",
     "structure",
     "structure_factor",
     "structure_matrix",
+    "truth",
     "wavelength",
+    "write_scan",
     "ymno3",
     "zone_beams",
 ]
