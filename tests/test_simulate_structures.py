@@ -383,6 +383,9 @@ def test_what_is_no_structure_is_said_in_one_line(tmp_path):
         with pytest.raises(ScanError, match=r"bad\.cif") as caught:
             structure(bad)
         assert "\n" not in str(caught.value)
+    for share in ("nan", "-0.5", "1.x", "2"):
+        with pytest.raises(ScanError, match=r"shares\.cif"):
+            structure(cif(tmp_path / "shares.cif", share=share))
     for element in ("Xx", "Rf"):
         with pytest.raises(ScanError, match=r"unknown\.cif") as caught:
             structure(cif(tmp_path / "unknown.cif", ti=element))

@@ -13,7 +13,7 @@ import numpy as np
 from napari_ferro4d.errors import ScanError
 
 from ._boracite import BORACITE_STATES, boracite, boracite_cubic
-from .crystal import Crystal, ermno3, from_sites, ymno3
+from .crystal import Array, Crystal, ermno3, from_sites, ymno3
 from .scattering import scattering_factor
 
 __all__ = ["BORACITE_STATES", "STRUCTURES", "batio3", "boracite", "boracite_cubic", "structure"]
@@ -141,15 +141,21 @@ def _read_cif(path: Path, debye_waller: float) -> Crystal:
             warnings.simplefilter("ignore", UserWarning)
             # The parser meets whatever the file holds: any exception means an unreadable file.
             atoms: Any = read(path, format="cif", fractional_occupancies=True)
+            elements, positions, shares = _sites(atoms)
     except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise ScanError(
-            f"{path}: not a readable CIF file with one crystal structure ({error}); check its "
+            f"{path}: not a readable CIF file with one crystal structure ({reason}); check its "
             "cell, symmetry operations and atom sites."
         ) from error
-    elements, positions, shares = _sites(atoms)
     lattice = np.array(atoms.cell)
-    if len(elements) == 0 or not abs(np.linalg.det(lattice)) > 1e-3:
+    if not np.isfinite(lattice).all() or not np.linalg.det(lattice) > 1e-3 or len(elements) == 0:
         raise ScanError(f"{path}: holds no atoms in a unit cell; is it a crystal structure?")
+    if not np.isfinite(positions).all() or not np.all((shares > 0) & (shares <= 1)):
+        raise ScanError(
+            f"{path}: positions must be finite numbers, and occupancies above 0 and at most 1; "
+            "check its atom sites."
+        )
     for element in dict.fromkeys(elements):
         try:
             scattering_factor(element, np.zeros(1))
@@ -158,26 +164,25 @@ def _read_cif(path: Path, debye_waller: float) -> Crystal:
     return Crystal(
         lattice,
         tuple(elements),
-        np.array(positions) % 1.0,
+        positions % 1.0,
         dict.fromkeys(elements, float(debye_waller)),
         f"{atoms.get_chemical_formula()} of {path.name}",
-        np.array(shares),
+        shares,
         str(path),
     )
 
 
-def _sites(atoms: Any) -> tuple[list[str], list[Any], list[float]]:
+def _sites(atoms: Any) -> tuple[list[str], Array, Array]:
     """Return element, position and occupancy of every atom; a mixed site gives several."""
     shared = atoms.info.get("occupancy", {})
     kinds = atoms.arrays.get("spacegroup_kinds", np.zeros(len(atoms), dtype=int))
-    elements: list[str] = []
-    positions: list[Any] = []
-    shares: list[float] = []
-    for symbol, position, kind in zip(
-        atoms.get_chemical_symbols(), atoms.get_scaled_positions(), kinds, strict=True
-    ):
-        for element, share in shared.get(str(kind), {symbol: 1.0}).items():
-            elements.append(element)
-            positions.append(position)
-            shares.append(float(share))
-    return elements, positions, shares
+    found = [
+        (element, position, float(share))
+        for symbol, position, kind in zip(
+            atoms.get_chemical_symbols(), atoms.get_scaled_positions(), kinds, strict=True
+        )
+        for element, share in shared.get(str(kind), {symbol: 1.0}).items()
+    ]
+    elements = [element for element, _, _ in found]
+    positions = np.array([position for _, position, _ in found]).reshape(-1, 3)
+    return elements, positions, np.array([share for _, _, share in found])
