@@ -18,13 +18,13 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from napari_ferro4d.simulate._scan import prepare, simulated_row
+from napari_ferro4d.simulate._table_compute import waves
 from napari_ferro4d.simulate._table_file import load_table
 from napari_ferro4d.simulate._turns import find
 from napari_ferro4d.simulate.crystal import Crystal, ermno3
 from napari_ferro4d.simulate.patterns import Optics, RockingTable, patterns
 from napari_ferro4d.simulate.presets import preset, presets
 from napari_ferro4d.simulate.scattering import (
-    scattering_matrix,
     structure_matrix,
     wavelength,
     zone_beams,
@@ -104,24 +104,26 @@ def error(
     room = (table.reach - optics.disk_radius - optics.k_step / 2) / per_mrad
     k_step, t_step = table.k_t[1] - table.k_t[0], table.thickness[1] - table.thickness[0]
     rng = np.random.default_rng(8)
-    errors = []
-    for _ in range(50):
-        tilt, nm = rng.uniform(-room, room, 2), rng.uniform(*table.thickness_range)
-        difference = total = 0.0
-        for _ in range(4):  # beam directions in the cone of the probe
-            angle, part = rng.uniform(0, 2 * np.pi), np.sqrt(rng.uniform())
-            k_t = tilt * per_mrad
-            k_t = k_t + part * optics.disk_radius * np.array([np.sin(angle), np.cos(angle)])
-            matrix = scattering_matrix(coupling, beams, k_t, nm, table.kilovolts)
-            wanted = np.abs(matrix[order, 0]) ** 2
-            at = [[(nm - table.thickness[0]) / t_step], *((k_t[:, None] - table.k_t[0]) / k_step)]
-            found = [
-                map_coordinates(one, at, order=3, mode="mirror", prefilter=False)[0]
-                for one in coefficients
-            ]
-            difference += np.abs(np.clip(found, 0, None) - wanted).sum()
-            total += wanted.sum()
-        errors.append(difference / total)
+    low, high = table.thickness_range
+    tilts = rng.uniform(-room, room, (50, 1, 2))
+    # Some beam directions in the cone of the probe stand for the pixels of the disks.
+    angle, part = rng.uniform(0, 2 * np.pi, (50, 4)), np.sqrt(rng.uniform(size=(50, 4)))
+    inside = part[..., None] * np.stack([np.sin(angle), np.cos(angle)], axis=-1)
+    k_t = (tilts * per_mrad + optics.disk_radius * inside).reshape(-1, 2)
+    steps = rng.integers(np.ceil(low / 1.7), np.floor(high / 1.7) + 1, 50).repeat(4)
+    wanted = np.empty((200, len(g)))
+    for n, wave in enumerate(waves(coupling, beams, k_t, 1.7, table.kilovolts), start=1):
+        wanted[steps == n] = np.abs(wave[order][:, steps == n].T) ** 2
+        if n == steps.max():
+            break
+    at = [(1.7 * steps - table.thickness[0]) / t_step, *(k_t.T - table.k_t[0]) / k_step]
+    found = np.stack(
+        [map_coordinates(one, at, order=3, mode="mirror", prefilter=False) for one in coefficients],
+        axis=-1,
+    ).clip(0)
+    by_place = (50, 4 * len(g))
+    difference = np.abs(found - wanted).reshape(by_place).sum(axis=1)
+    errors = difference / wanted.reshape(by_place).sum(axis=1)
     print(
         f"{name} {state}, {len(g)} beams, up to {room:.2f} mrad and "
         f"{table.thickness_range[0]:g} to {table.thickness_range[1]:g} nm: "

@@ -47,8 +47,8 @@ def ermno3_table() -> Table:
     how = {"zone_axis": (1, 0, 0), "up": (0, 0, 1), "k_max": 1.05, "kilovolts": 200.0, **grid}
     polar, parent = ermno3(1), ermno3(0)
     computed = (
-        compute(polar, **how, g_max=1.6, symmetries=("left-right",), report=said),
-        compute(parent, **how, g_max=1.6, symmetries=("left-right", "up-down"), report=said),
+        compute(polar, **how, g_max=3.0, symmetries=("left-right",), report=said),
+        compute(parent, **how, g_max=3.0, symmetries=("left-right", "up-down"), report=said),
     )
     states = (
         State("+P", 0, "same", (-1.0, 0.0, 0.0)),
@@ -63,7 +63,7 @@ def ermno3_table() -> Table:
         computed=computed,
         states=states,
         nonpolar="nonpolar",
-        notes={"crystals": [polar.name, parent.name], "source": polar.source, "g_max": 1.6},
+        notes={"crystals": [polar.name, parent.name], "source": polar.source, "g_max": 3.0},
         **grid,
     )
 
@@ -71,7 +71,14 @@ def ermno3_table() -> Table:
 def boracite_table() -> Table:
     """Return the table of Cu3B7O13Cl along a pseudo-cubic axis: P in the image, along the beam."""
     grid = grids(300.0, reach=1.8, mrad_step=0.35, nm=(40.0, 100.0, 2.5))
-    how = {"k_max": 0.9, "kilovolts": 300.0, "g_max": 1.4, "report": said, **grid}
+    how = {
+        "k_max": 0.9,
+        "kilovolts": 300.0,
+        "g_max": 2.2,
+        "slice_thickness": 1.25,
+        "report": said,
+        **grid,
+    }
     polar, parent = boracite(), boracite_cubic()
     (zone_up, up), (zone_along, side) = (BORACITE_STATES[name] for name in ("up", "along"))
     computed = (
@@ -97,14 +104,14 @@ def boracite_table() -> Table:
         computed=computed,
         states=states,
         nonpolar="cubic",
-        notes={"crystals": [polar.name, parent.name], "source": polar.source, "g_max": 1.4},
+        notes={"crystals": [polar.name, parent.name], "source": polar.source, "g_max": 2.2},
         **grid,
     )
 
 
 def said(progress: Progress) -> None:
     """Print how far the calculation is."""
-    if progress.done % 50 == 0 or progress.done == progress.total:
+    if progress.done % 128 == 0 or progress.done == progress.total:
         print(f"{progress.message}: {progress.done}/{progress.total}", file=sys.stderr)
 
 

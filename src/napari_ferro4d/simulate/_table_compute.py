@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_ferro4d.errors import ScanError
 
+from ._turns import copies, find
 from .crystal import Array, Crystal
-from .scattering import scattering_matrix, structure_matrix, zone_beams
-from .table import Computed, turned
+from .scattering import Beams, structure_matrix, zone_beams
+from .scattering import _excitation_errors as excitation_errors
+from .table import Computed
 
 if TYPE_CHECKING:
     from napari_ferro4d.jobs import Report
 
-__all__ = ["compute"]
+__all__ = ["compute", "waves"]
+
+_TOGETHER = 128  # beam directions
 
 
 def compute(
@@ -29,16 +33,19 @@ def compute(
     k_t: Array,
     thickness: Array,
     k_max: float,
-    g_max: float = 1.6,
+    g_max: float,
     absorption: float = 0.03,
+    slice_thickness: float = 1.0,
     symmetries: Sequence[str] = (),
     report: Report | None = None,
 ) -> Computed:
-    """Calculate a table's intensities, one scattering matrix per beam direction.
+    """Calculate a table's intensities for all beam directions.
 
-    The matrix of one step in thickness, absorption and all, is applied again and again. That is
-    exact; the Bloch waves of `diffracted_intensities`, whose absorption is of first order only,
-    jump where two of them have the same energy, which no spline follows.
+    All directions go through the crystal together, in thin slices: one matrix scatters between the
+    beams of the zone, absorption and all, and a phase per beam and direction takes them to the next
+    slice, as in multislice but without higher-order Laue zones. The Bloch waves of
+    `diffracted_intensities`, whose absorption is of first order only, jump where two of them have
+    the same energy, which no spline follows.
 
     Parameters
     ----------
@@ -53,11 +60,15 @@ def compute(
     k_max : float
         Beams with ``|ky|`` or ``|kx|`` above it are not kept; all up to `g_max` take part.
     g_max : float
-        Longest beam of the calculation, 1/angstrom.
+        Longest beam of the calculation, 1/angstrom. Heavy atoms need more than light ones: see
+        `scripts/make_tables.py`.
     absorption : float
         See `structure_matrix`.
+    slice_thickness : float
+        See `waves`.
     symmetries : sequence of str
-        Names in `TURNS` that the pattern is known to be unchanged by; they are checked.
+        Names in `TURNS` that the pattern is known to be unchanged by: directions that they take to
+        one another are calculated once. They are checked on a few.
     report : callable, optional
         Called once per beam direction; may raise `Cancelled`.
 
@@ -66,31 +77,94 @@ def compute(
     ScanError
         If the pattern is not that symmetric, or the first thickness no multiple of the step.
     """
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
     from napari_ferro4d.jobs import Steps
 
     beams = zone_beams(crystal, g_max, zone_axis, up)
     coupling = structure_matrix(crystal, beams, kilovolts, absorption)
     kept = np.flatnonzero((np.abs(beams.g) <= k_max).all(axis=-1))
-    intensity = np.empty((len(kept), len(thickness), len(k_t), len(k_t)), np.float32)
-    steps = Steps(report, len(k_t) ** 2, f"diffraction table of {crystal.name}")
     step = float(thickness[1] - thickness[0])
     before = round(thickness[0] / step) - 1
     if before < 0 or abs((before + 1) * step - thickness[0]) > 1e-6:
         raise ScanError(f"thickness: {thickness[0]:g} nm is not a multiple of {step:g} nm.")
-    with threadpool_limits(1):
-        for (y, ky), (x, kx) in itertools.product(enumerate(k_t), enumerate(k_t)):
-            matrix = scattering_matrix(coupling, beams, np.array([ky, kx]), step, kilovolts)
-            wave = (np.arange(len(beams.g)) == 0).astype(complex)
-            for t in range(-before, len(thickness)):
-                wave = matrix @ wave
-                if t >= 0:
-                    intensity[:, t, y, x] = np.abs(wave[kept]) ** 2
-            steps.add()
-    made = Computed(beams.hkl[kept], beams.g[kept], intensity, tuple(symmetries))
-    for name in symmetries:
-        worst = np.abs(turned(made, name).intensity - intensity).max()
-        if worst > 1e-4:
-            raise ScanError(f"{crystal.name}: the pattern does not have the symmetry {name!r}.")
-    return made
+    directions = np.stack(np.meshgrid(k_t, k_t, indexing="ij"), axis=-1).reshape(-1, 2)
+    intensity = np.empty((len(kept), len(thickness), len(directions)), np.float32)
+    # Beam directions that a symmetry takes to one another are calculated once.
+    original, matrices = copies(directions, symmetries)
+    distinct = np.unique(original)
+    steps = Steps(report, len(distinct), f"diffraction table of {crystal.name}")
+    for start in range(0, len(distinct), _TOGETHER):
+        batch = distinct[start : start + _TOGETHER]
+        through = waves(coupling, beams, directions[batch], step, kilovolts, slice_thickness)
+        for t, wave in zip(range(-before, len(thickness)), through, strict=False):
+            if t >= 0:
+                intensity[:, t, batch] = np.abs(wave[kept]) ** 2
+        steps.add(len(batch))
+    g = beams.g[kept]
+    for direction in np.flatnonzero(original != np.arange(len(directions))):
+        partner = find(g, g @ matrices[direction])
+        if (partner < 0).any():
+            raise ScanError(f"{crystal.name}: its beams do not have the symmetries {symmetries}.")
+        intensity[:, :, direction] = intensity[partner, :, original[direction]]
+    copied = np.flatnonzero(original != np.arange(len(directions)))
+    copied = copied[:: max(1, len(copied) // 5)]
+    if len(copied):
+        through = waves(coupling, beams, directions[copied], step, kilovolts, slice_thickness)
+        wave = next(itertools.islice(through, before, None))
+        if np.abs(np.abs(wave[kept]) ** 2 - intensity[:, 0, copied]).max() > 1e-4:
+            raise ScanError(f"{crystal.name}: the pattern lacks the symmetries {symmetries}.")
+    shape = (len(kept), len(thickness), len(k_t), len(k_t))
+    return Computed(beams.hkl[kept], g, intensity.reshape(shape), tuple(symmetries))
+
+
+def waves(
+    coupling: Array,
+    beams: Beams,
+    directions: Array,
+    step: float,
+    kilovolts: float,
+    slice_thickness: float = 1.0,
+) -> Iterator[Array]:
+    """Yield the waves in a crystal, from step to step, without end.
+
+    Parameters
+    ----------
+    coupling : ndarray
+        `structure_matrix`, ``[N, N]``.
+    beams : Beams
+        The same N beams.
+    directions : ndarray
+        ``[n, 2]`` transverse wave vectors of the incident waves, 1/angstrom.
+    step : float
+        From one wave that is yielded to the next, nm.
+    kilovolts : float
+        Acceleration voltage.
+    slice_thickness : float
+        Largest slice in angstrom. The error grows with its square; with slices of 1 angstrom, a
+        pattern of 100 nm of ErMnO3 is right to 0.1 %.
+
+    Yields
+    ------
+    ndarray
+        complex64 ``[N, n]``; the incident waves have amplitude 1.
+    """
+    from scipy.linalg import expm
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    slices = int(np.ceil(step * 10 / slice_thickness - 1e-9))
+    angstrom = step * 10 / slices
+    errors = excitation_errors(beams, directions, kilovolts).T
+    # Single precision leaves an error of some 1e-6 after a thousand slices, in half the time.
+    onward = np.exp(2j * np.pi * errors * angstrom).astype(np.complex64)
+    half = np.exp(1j * np.pi * errors * angstrom).astype(np.complex64)
+    scatter = expm(2j * np.pi * coupling * angstrom).astype(np.complex64)
+    wave = np.zeros(errors.shape, np.complex64)
+    wave[0] = 1
+    while True:
+        # Sums in the same order, whatever the number of processors.
+        with threadpool_limits(1):
+            # Half a phase first, half a phase last: exact to second order in the slice.
+            wave = half * wave
+            for left in range(slices - 1, -1, -1):
+                wave = scatter @ wave
+                wave *= onward if left else half
+        yield wave
