@@ -218,6 +218,7 @@ def _transmission(
 ) -> tuple[list[Any], float]:
     """Return the transmission functions of one period along the beam, and a slice's thickness."""
     from ase import Atoms
+    from scipy.fft import next_fast_len
 
     edges, positions, atom = orthogonal_cell(crystal, frame)
     depth = edges[2] / np.ceil(edges[2] / slice_thickness)
@@ -227,7 +228,7 @@ def _transmission(
     with _settings(abtem, gpu):
         build = partial(
             abtem.Potential,
-            gpts=tuple(int(n) for n in np.ceil(edges[:2] / sampling)),
+            gpts=tuple(next_fast_len(int(n)) for n in np.ceil(edges[:2] / sampling)),
             slice_thickness=depth,
             parametrization=abtem.parametrizations.KirklandParametrization(sigmas=sigmas),
         )
