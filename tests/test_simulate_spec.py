@@ -14,7 +14,7 @@ from napari_ferro4d.errors import ScanError
 from napari_ferro4d.io import open_scan
 from napari_ferro4d.simulate._scan import prepare
 from napari_ferro4d.simulate.presets import preset, presets, sample_scan_path
-from napari_ferro4d.simulate.spec import _RANGES, Spec, read_spec
+from napari_ferro4d.simulate.spec import _RANGES, DetectorKeys, ScanKeys, Spec, read_spec
 
 PAGE = Path(__file__).parent.parent / "docs" / "simulated-scans.md"
 SECTIONS = ("scan", "optics", "geometry", "wall", "specimen", "detector")
@@ -161,6 +161,21 @@ def test_out_of_range_is_refused_by_name_whatever_the_key(data, tmp_path_factory
     text = f"[{value}, {value}]" if isinstance(default, tuple) else str(value)
     with pytest.raises(ScanError, match=rf"spec\.toml: {re.escape(key)}: "):
         read(tmp_path_factory.mktemp("spec"), written(key, text))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Spec(scan=ScanKeys(shape=[4, 4])), r"the spec: scan\.shape: must be a tuple \["),
+        (lambda: Spec(detector=DetectorKeys(bits=8)), r"detector\.bits: must be one of 6, 12, 16"),
+        (lambda: Spec(scan=ScanKeys(step="wide")), r"scan\.step: must be a number, not 'wide'"),
+        (lambda: Spec(scan=3), r"scan: must be ScanKeys, not 3"),
+        (lambda: Spec(seed=1.5), r"seed: must be int, not 1\.5"),
+    ],
+)
+def test_specs_made_in_python_are_checked_too(make, message):
+    with pytest.raises(ScanError, match=message):
+        make()
 
 
 # Presets

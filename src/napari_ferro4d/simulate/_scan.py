@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -40,7 +41,6 @@ class Simulation:
     background: Array
 
 
-@functools.lru_cache(maxsize=4)
 def prepare(spec: Spec) -> Simulation:
     """Load the table of a spec, and check the one against the other.
 
@@ -50,6 +50,22 @@ def prepare(spec: Spec) -> Simulation:
         If the table is missing or does not reach as far as the spec, or an image cannot be used;
         names the key and the range.
     """
+    # A file that was written anew is read anew.
+    return _prepared(
+        spec, tuple(_version(path) for path in (spec.geometry.image, spec.optics.table))
+    )
+
+
+def _version(path: str | None) -> tuple[int, int] | None:
+    try:
+        state = os.stat(path or "")
+    except OSError:
+        return None
+    return state.st_size, state.st_mtime_ns
+
+
+@functools.lru_cache(maxsize=4)
+def _prepared(spec: Spec, versions: tuple[Any, ...]) -> Simulation:
     try:
         table = load_table(spec.optics.table)
     except ScanError as error:

@@ -98,7 +98,6 @@ def _unpacked(low: Array, high: Array) -> Array:
     return np.asarray(change)
 
 
-@functools.lru_cache(maxsize=4)
 def load_table(name: str | os.PathLike[str]) -> Table:
     """Load a table that comes with the package, or a file that `write_table` wrote.
 
@@ -121,6 +120,11 @@ def load_table(name: str | os.PathLike[str]) -> Table:
                 f"{name}: there is no such table; use one of {', '.join(TABLES)} or the path of "
                 "an .npz file written by write_table."
             )
+    return _loaded(path, path.stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=4)
+def _loaded(path: Path, version: int) -> Table:
     try:
         # Opened here: numpy leaves a damaged file open.
         with path.open("rb") as handle, np.load(handle, allow_pickle=False) as stored:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 import os
 import tomllib
-import types
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 from napari_ferro4d.errors import ScanError
 
+from ._typed import fitted, in_words
 from .patterns import Optics
 from .scattering import wavelength
 
@@ -135,6 +135,7 @@ class Spec:
     source: str = field(default="the spec", compare=False)
 
     def __post_init__(self) -> None:
+        _check_types(self)
         _check_ranges(self)
         _check_geometry(self)
         _check_detector(self)
@@ -198,6 +199,30 @@ _ONLY: Mapping[str, Mapping[str, bool]] = {
     "pixel": {"image": False},
 }
 _STATES = {"domains": 2, "stripes": 2, "vortex": 2, "three-state": 3}
+
+
+def _check_types(spec: Spec) -> None:
+    # A spec that was not read from a file may hold anything; a list could not be looked up again.
+    for section, kind in get_type_hints(Spec).items():
+        value = getattr(spec, section)
+        if section == "source":
+            continue
+        if not isinstance(value, kind):
+            raise spec.error(section, f"must be {getattr(kind, '__name__', kind)}, not {value!r}.")
+        for name, wanted in get_type_hints(kind).items() if section != "seed" else ():
+            held = getattr(value, name)
+            try:
+                fitted(_listed(held), wanted)
+            except TypeError:
+                words = in_words(wanted).replace("list", "tuple")
+                raise spec.error(f"{section}.{name}", f"must be {words}, not {held!r}.") from None
+
+
+def _listed(value: Any) -> Any:
+    """Return tuples as the lists that TOML has in their place; raises TypeError at a list."""
+    if isinstance(value, list):
+        raise TypeError
+    return [_listed(one) for one in value] if isinstance(value, tuple) else value
 
 
 def _check_ranges(spec: Spec) -> None:
@@ -348,50 +373,6 @@ def _section(content: Mapping[str, Any], kind: Any, source: str, section: str, f
 
 def _value(value: Any, kind: Any, source: str, key: str) -> Any:
     try:
-        return _fitted(value, kind)
+        return fitted(value, kind)
     except TypeError:
-        raise ScanError(f"{source}: {key}: must be {_in_words(kind)}, not {value!r}.") from None
-
-
-def _fitted(value: Any, kind: Any) -> Any:
-    """Return a TOML value as `kind`; raises TypeError if it is not one."""
-    origin, parts = get_origin(kind), get_args(kind)
-    if origin in (Union, types.UnionType):
-        for part in parts:
-            if part is not type(None):
-                try:
-                    return _fitted(value, part)
-                except TypeError:
-                    continue
-        raise TypeError
-    if origin is Literal:
-        if value in parts and not isinstance(value, bool | float):
-            return value
-        raise TypeError
-    if origin is tuple:
-        if not isinstance(value, list):
-            raise TypeError
-        wanted = [parts[0]] * len(value) if parts[-1] is Ellipsis else parts
-        if len(wanted) != len(value):
-            raise TypeError
-        return tuple(_fitted(one, part) for one, part in zip(value, wanted, strict=True))
-    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
-        if math.isfinite(value):
-            return float(value)
-        raise TypeError
-    if type(value) is kind:
-        return value
-    raise TypeError
-
-
-def _in_words(kind: Any) -> str:
-    origin, parts = get_origin(kind), get_args(kind)
-    if origin in (Union, types.UnionType):
-        return " or ".join(_in_words(part) for part in parts if part is not type(None))
-    if origin is Literal:
-        return "one of " + ", ".join(repr(part) for part in parts)
-    if origin is tuple:
-        if parts[-1] is Ellipsis:
-            return f"a list of which each is {_in_words(parts[0])}"
-        return f"a list [{', '.join(_in_words(part) for part in parts)}]"
-    return {int: "a whole number", float: "a number", str: "a text"}[kind]
+        raise ScanError(f"{source}: {key}: must be {in_words(kind)}, not {value!r}.") from None
