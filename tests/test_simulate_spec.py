@@ -6,9 +6,11 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
 
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.io import open_scan
@@ -205,6 +207,20 @@ def test_presets_can_be_simulated(name):
     assert simulation.spec.source == f"preset {name}"
 
 
+@pytest.mark.parametrize("name", presets())
+def test_nothing_but_the_diffraction_tells_the_domains_apart(name):
+    simulation = prepare(preset(name))
+    rows = [simulation.specimen.row(n) for n in range(simulation.spec.scan.shape[0])]
+    labels = np.stack([row.labels for row in rows]).ravel()
+    two = labels < 3
+    assert 0.35 < np.mean(labels[two] == 1) < 0.65
+    known = np.stack([np.stack([row.thickness, *row.tilt, *row.shift]) for row in rows], axis=1)
+    for number, values in enumerate(known.reshape(5, -1)):
+        if np.ptp(values) > 0:
+            auc = roc_auc_score(labels[two] == 1, values[two])
+            assert 0.35 < auc < 0.65, ("thickness", "tilt", "tilt", "shift", "shift")[number]
+
+
 def test_an_unknown_preset_names_the_known_ones():
     with pytest.raises(ScanError, match=r"'pzt' is not a preset; use one of boracite"):
         preset("pzt")
@@ -228,8 +244,6 @@ def test_ranges_and_presets_are_on_the_page():
 
 
 def test_examples_on_the_page_are_specs(tmp_path):
-    import numpy as np
-
     np.save(tmp_path / "labels.npy", np.ones((4, 4), np.uint8))
     examples = re.findall(r"```toml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     assert len(examples) >= 3
