@@ -3,7 +3,7 @@
     python benchmarks/simulate_convergence.py [FOLDER]
 
 Draws the figures of docs/simulate.md into FOLDER, by default docs/images, and prints the numbers
-quoted there. Takes about eight minutes on one core, and needs the extra ``simulate``.
+quoted there. Takes about three minutes on one core, and needs the extra ``simulate``.
 """
 
 from __future__ import annotations
