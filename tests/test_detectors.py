@@ -10,8 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_ferro4d.errors import ScanError
-from napari_ferro4d.reduce import Annulus, Disk, parse_detector, virtual
-from napari_ferro4d.reduce._detectors import Polygon, Rectangle, detector_text
+from napari_ferro4d.reduce import (
+    Annulus,
+    Disk,
+    Polygon,
+    Rectangle,
+    detector_text,
+    parse_detector,
+    virtual,
+)
 from napari_ferro4d.scan import Scan
 
 SIZE = (15, 12)

@@ -156,7 +156,11 @@ def grammar(verbs: Mapping[str, Run]) -> argparse.ArgumentParser:
 
     sub = verb("virtual", "Make a virtual image.")
     sub.add_argument(
-        "--detector", required=True, help="disk:R, annulus:R1,R2 (pixels) or the image of a mask"
+        "--detector",
+        required=True,
+        metavar="DETECTOR",
+        help="disk:R, annulus:R1,R2, rectangle:KY0,KX0,KY1,KX1, polygon:KY,KX;KY,KX;... "
+        "(pixels from the beam centre) or the image of a mask",
     )
     sub.add_argument(
         "--centre",

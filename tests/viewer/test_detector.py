@@ -12,8 +12,7 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 
 from napari_ferro4d.io import open_scan, read_results
-from napari_ferro4d.reduce import Disk, parse_detector, virtual
-from napari_ferro4d.reduce._detectors import Rectangle
+from napari_ferro4d.reduce import Disk, Rectangle, parse_detector, virtual
 from napari_ferro4d.scan import Scan
 from napari_ferro4d.viewer._drawn import Drawn
 from napari_ferro4d.viewer._layers import add_layers, make_room

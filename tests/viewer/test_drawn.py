@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_ferro4d.reduce import Annulus, Disk, parse_detector
-from napari_ferro4d.reduce._detectors import Polygon, Rectangle
+from napari_ferro4d.reduce import Annulus, Disk, Polygon, Rectangle, parse_detector
 from napari_ferro4d.viewer._drawn import Drawn, grab, outlines, without_corner
 
 CENTRE = (7.5, 7.5)

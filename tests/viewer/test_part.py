@@ -76,11 +76,13 @@ def until_part(slow, qtbot):
 
 
 def test_maps_appear_coarse_first_and_the_same_layers_end_whole(
-    slow, disk, widget, finish, until_part
+    slow, disk, widget, finish, until_part, qtbot
 ):
     widget.run.click()
     until_part()
     parts = named(slow, " (part)")
+    # On a busy machine the first part may be a single row.
+    qtbot.waitUntil(lambda: np.isfinite(parts["com_y"].data).all(axis=1).sum() >= 4, timeout=20_000)
     known = np.isfinite(parts["com_y"].data)
     rows = np.flatnonzero(known.all(axis=1))
     assert 0 < len(rows) < ROWS

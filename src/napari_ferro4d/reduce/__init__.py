@@ -5,7 +5,7 @@ from __future__ import annotations
 from ._colour import colour_wheel, direction_colours
 from ._com import ComMaps, centre_of_mass, com, rotate, rotation_of_least_curl
 from ._correct import bad_pixels, correct
-from ._detectors import Annulus, Disk, Polygon, Rectangle, parse_detector
+from ._detectors import Annulus, Disk, Polygon, Rectangle, detector_text, parse_detector
 from ._engine import reduce_scan
 from ._pass import over_blocks
 from ._pattern import (
@@ -38,6 +38,7 @@ __all__ = [
     "colour_wheel",
     "com",
     "correct",
+    "detector_text",
     "direction_colours",
     "find_centre",
     "flag_saturation",

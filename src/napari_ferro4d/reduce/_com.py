@@ -59,6 +59,7 @@ def com(
     rotation: float | Literal["auto"] = 0.0,
     report: Report | None = None,
     client: Client | None = None,
+    progressive: bool = False,
 ) -> ComMaps:
     """Map the centre of mass of every pattern, in one pass over the scan.
 
@@ -83,6 +84,8 @@ def com(
         Receives `Progress`; may raise `Cancelled`.
     client : distributed.Client, optional
         Run on this cluster; the scan must be a file on storage that all workers share.
+    progressive : bool
+        Go over the scan coarsely first, and report the maps so far; see `reduce_scan`.
 
     Returns
     -------
@@ -114,7 +117,9 @@ def com(
     reduction = centre_of_mass(
         scan, centre=beam, mask_radius=mask_radius, descan=descan, rotation=rotation
     )
-    (maps,) = reduce_scan(scan, [reduction], report, "centre of mass", client)
+    (maps,) = reduce_scan(
+        scan, [reduction], report, "centre of mass", client, progressive=progressive
+    )
     return cast("ComMaps", maps)
 
 

@@ -306,12 +306,3 @@ def detector_mask(
     if not mask.any():
         raise ScanError(f"{where}: no detector pixel lies inside the virtual detector.")
     return mask
-
-
-def runs_of(mask: np.ndarray) -> np.ndarray:
-    """Return the runs of non-zero pixels of a mask: int64 ``[run, (ky, first kx, last kx)]``."""
-    padded = np.zeros((mask.shape[0], mask.shape[1] + 2), np.int8)
-    padded[:, 1:-1] = mask != 0
-    edges = np.diff(padded, axis=1)
-    starts, ends = np.argwhere(edges == 1), np.argwhere(edges == -1)
-    return np.column_stack([starts, ends[:, 1]]).astype(np.int64)

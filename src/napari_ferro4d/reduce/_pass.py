@@ -55,19 +55,23 @@ def _slices(chunks: tuple[int, ...]) -> list[slice]:
     return [slice(int(end) - int(size), int(end)) for end, size in zip(ends, chunks, strict=True)]
 
 
-def coarse_first(count: int) -> list[int]:
+def coarse_first(count: int, across: int = 1) -> list[int]:
     """Return block numbers so that the first few are spread over the scan, the next between them.
 
-    Numbers in the order of their reversed bits: whatever part of the pass is done covers the scan
-    evenly.
+    Rows of blocks, `across` in each, in the order of their reversed bits: whatever part of the pass
+    is done covers the scan evenly.
 
     Examples
     --------
     >>> coarse_first(6)
     [0, 4, 2, 1, 5, 3]
+    >>> coarse_first(6, across=2)
+    [0, 1, 4, 5, 2, 3]
     """
-    bits = max(1, (count - 1).bit_length())
-    return [n for n in (int(f"{i:0{bits}b}"[::-1], 2) for i in range(2**bits)) if n < count]
+    rows = -(-count // across)
+    bits = max(1, (rows - 1).bit_length())
+    order = (int(f"{i:0{bits}b}"[::-1], 2) for i in range(2**bits))
+    return [n for row in order for n in range(row * across, min((row + 1) * across, count))]
 
 
 def positions(place: Place) -> int:
@@ -168,7 +172,8 @@ def over_blocks(
 
     pool = ThreadPoolExecutor(workers, thread_name_prefix="ferro4d")
     try:
-        for number in range(len(where)) if partial is None else coarse_first(len(where)):
+        across = sum(rows == where[0][0] for rows, _ in where)
+        for number in range(len(where)) if partial is None else coarse_first(len(where), across):
             waiting.append((where[number], pool.submit(one, number)))
             if len(waiting) > 2 * workers:
                 yield from finished()

@@ -160,6 +160,8 @@ class ComWidget(Dock):
 
     def compute(self) -> None:
         """Compute on a thread and add the maps."""
+        from napari_ferro4d.reduce import com
+
         scan = self.scans.scan()
         if scan is None:
             return
@@ -176,7 +178,7 @@ class ComWidget(Dock):
             def so_far(partial: list[ComMaps]) -> list[LayerData]:
                 return _layers(com_results(partial[0], scan), scan, known=partial[0].sum)
 
-            maps = _progressive_com(scan, options, reporting_layers(report, so_far))
+            maps = com(scan, **options, report=reporting_layers(report, so_far), progressive=True)
             results = com_results(maps, scan)
             return maps, results, _layers(results, scan)
 
@@ -196,19 +198,6 @@ class ComWidget(Dock):
 
         self.keep()
         self.row.start(work, done, "Centre of mass", part=parts.show)
-
-
-def _progressive_com(scan: Scan, options: dict[str, Any], report: Report) -> ComMaps:
-    """Return what `com` returns, reporting the maps so far."""
-    from napari_ferro4d.reduce import centre_of_mass, find_centre, mean_pattern, reduce_scan
-
-    centre, radius = options["centre"], options["mask_radius"]
-    beam = None if centre == "mean" else centre or scan.centre
-    if beam is None and radius is not None:
-        beam = find_centre(mean_pattern(scan, report=report), radius)
-    reduction = centre_of_mass(scan, **{**options, "centre": beam})
-    (maps,) = reduce_scan(scan, [reduction], report, "centre of mass", progressive=True)
-    return maps
 
 
 def _layers(

@@ -21,8 +21,7 @@ from qtpy.QtWidgets import (
 
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.jobs import Progress
-from napari_ferro4d.reduce import Annulus, Disk, parse_detector
-from napari_ferro4d.reduce._detectors import detector_text
+from napari_ferro4d.reduce import Annulus, Disk, detector_text, parse_detector
 from napari_ferro4d.scan import Scan
 
 from ._detector_tool import DetectorTool

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtCore import QObject, Signal
 
-from napari_ferro4d.reduce._detectors import Polygon
+from napari_ferro4d.reduce import Polygon
 
 from ._drawn import Drawn, Point, grab, outlines, without_corner
 

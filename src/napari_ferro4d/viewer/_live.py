@@ -14,8 +14,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_ferro4d.io import MapResult, provenance
 from napari_ferro4d.jobs import Cancelled, Progress
-from napari_ferro4d.reduce import VirtualImage, virtual
-from napari_ferro4d.reduce._detectors import detector_text
+from napari_ferro4d.reduce import VirtualImage, detector_text, virtual
 from napari_ferro4d.scan import Scan
 
 from ._drawn import Drawn
