@@ -51,7 +51,7 @@ def use_gpu(device: str) -> bool:
     if device == "cpu":
         return False
     try:
-        import cupy  # type: ignore[import-not-found]
+        import cupy
 
         found = cupy.cuda.runtime.getDeviceCount() > 0
     # cupy without a driver raises its own error class, which cannot be named without cupy.
