@@ -40,6 +40,33 @@ def accumulator(dtype: np.dtype[Any], detector_shape: tuple[int, int]) -> np.dty
 # would take half the time.
 _compiled = functools.partial(numba.njit, nogil=True, cache=True, _nrt=False)
 
+
+def common_spans(first: np.ndarray, last: np.ndarray, columns: int) -> np.ndarray:
+    """Return for every four detector rows which columns all of them have.
+
+    Parameters
+    ----------
+    first, last : array
+        The span of every detector row, as `moments` takes it.
+    columns : int
+        Detector columns.
+
+    Returns
+    -------
+    array
+        int64 ``[group, 3]``: first and last column, the same where there are none, and whether any
+        row has others.
+    """
+    groups = []
+    for top in range(0, len(first), 4):
+        starts, ends = first[top : top + 4], last[top : top + 4]
+        left, right = starts.max(), ends.min()
+        if len(starts) < 4 or right <= left:
+            left = right = columns
+        groups.append((left, right, np.any((starts < left) | (ends > right))))
+    return np.array(groups, np.int64)
+
+
 _AHEAD_BYTES = 8192
 """How far ahead of the sums memory is asked for: four rows are read side by side, which processors
 do not foresee."""
@@ -47,7 +74,7 @@ do not foresee."""
 _LINE_BYTES = 64
 
 
-@_compiled(fastmath=_REORDER)
+@_compiled(fastmath=_REORDER, inline="always")
 def _four_rows(a, b, c, d, swap, columns):  # type: ignore[no-untyped-def]
     """Add four rows to the column sums; return their sum, and that times 0, 1, 2 and 3."""
     kind = columns.dtype.type
@@ -93,7 +120,7 @@ def _one_row(row, swap, columns):  # type: ignore[no-untyped-def]
 
 
 @_compiled(fastmath=_REORDER)
-def moments(flat, layout, swap, first, last, columns, out):  # type: ignore[no-untyped-def]
+def moments(flat, layout, swap, first, last, common, columns, out):  # type: ignore[no-untyped-def]
     """Sum counts, and counts times row and column index, over the spans of a convex mask.
 
     Four rows go together where their spans overlap, what is left of each by itself.
@@ -106,6 +133,8 @@ def moments(flat, layout, swap, first, last, columns, out):  # type: ignore[no-u
         Turn over the bytes of 16-bit counts.
     first, last : int array
         Detector row ``ky`` is summed over columns ``first[ky] <= kx < last[ky]``.
+    common : int array
+        ``[group, 3]`` of `common_spans`.
     columns : array
         Work space ``[kx]`` of the accumulator's type.
     out : float64 array
@@ -115,7 +144,7 @@ def moments(flat, layout, swap, first, last, columns, out):  # type: ignore[no-u
     kind = columns.dtype.type
     ahead = _AHEAD_BYTES // flat.itemsize
     line = _LINE_BYTES // flat.itemsize
-    groups = (nky + 3) // 4
+    groups = common.shape[0]
     for y in range(ny):
         for x in range(nx):
             start = origin + y * down_step + x * right_step
@@ -123,19 +152,18 @@ def moments(flat, layout, swap, first, last, columns, out):  # type: ignore[no-u
             total = 0.0
             down = 0.0
             for n in range(groups):
-                top = 4 * n if row_step > 0 else 4 * (groups - 1 - n)
-                end = min(top + 4, nky)
-                # Columns that all four rows have.
-                left = 0
-                right = nkx if end - top == 4 else 0
-                for ky in range(top, end):
-                    left = max(left, first[ky])
-                    right = min(right, last[ky])
+                group = n if row_step > 0 else groups - 1 - n
+                left, right, ragged = common[group]
+                top = 4 * group
+                at = start + top * row_step
                 if right > left:
-                    for ky in range(top, end):
-                        for kx in range(left, right, line):
-                            prefetch(flat, start + ky * row_step + kx + ahead)
-                    at = start + top * row_step
+                    if 2 * (right - left) > nkx:
+                        for i in range(0, 4 * nkx, line):
+                            prefetch(flat, at + ahead + i)
+                    else:
+                        for r in range(4):
+                            for i in range(left, right, line):
+                                prefetch(flat, at + r * row_step + i + ahead)
                     four, lower = _four_rows(
                         flat[at + left : at + right],
                         flat[at + row_step + left : at + row_step + right],
@@ -146,23 +174,21 @@ def moments(flat, layout, swap, first, last, columns, out):  # type: ignore[no-u
                     )
                     total += four
                     down += four * np.float64(top) + np.float64(lower)
-                else:
-                    left = nkx
-                    right = nkx
-                for ky in range(top, end):
-                    at = start + ky * row_step
-                    row = kind(0)
-                    if first[ky] < left:
-                        stop = min(left, last[ky])
-                        row += _one_row(
-                            flat[at + first[ky] : at + stop], swap, columns[first[ky] : stop]
-                        )
-                    if last[ky] > right:
-                        row += _one_row(
-                            flat[at + right : at + last[ky]], swap, columns[right : last[ky]]
-                        )
-                    total += row
-                    down += row * np.float64(ky)
+                if ragged:
+                    for ky in range(top, min(top + 4, nky)):
+                        at = start + ky * row_step
+                        row = kind(0)
+                        if first[ky] < left:
+                            stop = min(left, last[ky])
+                            row += _one_row(
+                                flat[at + first[ky] : at + stop], swap, columns[first[ky] : stop]
+                            )
+                        if last[ky] > right:
+                            row += _one_row(
+                                flat[at + right : at + last[ky]], swap, columns[right : last[ky]]
+                            )
+                        total += row
+                        down += row * np.float64(ky)
             across = 0.0
             for kx in range(nkx):
                 across += columns[kx] * np.float64(kx)
@@ -328,8 +354,8 @@ def together(flat, layout, swap, run, moment, masked, summed):  # type: ignore[n
             start = origin + y * down_step + x * right_step
             part = (1, end - x, nky, nkx, start, down_step, right_step, row_step)
             if moment is not None:
-                first, last, columns, sums = moment
-                moments(flat, part, swap, first, last, columns, sums[y : y + 1, x:end])
+                first, last, common, columns, sums = moment
+                moments(flat, part, swap, first, last, common, columns, sums[y : y + 1, x:end])
             if masked is not None:
                 table, masks, work, counts = masked
                 sum_masked(flat, part, swap, table, masks, work, counts[y : y + 1, x:end])

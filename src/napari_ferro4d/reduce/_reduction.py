@@ -13,14 +13,14 @@ import numpy as np
 
 from napari_ferro4d.scan import Scan
 
-from ._patterns import Patterns
+from ._patterns import Patterns, counted
 from ._segments import Segments
 
 __all__ = ["Place", "Reduction"]
 
 R = TypeVar("R")
 Place = tuple[slice, slice]
-
+Add = Callable[[Patterns, np.ndarray, Place], None]
 
 Kind = Literal["moment", "masked", "summed", "weighted", "largest", "squares"]
 
@@ -63,7 +63,7 @@ class Reduction(Generic[R]):
         The array has one entry per probe position, so that `part` is handed to `add` sliced to
         the patterns, and a part of the result can be shown before the pass ends.
     known : Known, optional
-        What kind of sum it is; the reductions of this package all say so.
+        What kind of sum it is; None for others, which have no faster way.
     """
 
     empty: Callable[[tuple[int, int]], np.ndarray]
@@ -90,8 +90,10 @@ def moments(
 
     kind = _kernels.accumulator(scan.dtype, scan.detector_shape)
 
+    common = _kernels.common_spans(first, last, scan.detector_shape[1])
+
     def arguments(part: np.ndarray, place: Place) -> tuple[np.ndarray, ...]:
-        return first, last, np.zeros(scan.detector_shape[1], kind), part
+        return first, last, common, np.zeros(scan.detector_shape[1], kind), part
 
     def add(patterns: Patterns, part: np.ndarray, place: Place) -> None:
         _kernels.moments(*patterns.arguments, *arguments(part, place))
@@ -212,7 +214,7 @@ def largest(scan: Scan, finish: Callable[[np.ndarray], R]) -> Reduction[R]:
     """Largest count of every detector pixel: ``[ky, kx]``."""
     from . import _kernels
 
-    kind = scan.dtype.newbyteorder("=")
+    kind = counted(scan.dtype)
     lowest: Any = -np.inf if kind.kind == "f" else np.iinfo(kind).min
 
     def merge(whole: np.ndarray, part: np.ndarray, place: Place) -> None:
@@ -223,11 +225,11 @@ def largest(scan: Scan, finish: Callable[[np.ndarray], R]) -> Reduction[R]:
 
     return Reduction(
         lambda shape: np.full(scan.detector_shape, lowest, kind),
-        add,
+        _where_recorded(scan, add),
         merge,
         finish,
         per_position=False,
-        known=Known("largest", lambda part, place: (part,)),
+        known=Known("largest", lambda part, place: (part,)) if scan.missing is None else None,
     )
 
 
@@ -240,9 +242,28 @@ def squares(scan: Scan, finish: Callable[[np.ndarray], R]) -> Reduction[R]:
 
     return Reduction(
         lambda shape: np.zeros(scan.detector_shape),
-        add,
+        _where_recorded(scan, add),
         _sum,
         finish,
         per_position=False,
-        known=Known("squares", lambda part, place: (part,)),
+        known=Known("squares", lambda part, place: (part,)) if scan.missing is None else None,
     )
+
+
+def _where_recorded(scan: Scan, add: Add) -> Add:
+    """Return `add` for those patterns only that the file holds.
+
+    Zeros were filled in for the others, and a dark image may have been subtracted from them.
+    """
+    if scan.missing is None:
+        return add
+    recorded = ~scan.missing
+
+    def add_some(patterns: Patterns, part: np.ndarray, place: Place) -> None:
+        for y, row in enumerate(recorded[place]):
+            for start, end in np.flatnonzero(np.diff(row, prepend=False, append=False)).reshape(
+                -1, 2
+            ):
+                add(patterns.run(y, int(start), int(end - start)), part, place)
+
+    return add_some
