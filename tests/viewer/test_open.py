@@ -108,11 +108,6 @@ def test_a_truncated_array_adds_nothing(viewer, scan_file, notes):
     assert len(viewer.layers) == 0
 
 
-def test_the_demo_opens_as_sample_data(viewer):
-    viewer.open_sample(PLUGIN, "demo")
-    assert [layer.name for layer in viewer.layers] == ["demo", "demo preview"]
-
-
 def test_a_file_of_2_gb_opens_in_a_second_and_200_mb(make_napari_viewer, tmp_path):
     viewer = make_napari_viewer()
     path = tmp_path / "large.npy"

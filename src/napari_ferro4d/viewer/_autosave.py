@@ -24,7 +24,7 @@ from napari_ferro4d.io import LabelResult
 from napari_ferro4d.scan import Scan
 
 from ._classes import classes_of, colours_of
-from ._layers import EARLIER_PREDICTION, KEY, LayerData, Origin, label_layer, layer_info
+from ._layers import EARLIER_PREDICTION, KEY, TRUTH, LayerData, Origin, label_layer, layer_info
 from ._settings import atomic_write
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def user_labels(layers: Iterable[Layer], scan: Scan) -> list[Labels]:
             continue
         info = layer_info(layer)
         if info.get("signature", scan.signature) in ("", scan.signature) and (
-            info.get("name") not in ("prediction", EARLIER_PREDICTION)
+            info.get("name") not in ("prediction", EARLIER_PREDICTION, TRUTH)
         ):
             found.append(layer)
     return found

@@ -26,6 +26,7 @@ from ._layers import (
     EARLIER_PREDICTION,
     KEY,
     LOCKED,
+    TRUTH,
     Origin,
     add_layers,
     find_layer,
@@ -134,6 +135,8 @@ class Corrections(QObject):
                 self._watch_prediction(layer)
             elif layer_info(layer).get("name") == "corrections":
                 self._watch_corrections(layer)
+            elif layer_info(layer).get("name") == TRUTH:
+                _lock(layer)
 
     def _watch_prediction(self, layer: Labels) -> None:
         if "machine" not in layer_info(layer):

@@ -28,6 +28,7 @@ __all__ = [
     "EARLIER_PREDICTION",
     "KEY",
     "LOCKED",
+    "TRUTH",
     "LayerData",
     "Origin",
     "active_only",
@@ -56,8 +57,11 @@ KEY = "ferro4d"
 EARLIER_PREDICTION = "earlier prediction"
 """What a prediction is called in our notes once a newer one of the same scan takes corrections."""
 
-LOCKED = ("corrections", EARLIER_PREDICTION)
-"""Labels layers that are not painted on: one is derived, the other out of use."""
+TRUTH = "truth"
+"""What the labels of a simulated scan are called in our notes."""
+
+LOCKED = ("corrections", EARLIER_PREDICTION, TRUTH)
+"""Labels layers that are not painted on: derived, out of use, or known."""
 
 LayerData = tuple[Any, dict[str, Any], str]
 
@@ -197,7 +201,7 @@ def make_room(viewer: ViewerModel, scan: Scan) -> None:
         if old is not None and old.signature == scan.signature:
             viewer.layers.remove(layer)
         elif info.get("signature") == scan.signature:
-            if info.get("name") == "preview" and is_ours(layer):
+            if info.get("name") == TRUTH or (info.get("name") == "preview" and is_ours(layer)):
                 viewer.layers.remove(layer)
             else:
                 _place_in(layer, real_space(scan.scan_step))

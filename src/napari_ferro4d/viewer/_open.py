@@ -20,9 +20,9 @@ from napari_ferro4d.scan import Scan
 from ._autosave import is_kept
 from ._hints import HintsForm
 from ._job import JobRow
-from ._layers import LayerData, add_layers, fitted, make_room, scan_layers
+from ._layers import LayerData, add_layers, fitted, make_room
 from ._parts import enable, hint
-from ._reader import kept_aside_layers, kept_labels, now_and_later, results_layers
+from ._reader import kept_aside_layers, kept_labels, layers_of, now_and_later, results_layers
 from ._session import plain, session
 from ._settings import remember, remembered
 
@@ -92,7 +92,7 @@ class OpenWidget(QWidget):
 
         def work(report: Report) -> tuple[Scan, list[LayerData]]:
             scan = open_scan(path, **hints)
-            return scan, scan_layers(scan)
+            return scan, layers_of(scan)
 
         def done(opened: tuple[Scan, list[LayerData]]) -> str:
             scan, layers = opened

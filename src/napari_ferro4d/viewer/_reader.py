@@ -38,12 +38,13 @@ from ._layers import (
     map_layers,
     scan_layers,
 )
+from ._truth import truth_layers
 
 __all__ = [
-    "demo_sample",
     "get_reader",
     "kept_aside_layers",
     "kept_labels",
+    "layers_of",
     "now_and_later",
     "opened_layers",
     "results_layers",
@@ -70,11 +71,15 @@ def get_reader(
     return _read_scan if is_scan(one) else None
 
 
-def demo_sample() -> list[LayerData]:
-    """Return the layers of the demo scan, for File > Open Sample."""
-    from napari_ferro4d.simulate import demo_scan
+def layers_of(scan: Scan) -> list[LayerData]:
+    """Return the layers of a scan: itself, a preview, and the truth where it is simulated.
 
-    return opened_layers(demo_scan())
+    Raises
+    ------
+    ScanError
+        If patterns cannot be read.
+    """
+    return [*scan_layers(scan), *truth_layers(scan)]
 
 
 def opened_layers(scan: Scan) -> list[LayerData]:
@@ -89,7 +94,7 @@ def opened_layers(scan: Scan) -> list[LayerData]:
     """
     import napari
 
-    layers = scan_layers(scan)
+    layers = layers_of(scan)
     viewer = napari.current_viewer()
     if viewer is not None:
         make_room(viewer, scan)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from napari_ferro4d.scan import Scan
 
+    from ._samples import SampleRow
+
 __all__ = ["Session", "plain", "session"]
 
 
@@ -58,6 +60,7 @@ class Session(QObject):
         self._viewer = viewer
         self.corrections = Corrections(viewer, self)
         self.kept = Autosave()
+        self.samples: dict[str, SampleRow] = {}
         self._removed: list[Labels] = []
         self._edited = False
         self._timer = QTimer(self, singleShot=True)
