@@ -170,8 +170,8 @@ class Scan:
     complete : bool
         False if the file holds fewer patterns than the scan has probe positions.
     missing : array, optional
-        bool ``[y, x]``, True where the file holds no pattern and `data` is zero; None if none is
-        missing.
+        bool ``[y, x]``, True where the file holds no pattern, and what `data` has is no count
+        (zeros, or what corrections make of them); None if none is missing.
     metadata : mapping
         What else the file says, as it says it.
     correction : Correction, optional
@@ -306,10 +306,10 @@ def _check_array(array: Any, name: str) -> None:
         )
     if 0 in shape:
         raise ScanError(f"{name}: an axis is empty (shape {shape}); there is nothing to map.")
-    kind = np.dtype(array.dtype).kind
-    if kind not in "uif":
+    dtype = np.dtype(array.dtype)
+    if dtype.kind not in "uif" or dtype.itemsize > 8:
         raise ScanError(
-            f"{name}: the values are {np.dtype(array.dtype)}; a scan holds integers or floats."
+            f"{name}: the values are {dtype}; a scan holds integers or floats of up to 64 bits."
         )
 
 

@@ -158,9 +158,12 @@ def _maps(
     rotation: float | Literal["auto"],
 ) -> ComMaps:
     total = sums[..., 0]
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        counts = total.astype(np.float32)
+        means = (sums[..., i] / total for i in (1, 2))
         com_y, com_x = (
-            np.where(total > 0, sums[..., i] / total, np.nan) - beam[i - 1] for i in (1, 2)
+            np.where((total > 0) & np.isfinite(mean), mean, np.nan) - middle
+            for mean, middle in zip(means, beam, strict=True)
         )
     if descan != "none":
         com_y, com_x = (
@@ -172,7 +175,7 @@ def _maps(
         com_y=com_y.astype(np.float32),
         com_x=com_x.astype(np.float32),
         magnitude=np.hypot(com_y, com_x).astype(np.float32),
-        sum=total.astype(np.float32),
+        sum=counts,
         centre=beam,
         rotation=angle,
     )
@@ -221,8 +224,10 @@ def _spans(
 
 def _overall_centre(scan: Scan, sums: np.ndarray) -> tuple[float, float]:
     # The centre of mass of the mean pattern, from the moments already summed.
-    total, down, right = (math.fsum(np.nan_to_num(sums[..., i]).ravel()) for i in range(3))
-    if not total > 0:
+    finite = sums[np.isfinite(sums).all(axis=-1)]
+    with np.errstate(over="ignore"):
+        total, down, right = (float(finite[:, i].sum()) for i in range(3))
+    if not 0 < total < math.inf:
         return ((scan.shape[2] - 1) / 2, (scan.shape[3] - 1) / 2)
     return down / total, right / total
 

@@ -43,7 +43,8 @@ def bad_pixels(statistics: PatternStatistics, ratio: float = 2.0) -> np.ndarray:
         # Six standard deviations of the difference of two means: one pixel in 10^9. Counts vary as
         # Poisson has it, or as much more as they did: once very high is not always high.
         variance = np.maximum(more + less, statistics.deviation**2)
-        return np.asarray((more - less) ** 2 > 36 * variance / statistics.patterns)
+        with np.errstate(invalid="ignore", over="ignore"):  # where a count is infinite
+            return np.asarray((more - less) ** 2 > 36 * variance / statistics.patterns)
 
     hot = (mean > ratio * highest) & beyond_noise(mean, highest)
     dead = (mean * ratio < lowest) & beyond_noise(lowest, mean)

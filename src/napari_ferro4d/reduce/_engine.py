@@ -72,7 +72,7 @@ def reduce_scan(
 
     def so_far() -> list[Any]:
         return [
-            reduction.finish(whole.copy()) if reduction.per_position else None
+            _finished(scan, reduction, whole.copy()) if reduction.per_position else None
             for reduction, whole in zip(reductions, wholes, strict=True)
         ]
 
@@ -97,10 +97,13 @@ def finished(
     scan: Scan, reductions: Sequence[Reduction[Any]], wholes: Sequence[np.ndarray]
 ) -> list[Any]:
     """Turn the arrays of the whole scan into results; maps are NaN where the file has nothing."""
-    for reduction, whole in zip(reductions, wholes, strict=True):
-        if reduction.per_position and scan.missing is not None:
-            whole[scan.missing] = np.nan  # zeros that were filled in are no counts
-    return [r.finish(whole) for r, whole in zip(reductions, wholes, strict=True)]
+    return [_finished(scan, r, whole) for r, whole in zip(reductions, wholes, strict=True)]
+
+
+def _finished(scan: Scan, reduction: Reduction[Any], whole: np.ndarray) -> Any:
+    if reduction.per_position and scan.missing is not None:
+        whole[scan.missing] = np.nan  # zeros that were filled in are no counts
+    return reduction.finish(whole)
 
 
 def reduce_block(

@@ -153,8 +153,9 @@ def pattern_statistics(
         largest(scan, np.asarray),
     ]
     mean, square, maximum = reduce_scan(scan, reductions, report, "averaging patterns", client)
-    # Rounding may leave a pixel that never varies just below zero.
-    deviation = np.sqrt(np.maximum(square - mean**2, 0))
+    with np.errstate(invalid="ignore", over="ignore"):  # where a count is infinite
+        # Rounding may leave a pixel that never varies just below zero.
+        deviation = np.sqrt(np.maximum(square - mean**2, 0))
     return PatternStatistics(mean, deviation, maximum, count)
 
 
@@ -230,10 +231,11 @@ def find_centre(pattern: np.ndarray, radius: float | None = None) -> tuple[float
     Returns
     -------
     tuple of float
-        ``(ky, kx)`` in detector pixels; the middle of the detector for an empty pattern.
+        ``(ky, kx)`` in detector pixels; the middle of the detector for an empty pattern. Pixels
+        that are no finite number do not count.
     """
     middle = ((pattern.shape[0] - 1) / 2, (pattern.shape[1] - 1) / 2)
-    weights = np.nan_to_num(np.asarray(pattern, float))
+    weights = np.nan_to_num(np.asarray(pattern, float), posinf=0, neginf=0)
     ky, kx = np.ogrid[: pattern.shape[0], : pattern.shape[1]]
 
     def centre_of(part: np.ndarray, otherwise: tuple[float, float]) -> tuple[float, float]:

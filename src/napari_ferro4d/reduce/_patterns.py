@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-__all__ = ["Patterns"]
+__all__ = ["Patterns", "counted"]
 
 Layout = tuple[int, int, int, int, int, int, int, int]
+
+
+def counted(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the type in which the compiled loops see counts: they know no halves."""
+    native = dtype.newbyteorder("=")
+    return np.dtype(np.float32) if native == np.float16 else native
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +42,8 @@ class Patterns:
     def of(cls, block: np.ndarray) -> Patterns:
         """Describe an array ``[y, x, ky, kx]``, without a copy wherever that can be."""
         swap = False
-        if not block.dtype.isnative:
-            native = block.dtype.newbyteorder("=")
+        native = counted(block.dtype)
+        if block.dtype != native:
             swap = block.dtype.kind == "u" and block.dtype.itemsize == 2
             block = block.view(native) if swap else block.astype(native)
         item = block.dtype.itemsize

@@ -17,7 +17,7 @@ from ._com import ComMaps, centre_of_mass
 from ._detectors import Shape
 from ._engine import reduce_scan
 from ._pattern import find_centre, mean_pattern
-from ._patterns import Patterns
+from ._patterns import Patterns, counted
 from ._reduction import Place, Reduction
 from ._virtual import VirtualImage, virtual_image
 
@@ -232,13 +232,21 @@ def virtual_flagged(
 def _counting(scan: Scan, used: np.ndarray, limit: float | None) -> Reduction[Saturation]:
     """Count the saturated ones of the pixels `used`, bool ``[ky, kx]``: ``[y, x]``."""
     level = saturation_limit(scan) if limit is None else float(limit)
-    kind = scan.dtype.newbyteorder("=")
+    kind = counted(scan.dtype)
+    if not used.any():
+        raise ScanError(
+            f"{scan.where()}: every detector pixel that is kept is marked bad, so none is left to "
+            "count saturated ones among; crop less."
+        )
     rows, columns = np.flatnonzero(used.any(axis=1)), np.flatnonzero(used.any(axis=0))
     window = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
     holes = np.argwhere(~used[window[0] : window[1], window[2] : window[3]])
     holes = (holes + np.array([window[0], window[2]])).astype(np.int64)
     never, lowest = False, level
-    if kind.kind != "f":
+    if kind.kind == "f":
+        never = level > float(np.finfo(kind).max)
+        lowest = 0 if never else level
+    else:
         # No count of a type reaches a level above its largest one. Compared as floats: the largest
         # number of 64 bits is none, and the level was rounded to the next.
         most = int(np.iinfo(kind).max)
