@@ -22,7 +22,7 @@ _GAP = 32
 
 @dataclass(frozen=True, eq=False)
 class Segments:
-    """Rectangles of up to four detector rows that cover masks, row by row for all detectors.
+    """Rectangles of up to four detector rows that cover masks, one detector after the other.
 
     Parameters
     ----------
@@ -45,8 +45,6 @@ class Segments:
             for number, mask in enumerate(masks)
             for ky, rows, kx, width in _rectangles(mask)
         ]
-        # What one detector has brought into the cache, the next finds there.
-        found.sort(key=lambda segment: (segment[1], segment[0], segment[3]))
         table = np.zeros((len(found), 6), np.int64)
         weights, start = [], 0
         for row, (number, ky, rows, kx, width) in zip(table, found, strict=True):
