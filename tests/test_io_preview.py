@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -91,3 +92,61 @@ def test_the_preview_of_every_format_is_brighter_where_the_scan_is(tmp_path, nam
     assert image.shape == (3, 4)
     assert np.unique(image).size == 2
     assert image[2, 3] == 10 * image[0, 0]
+
+
+@pytest.fixture
+def numbered(tmp_path):
+    """An uncompressed file of 70 x 90 patterns; every pixel is the number of its position."""
+    path = tmp_path / "numbered.npy"
+    numbers = np.arange(70 * 90, dtype=np.uint16).reshape(70, 90)
+    np.save(path, np.broadcast_to(numbers[..., None, None], (70, 90, 16, 16)))
+    return path
+
+
+@pytest.mark.parametrize("order", ["<u2", ">u2"])
+def test_an_uncompressed_file_in_memory_is_shown_as_it_is(numbered, order):
+    np.save(numbered, np.load(numbered).astype(order))
+    image = preview(open_scan(numbered)) / (8 * 16)  # eight rows of sixteen pixels
+    np.testing.assert_array_equal(image, np.arange(70 * 90).reshape(70, 90))
+
+
+def test_a_file_on_disk_is_asked_for_and_shown_as_it_is(numbered, monkeypatch):
+    monkeypatch.setattr(_preview, "_SLOW", -1.0)  # every file is thought to be on disk
+    image = preview(open_scan(numbered)) / (8 * 16)
+    np.testing.assert_array_equal(image, np.arange(70 * 90).reshape(70, 90))
+
+
+@pytest.mark.parametrize("seconds", [0.0, 10.0, 11.0])
+def test_a_slow_file_is_sampled_and_filled_in_between(numbered, monkeypatch, seconds):
+    """The clock moves on by a second whenever it is looked at."""
+    ticks = iter(range(10_000))
+    monkeypatch.setattr(_preview.time, "monotonic", lambda: float(next(ticks)))
+    monkeypatch.setattr(_preview, "_SECONDS", seconds)
+    monkeypatch.setattr(_preview, "_FIRST", 30)
+    image = preview(open_scan(numbered)) / (8 * 16)
+    y, x = np.divmod(image, 90)
+    rows, columns = np.indices((70, 90))
+    step = 16  # 5 x 6 patterns; what was begun of the next step is not shown
+    np.testing.assert_array_equal(y, rows // step * step)
+    np.testing.assert_array_equal(x, columns // step * step)
+
+
+def test_of_a_large_file_few_patterns_are_wanted(numbered, monkeypatch):
+    monkeypatch.setattr(_preview, "_PATTERNS", 700)  # every third row and column
+    image = preview(open_scan(numbered))
+    y, x = np.divmod(image / (8 * 16), 90)
+    rows, columns = np.indices((70, 90))
+    np.testing.assert_array_equal(y, rows // 3 * 3)
+    np.testing.assert_array_equal(x, columns // 3 * 3)
+
+
+def test_a_sparse_file_of_34_gb_is_looked_at_in_seconds(tmp_path):
+    path = tmp_path / "sparse.npy"
+    shape = (1024, 1024, 128, 128)
+    np.lib.format.open_memmap(path, "w+", np.uint16, shape)[0, 0] = 1
+    scan = open_scan(path)
+    start = time.perf_counter()
+    image = preview(scan)
+    assert time.perf_counter() - start < 5.0
+    assert image.shape == (1024, 1024)
+    path.unlink()
