@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
     QDoubleSpinBox,
     QHBoxLayout,
     QSpinBox,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_ferro4d.io import FORMATS
 
+from ._corrections_form import CorrectionsForm
+from ._fold import Fold
 from ._parts import form
 
 __all__ = ["HintsForm"]
@@ -59,15 +60,9 @@ class HintsForm(QWidget):
         self.kx = _count("kx ", "Detector columns, in a file without a header.")
         self.offset = _count("", "Bytes before the first pattern, without a header.", "0")
         self.gap = _count("", "Bytes between two patterns, without a header.", "0")
-        self.more = QToolButton()
-        self.more.setText("More")
-        self.more.setCheckable(True)
-        self.more.setAutoRaise(True)
-        self.more.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.more.toggled.connect(self._fold)
-        self._group = QWidget()
+        self.corrections = CorrectionsForm()
         self._lay_out()
-        self._fold(False)
+        self.corrections.changed.connect(self.changed)
         for box in (self.rows, self.columns, self.ky, self.kx):
             box.valueChanged.connect(self.changed)
 
@@ -89,7 +84,8 @@ class HintsForm(QWidget):
         }
         if self.incomplete.currentIndex() > 0:
             given["incomplete"] = _INCOMPLETE[self.incomplete.currentText()]
-        return {name: value for name, value in given.items() if value}
+        given = {name: value for name, value in given.items() if value}
+        return {**given, **self.corrections.hints()}
 
     def why_not(self) -> str | None:
         """Return what is lacking, or None."""
@@ -97,18 +93,22 @@ class HintsForm(QWidget):
             return "A scan shape needs both rows and columns."
         if bool(self.ky.value()) != bool(self.kx.value()):
             return "A detector shape needs both ky and kx."
-        return None
+        return self.corrections.why_not()
 
     def reset(self) -> bool:
-        """Leave everything to the file again; return whether something had been given."""
-        given = bool(self.hints()) or self.why_not() is not None
+        """Leave everything to the file again; return whether something had been given.
+
+        Corrections stay: they are of the detector, which the next file was recorded with, too.
+        """
+        given = self.hints().keys() - self.corrections.hints().keys() or self.why_not()
         for box in (self.format, self.incomplete, self.dtype):
             box.setCurrentIndex(0)
         self.dtype.setEditText("auto")
-        for box in self.findChildren(QSpinBox) + self.findChildren(QDoubleSpinBox):
-            box.setValue(0)
+        for kind in (QSpinBox, QDoubleSpinBox):
+            for box in set(self.findChildren(kind)) - set(self.corrections.findChildren(kind)):
+                box.setValue(0)
         self.snake.setChecked(False)
-        return given
+        return bool(given)
 
     def _lay_out(self) -> None:
         fields = form()
@@ -124,18 +124,14 @@ class HintsForm(QWidget):
         more.addRow("Raw: type", self.dtype)
         more.addRow("Raw: detector", _beside(self.ky, self.kx))
         more.addRow("Raw: offset, gap", _beside(self.offset, self.gap))
-        self._group.setLayout(more)
+        fold = Fold("More", more)
+        self.more = fold.button
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
         column.addLayout(fields)
-        column.addWidget(self.more)
-        column.addWidget(self._group)
-
-    def _fold(self, opened: bool) -> None:
-        self._group.setVisible(opened)
-        arrow = Qt.ArrowType.DownArrow if opened else Qt.ArrowType.RightArrow
-        self.more.setArrowType(arrow)
+        column.addWidget(fold)
+        column.addWidget(self.corrections)
 
 
 def _pair(first: QSpinBox, second: QSpinBox) -> tuple[int, int] | None:

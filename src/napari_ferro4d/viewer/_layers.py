@@ -19,6 +19,7 @@ from napari_ferro4d.io import LabelResult, MapResult
 from napari_ferro4d.scan import Scan
 
 from ._classes import class_style
+from ._corrected import shown_name
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -87,7 +88,7 @@ class Origin:
     @classmethod
     def of(cls, scan: Scan) -> Origin:
         """Return the origin of everything computed from `scan`."""
-        return cls(scan.name, scan.signature, scan.scan_step)
+        return cls(shown_name(scan), scan.signature, scan.scan_step)
 
 
 def real_space(scan_step: tuple[float, float] | None) -> dict[str, Any]:
@@ -113,7 +114,7 @@ def scan_layers(scan: Scan) -> list[LayerData]:
     k_unit = "pixel" if scan.k_step is None else "1/angstrom"
     space = real_space(scan.scan_step)
     itself = {
-        "name": scan.name,
+        "name": shown_name(scan),
         "visible": False,
         "scale": (*(scan.k_step or (1.0, 1.0)), *space["scale"]),
         "units": (k_unit, k_unit, *space["units"]),

@@ -18,6 +18,7 @@ from napari_ferro4d.jobs import Report
 from napari_ferro4d.scan import Scan
 
 from ._autosave import is_kept
+from ._corrected import corrections_text
 from ._hints import HintsForm
 from ._job import JobRow
 from ._layers import LayerData, add_layers, fitted, make_room
@@ -91,7 +92,7 @@ class OpenWidget(QWidget):
             return
 
         def work(report: Report) -> tuple[Scan, list[LayerData]]:
-            scan = open_scan(path, **hints)
+            scan = open_scan(path, **hints, report=report)
             return scan, layers_of(scan)
 
         def done(opened: tuple[Scan, list[LayerData]]) -> str:
@@ -99,7 +100,9 @@ class OpenWidget(QWidget):
             make_room(self.viewer, scan)
             add_layers(self.viewer, [*layers, *kept_labels(scan)])
             self.viewer.fit_to_view()
-            return f"Opened {scan.name}: {_shape_text(scan)}."
+            done_to_it = corrections_text(scan)
+            line = f"Opened {scan.name}: {_shape_text(scan)}"
+            return f"{line}; corrected: {done_to_it}." if done_to_it else f"{line}."
 
         # A file is opened in one piece, which nothing can stop; its result need not be waited for.
         self.row.start(work, done, "Opening", abandon=True)
@@ -117,7 +120,8 @@ class OpenWidget(QWidget):
     def _on_path(self, path: str) -> None:
         # What was said about one file is not true of the next.
         if self._path and self.form.reset():
-            self.row.say("Another file: the fields are back to what the file says.")
+            kept = " Corrections stay." if self.form.corrections.hints() else ""
+            self.row.say(f"Another file: the fields are back to what the file says.{kept}")
         self._path = path.strip()
         self.refresh()
 

@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QWidget
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.scan import Scan
 
+from ._corrected import corrections_text
 from ._layers import LOCKED, layer_info, scan_of
 from ._session import plain
 from ._settings import preference
@@ -96,6 +97,12 @@ class ScanChoice(LayerChoice):
         """Return the chosen scan."""
         layer = self.layer()
         return None if layer is None else scan_of(layer)
+
+    def _on_index(self, index: int = 0) -> None:
+        super()._on_index(index)
+        scan = self.scan()
+        if scan is not None and scan.correction is not None:
+            self.setToolTip(f"{self.currentText()}: {corrections_text(scan)}")
 
 
 class LabelsChoice(LayerChoice):

@@ -9,6 +9,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_ferro4d.scan import Scan
 
+from ._corrected import shown_name
 from ._layers import KEY, add_layers, find_layer, real_space
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class Probe(QObject):
     def _make(self, scan: Scan) -> Points:
         extent = min(scan.scan_shape)
         keywords = {
-            "name": f"{scan.name} probe",
+            "name": f"{shown_name(scan)} probe",
             "metadata": {KEY: {"name": "probe", "scan": scan.name, "signature": scan.signature}},
             "symbol": "disc",
             "size": max(2.0, 0.05 * extent),
