@@ -85,6 +85,8 @@ def bad_inputs(tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("")
     (tmp_path / "mask.png").write_bytes(b"\x89PNG nothing more")
+    np.save(tmp_path / "words.npy", np.full(COUNTS.shape[2:], "a"))
+    np.save(tmp_path / "huge.npy", np.full(COUNTS.shape[2:], 1e300))
     out = ["-o", tmp_path / "r.zarr"]
     scan = tmp_path / "scan.npy"
     return {
@@ -101,6 +103,22 @@ def bad_inputs(tmp_path):
         "detector": (["virtual", scan, "--detector", "disk:big", *out], "disk:big"),
         "detector outside": (["virtual", scan, "--detector", "annulus:90,99", *out], "no detector"),
         "mask file": (["virtual", scan, "--detector", tmp_path / "mask.png", *out], "mask.png"),
+        "mask of words": (["virtual", scan, "--detector", tmp_path / "words.npy", *out], "words"),
+        "detector name": (
+            ["virtual", scan, "--detector", "poligon:" + 300 * "1,2;", *out],
+            "disk:R",
+        ),
+        "scan name": (["com", 300 * "a" + ".npy", *out], "aaa.npy: there is no such file"),
+        "output name": (["com", scan, "-o", tmp_path / (300 * "r")], "name too long"),
+        "bad pixel list": (["com", scan, "--bad-pixels", 5000 * "9" + ",1", *out], "KY,KX"),
+        "dark beyond floats": (["com", scan, "--dark", tmp_path / "huge.npy", *out], "1e.300"),
+        "flyback": (["com", scan, "--flyback", 30 * "9", *out], "flyback must be"),
+        "seed": (["train", scan, "-o", tmp_path / "m.safetensors", "--seed", "-1"], "seed"),
+        "scheduler": (["com", scan, "--scheduler", "tls://127.0.0.1:1", *out], "no dask scheduler"),
+        "all bad": (
+            ["com", scan, *out, "--bad-pixels", "2,2", "--crop", "2:3,2:3", "--flag-saturation"],
+            "marked bad",
+        ),
         "verb": (["explode", scan], "explode"),
         "nothing": ([], "COMMAND"),
     }
@@ -120,6 +138,16 @@ BAD = (
     "detector",
     "detector outside",
     "mask file",
+    "mask of words",
+    "detector name",
+    "scan name",
+    "output name",
+    "bad pixel list",
+    "dark beyond floats",
+    "flyback",
+    "seed",
+    "scheduler",
+    "all bad",
     "verb",
     "nothing",
 )
@@ -139,6 +167,24 @@ def test_bad_input_is_one_line_and_exit_code_2(capsys, scan, tmp_path, case):
     assert captured.err.startswith("ferro4d")
     assert re.search(words, captured.err)
     assert not (tmp_path / "r.zarr").exists()
+
+
+def test_output_that_cannot_be_written_is_one_line(scan):
+    """A reader that went away is no error; a full disk is."""
+    command = [sys.executable, "-m", "napari_ferro4d", "info", scan]
+    reader, writer = os.pipe()
+    os.close(reader)
+    gone = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert (gone.returncode, gone.stderr) == (0, "")
+    if os.path.exists("/dev/full"):
+        with open("/dev/full", "w") as full:
+            said = subprocess.run(
+                command, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+            )
+        assert said.returncode == 2
+        assert said.stderr.count("\n") == 1
+        assert "No space left" in said.stderr
 
 
 def test_an_interrupt_is_130_and_leaves_nothing_half_written(tmp_path):

@@ -110,3 +110,32 @@ def test_no_scheduler_is_one_line(scan, tmp_path, capsys):
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "nonsense://there" in error
+
+
+def test_hints_may_be_lists(client, tmp_path):
+    """A worker keeps open what it opened, so it has to look the hints up."""
+    counts = np.random.default_rng(0).integers(0, 99, (12, 8, 8), np.uint16)
+    np.save(tmp_path / "scan.npy", counts)
+    scan = open_scan(tmp_path / "scan.npy", scan_shape=[3, 4], scan_step=np.array([1.0, 2.0]))
+    np.testing.assert_array_equal(com(scan, client=client).sum, com(scan).sum)
+
+
+def test_a_cluster_without_workers_is_no_hang(scan, monkeypatch):
+    monkeypatch.setattr("napari_ferro4d.reduce._cluster.PATIENCE_S", 0.5)
+    with (
+        LocalCluster(n_workers=0, dashboard_address=":0") as empty,
+        Client(empty, set_as_default=False) as client,
+        pytest.raises(ScanError, match="no worker"),
+    ):
+        com(scan, client=client)
+
+
+def test_what_fails_on_a_worker_is_one_line(client, scan, monkeypatch):
+    """As when the package is not installed there."""
+
+    def fails(*arguments):
+        raise ModuleNotFoundError("No module named 'napari_ferro4d'")
+
+    monkeypatch.setattr("napari_ferro4d.reduce._cluster._reduce_numbered", fails)
+    with pytest.raises(ScanError, match="could not reduce it"):
+        com(scan, client=client)

@@ -17,7 +17,7 @@ from napari_ferro4d import Scan, ScanError, com, open_scan
 from napari_ferro4d.correction import correct, not_negative
 from napari_ferro4d.jobs import Cancelled
 from napari_ferro4d.reduce import bad_pixels, pattern_statistics
-from scan_frames import K_AXES, _gatan
+from scan_frames import K_AXES, write_dm
 
 KY, KX = 12, 16
 
@@ -369,5 +369,5 @@ def test_images_of_other_programs(files):
     np.testing.assert_allclose(scan.data.compute(), by_numpy(counts, dark), rtol=1e-6)
     for name in ("dark.dm4", "dark.dm3"):
         dark = np.random.default_rng(4).integers(0, 50, (KY, KX)).astype(np.uint16)
-        scan = open_scan(folder / "scan.npy", dark=_gatan(folder / name, dark, K_AXES))
+        scan = open_scan(folder / "scan.npy", dark=write_dm(folder / name, dark, K_AXES))
         np.testing.assert_array_equal(scan.data.compute(), by_numpy(counts, dark))

@@ -103,7 +103,8 @@ def test_partial_maps_know_no_missing_pattern(incomplete, monkeypatch):
         scan, np.ones((12, 14), bool), progressive=True, report=lambda p: shown.append(p.partial)
     )
     maps = [one[0].image for one in shown if one is not None]
-    assert maps and all(np.isnan(image[scan.missing]).all() for image in maps)
+    assert maps
+    assert all(np.isnan(image[scan.missing]).all() for image in maps)
 
 
 def test_saturation_without_a_pixel_to_count_is_said(tmp_path):

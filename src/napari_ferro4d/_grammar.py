@@ -48,7 +48,7 @@ def _rotation(text: str) -> float | str:
 
 
 def _crop(text: str) -> tuple[tuple[int | None, int | None], ...]:
-    found = re.fullmatch(r"(\d*):(\d*),(\d*):(\d*)", text.replace(" ", ""))
+    found = re.fullmatch(r"(\d{0,9}):(\d{0,9}),(\d{0,9}):(\d{0,9})", text.replace(" ", ""))
     if found is None:
         raise argparse.ArgumentTypeError(
             f"{text!r} is not a part of the detector KY0:KY1,KX0:KX1 such as 32:224,32:224"
@@ -60,6 +60,12 @@ def _crop(text: str) -> tuple[tuple[int | None, int | None], ...]:
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if not (text.isdecimal() and len(text) < 20 and int(text) < 2**63):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 to 2^63 - 1")
     return int(text)
 
 
@@ -139,7 +145,7 @@ def grammar(verbs: Mapping[str, Run]) -> argparse.ArgumentParser:
     def learning(sub: Any, *, seed: bool = True) -> None:
         sub.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:i")
         if seed:
-            sub.add_argument("--seed", type=int, default=0, help="of the random numbers")
+            sub.add_argument("--seed", type=_seed, default=0, help="of the random numbers")
 
     def cluster(sub: Any) -> None:
         sub.add_argument("--scheduler", metavar="tcp://HOST:PORT", help="run on this dask cluster")

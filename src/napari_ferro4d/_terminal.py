@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,7 +13,7 @@ from typing import Any
 from .errors import ScanError
 from .jobs import Progress, Report
 
-__all__ = ["fail", "on_cluster", "progress_bar", "show"]
+__all__ = ["fail", "on_cluster", "print_document", "progress_bar"]
 
 
 def fail(message: str, code: int) -> int:
@@ -20,7 +22,24 @@ def fail(message: str, code: int) -> int:
     return code
 
 
-def show(document: Mapping[str, Any]) -> None:
+def print_document(document: Mapping[str, Any], *, as_json: bool) -> int:
+    """Print what a command found, and return the exit code."""
+    try:
+        if as_json:
+            print(json.dumps(document))
+        else:
+            _show(document)
+        sys.stdout.flush()
+    except OSError as error:
+        # Whatever else Python would write at its end goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            return 0  # the reader went away (`ferro4d info ... | head`), which is not an error
+        return fail(f"the output cannot be written ({error.strerror}).", 2)
+    return 0
+
+
+def _show(document: Mapping[str, Any]) -> None:
     """Print a document as a table."""
     width = max((len(key) for key in document), default=0)
     for key, value in document.items():
@@ -56,12 +75,15 @@ def on_cluster(address: str | None) -> Iterator[Any]:
         return
     from distributed import Client
 
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    # Some of its loggers have levels of their own. What goes wrong, we say in one line.
+    for name in [n for n in logging.root.manager.loggerDict if n.startswith("distributed")]:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         client = Client(address, timeout=10, set_as_default=False)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # every kind of connection raises its own
+        reason = " ".join(str(error).split())[:200]
         raise ScanError(
-            f"{address}: no dask scheduler answers there ({error}); start one with "
+            f"{address}: no dask scheduler answers there ({reason}); start one with "
             "`dask scheduler`, or leave --scheduler out."
         ) from error
     with client:

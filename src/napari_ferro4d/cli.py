@@ -6,9 +6,7 @@ Exit codes: 0 done; 2 bad usage or bad input, said in one line on standard error
 from __future__ import annotations
 
 import argparse
-import json
 import logging
-import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -16,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ._grammar import grammar
-from ._terminal import fail, on_cluster, progress_bar, show
+from ._terminal import fail, on_cluster, print_document, progress_bar
 from .errors import ScanError
 from .jobs import Cancelled
 
@@ -40,15 +38,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return fail(str(error), 2)
     except (KeyboardInterrupt, Cancelled):
         return fail(args.interrupted(), 130)
-    except BrokenPipeError:
-        # The reader of our output went away (`ferro4d info ... | head`), which is not an error.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    if args.json:
-        print(json.dumps(document))
-    else:
-        show(document)
-    return 0
+    except OSError as error:  # a file that may not be read, a name that is too long
+        return fail(f"{error.filename or 'the system'}: {error.strerror or error}.", 2)
+    except MemoryError as error:
+        return fail(f"there is not enough memory ({error}).", 2)
+    return print_document(document, as_json=args.json)
 
 
 # --- the verbs

@@ -39,14 +39,18 @@ def check_image(
             f"{subject} has shape {np.shape(image)}, but the detector has {detector[0]} x "
             f"{detector[1]} pixels; give one image [ky, kx] of that size."
         )
-    usable = np.isfinite(image) & (np.asarray(image) > 0 if positive else True)
+    if np.asarray(image).dtype.kind not in "buif":
+        raise ScanError(f"{subject} holds {np.asarray(image).dtype}, where numbers are needed.")
+    with np.errstate(over="ignore"):
+        values = np.asarray(image).astype(np.float32)
+    usable = np.isfinite(values) & (values > 0 if positive else True)
     wrong = np.argwhere(~usable if good is None else ~usable & good)
     if wrong.size:
         ky, kx = (int(n) for n in wrong[0])
         raise ScanError(
             f"{subject} is {np.asarray(image)[ky, kx]} at {len(wrong)} pixels, the first of them "
-            f"({ky}, {kx}); it must be {'positive' if positive else 'a number'} everywhere. Put "
-            "these pixels right, or mark them as bad pixels."
+            f"({ky}, {kx}); it must be {'positive' if positive else 'a number'} everywhere, as a "
+            "float of 32 bits. Put these pixels right, or mark them as bad pixels."
         )
 
 

@@ -28,7 +28,7 @@ __all__ = ["Corrections", "corrected"]
 
 Crop = tuple[tuple[int | None, int | None], tuple[int | None, int | None]]
 
-_LIST = re.compile(r"\s*(\d+\s*,\s*\d+\s*(;\s*\d+\s*,\s*\d+\s*)*;?\s*)?")
+_LIST = re.compile(r"\s*(\d{1,9}\s*,\s*\d{1,9}\s*(;\s*\d{1,9}\s*,\s*\d{1,9}\s*)*;?\s*)?")
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ def _image(
         known = ", ".join(_READERS)
         hint = ", auto or a list KY,KX;KY,KX" if what.startswith("bad") else ""
         raise ScanError(f"{path}: is no {what}; give a file {known}{hint}.")
-    if not path.is_file():
+    if not os.path.isfile(path):  # says no, where Path.is_file raises, of impossible names
         raise ScanError(f"{path}: there is no such {what}.")
     try:
         image = read(path)

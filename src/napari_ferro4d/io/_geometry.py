@@ -48,13 +48,22 @@ def check(path: Path, hints: Hints) -> None:
         If a number is negative, or a word unknown.
     """
     for what, pair in (("scan", hints.scan_shape), ("detector", hints.detector_shape)):
-        if pair is not None and (len(pair) != 2 or min(pair) < 1):
-            raise ScanError(f"{path}: the {what} shape must be two positive numbers, not {pair}.")
+        if pair is not None and not (len(pair) == 2 and all(_whole(n, 1) for n in pair)):
+            raise ScanError(
+                f"{path}: the {what} shape must be two positive whole numbers, not {pair}."
+            )
     for what in ("first_frame", "flyback", "offset", "gap"):
-        if getattr(hints, what) < 0:
-            raise ScanError(f"{path}: {what} must not be negative, not {getattr(hints, what)}.")
+        if not _whole(getattr(hints, what), 0):
+            raise ScanError(
+                f"{path}: {what} must be a whole number, neither negative nor larger than any "
+                f"file, not {getattr(hints, what)}."
+            )
     if hints.incomplete not in ("error", "pad", "trim"):
         raise ScanError(f"{path}: incomplete is error, pad or trim, not {hints.incomplete!r}.")
+
+
+def _whole(value: Any, least: int) -> bool:
+    return isinstance(value, int | np.integer) and least <= int(value) <= MOST_BYTES
 
 
 def arrange(path: Path, stored: Stored, hints: Hints) -> Arranged:

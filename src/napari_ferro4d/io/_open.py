@@ -8,6 +8,8 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.jobs import Report
 from napari_ferro4d.scan import Scan, Source
@@ -119,7 +121,7 @@ def open_scan(
     (64, 64)
     """
     file = Path(path)
-    if not file.exists():
+    if not os.path.exists(file):  # says no, where Path.exists raises, of impossible names
         raise ScanError(f"{file}: there is no such file or folder.")
     # Only a file without a header needs to be told the type of its counts.
     chosen = _choose(file, "raw" if format is None and dtype is not None else format)
@@ -137,6 +139,8 @@ def open_scan(
     if saturation is not None and not saturation > 0:
         raise ScanError(f"{file}: the saturation must be a positive count, not {saturation}.")
     said = {name: value for name, value in given.items() if value is not None} | _said(hints)
+    # As values that can be looked up: workers of a cluster keep open what they opened.
+    said = {name: tuple(v) if isinstance(v, list | np.ndarray) else v for name, v in said.items()}
     scan = _as_recorded(file, chosen, hints, said)
     return corrected(scan, Corrections(dark, gain, bad_pixels, crop, bin), report)
 
@@ -175,7 +179,7 @@ def is_scan(path: str | os.PathLike[str]) -> bool:
     """
     file = Path(path)
     chosen = _by_name(file)
-    if chosen is None or not file.exists() or is_results(file):
+    if chosen is None or not os.path.exists(file) or is_results(file):
         return False
     logging.getLogger("rsciio").setLevel(logging.ERROR)
     try:

@@ -50,7 +50,7 @@ def read_label_result(
     Parameters and errors are those of `read_labels`.
     """
     source = Path(path)
-    if not source.exists():
+    if not os.path.exists(source):
         raise LabelsError(f"{source}: there is no such labels file.")
     found = _read(source)
     labels = np.asarray(found.data)

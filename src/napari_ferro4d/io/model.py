@@ -87,8 +87,14 @@ def check_model_target(path: str | os.PathLike[str]) -> Path:
         If the name does not end in ``.safetensors`` or the folder cannot be written to.
     """
     target = Path(path)
-    if target.suffix != ".safetensors" or target.is_dir():
+    if target.suffix != ".safetensors" or os.path.isdir(target):
         raise ModelError(f"{target}: a model file ends in .safetensors; choose such a name.")
+    try:
+        target.exists()
+    except OSError as error:  # a name that is too long, a folder that may not be looked into
+        raise ModelError(
+            f"{target}: cannot be written to ({error.strerror}); choose another place."
+        ) from error
     parent = next(p for p in target.absolute().parents if p.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         raise ModelError(f"{target}: {parent} cannot be written to; choose another place.")
@@ -107,7 +113,7 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     from safetensors import SafetensorError, safe_open
 
     source = Path(path)
-    if not source.is_file():
+    if not os.path.isfile(source):
         raise ModelError(f"{source}: there is no such model file; train one with `ferro4d train`.")
     try:
         with safe_open(source, framework="np") as tensors:

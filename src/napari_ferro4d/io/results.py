@@ -167,11 +167,17 @@ def check_target(path: str | os.PathLike[str]) -> None:
         If `path` exists and is not a results folder, or no folder can be made there.
     """
     folder = Path(path)
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not is_results(folder)):
+    try:
+        other = folder.is_file() or (folder.is_dir() and any(folder.iterdir()))
+        parent = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+    except OSError as error:  # a name that is too long, a folder that may not be looked into
+        raise ResultsError(
+            f"{folder}: cannot be written to ({error.strerror}); choose another place."
+        ) from error
+    if other and not is_results(folder):
         raise ResultsError(
             f"{folder}: exists and is not a results folder; choose another name for the results."
         )
-    parent = next(p for p in (folder, *folder.absolute().parents) if p.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         raise ResultsError(f"{folder}: {parent} cannot be written to; choose another place.")
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import functools
 import os
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_ferro4d.errors import ScanError
-from napari_ferro4d.jobs import Report, Steps
+from napari_ferro4d.jobs import Cancelled, Report, Steps
 from napari_ferro4d.scan import Scan, Source
 
 from ._pages import let_go
@@ -29,6 +31,9 @@ __all__ = ["blocks_on_cluster"]
 
 _MOST_BLOCKS = 16
 """Blocks in a task at most, so that one that has to be done again costs little."""
+
+PATIENCE_S = 30.0
+"""How long a cluster may be without a worker: one that died may be started again."""
 
 
 def blocks_on_cluster(
@@ -45,7 +50,8 @@ def blocks_on_cluster(
     Raises
     ------
     ScanError
-        If the scan is not from a file, or a worker finds another file, or none, in its place.
+        If the scan is not from a file, a worker finds another file, or none, in its place, or
+        there is no worker, or no cluster any more.
     """
     if scan.source is None:
         raise ScanError(
@@ -56,9 +62,15 @@ def blocks_on_cluster(
     # Workers have working directories of their own.
     path = os.path.abspath(scan.source.path)
     source = (path, scan.source.format, tuple(sorted(scan.source.hints.items())))
-    (shared,) = client.scatter([list(reductions)], broadcast=True, hash=False)
+    watch = _Watch(client, steps)
+    while not watch.workers():
+        time.sleep(0.1)
+    try:
+        (shared,) = client.scatter([list(reductions)], broadcast=True, hash=False)
+    except Exception as error:
+        raise _failed(path, error) from error
     # A task costs some milliseconds of its own: several blocks in each, but enough tasks to share.
-    workers = max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
+    workers = max(1, watch.workers())
     together = min(_MOST_BLOCKS, max(1, len(where) // (4 * workers)))
     numbers = [range(n, min(n + together, len(where))) for n in range(0, len(where), together)]
     futures = [
@@ -67,25 +79,70 @@ def blocks_on_cluster(
     ]
     try:
         for task, some in enumerate(numbers):
-            found = _result(futures[task], steps)
+            found = _result(path, futures[task], watch)
             futures[task] = None
             for number, parts in zip(some, found, strict=True):
                 yield where[number], parts
                 steps.add(positions(where[number]))
     finally:
-        client.cancel([future for future in futures if future is not None])
+        # Of a cluster that is gone there is nothing to cancel.
+        with suppress(Exception):
+            client.cancel([future for future in futures if future is not None])
 
 
-def _result(future: Any, steps: Steps) -> list[list[np.ndarray]]:
+class _Watch:
+    """Looks after a cluster while one waits: gives a chance to cancel, and misses the workers."""
+
+    def __init__(self, client: Client, steps: Steps) -> None:
+        self._client = client
+        self._steps = steps
+        self._seen = time.monotonic()
+
+    def workers(self) -> int:
+        """Return the number of workers.
+
+        Raises
+        ------
+        ScanError
+            If there has been none for a long time.
+        """
+        self._steps.add(0)
+        try:
+            count = len(self._client.scheduler_info(n_workers=-1)["workers"])
+        except Exception:  # no answer
+            count = 0
+        if count:
+            self._seen = time.monotonic()
+        elif time.monotonic() - self._seen > PATIENCE_S:
+            raise ScanError(
+                f"the dask cluster has had no worker for {PATIENCE_S:.0f} s; start some with "
+                "`dask worker`, or reduce the scan on this machine."
+            )
+        return count
+
+
+def _result(path: str, future: Any, watch: _Watch) -> list[list[np.ndarray]]:
     from distributed import TimeoutError as NotYet
 
     while True:
         try:
             parts: list[list[np.ndarray]] = future.result(timeout=0.2)
         except NotYet:
-            steps.add(0)  # a chance to cancel while workers are busy
+            watch.workers()
+        except (ScanError, Cancelled):
+            raise
+        except Exception as error:
+            raise _failed(path, error) from error
         else:
             return parts
+
+
+def _failed(path: str, error: Exception) -> ScanError:
+    reason = " ".join(str(error).split())[:200]
+    return ScanError(
+        f"{path}: the dask cluster could not reduce it ({type(error).__name__}: {reason}); the "
+        "workers' own output tells more."
+    )
 
 
 @functools.lru_cache(maxsize=4)

@@ -6,6 +6,7 @@ A pixel counts if its centre lies inside the shape or on its edge. Pixel centres
 from __future__ import annotations
 
 import math
+import os
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -209,12 +210,16 @@ _FORMS = {
 
 
 def _numbers(text: str) -> list[float]:
-    """Return the finite numbers between commas; none at all if one of them is no such number."""
+    """Return the numbers between commas; none at all if one is not finite, or absurdly large."""
     try:
         values = [float(number) for number in text.split(",")]
     except ValueError:
         return []
-    return values if all(map(math.isfinite, values)) else []
+    return values if all(abs(value) <= _MOST for value in values) else []
+
+
+_MOST = 1e100
+"""Squares of lengths up to this are numbers."""
 
 
 def detector_text(shape: Shape) -> str:
@@ -240,7 +245,7 @@ def detector_text(shape: Shape) -> str:
 
 
 def _read_mask(path: Path) -> np.ndarray:
-    if not path.is_file():
+    if not os.path.isfile(path):  # says no, where Path.is_file raises, of impossible names
         raise ScanError(
             f"{path}: no such detector; give disk:R, annulus:R1,R2, rectangle:KY0,KX0,KY1,KX1, "
             "polygon:KY,KX;KY,KX;KY,KX... or an image of the mask."
@@ -255,13 +260,16 @@ def _read_mask(path: Path) -> np.ndarray:
         image = np.asarray(image.any(axis=-1))
     if image.ndim != 2:
         raise ScanError(f"{path}: has shape {image.shape}; a detector mask is one image [ky, kx].")
+    if image.dtype.kind not in "buif":
+        raise ScanError(f"{path}: its values are {image.dtype}, which make no detector mask.")
     if image.dtype.kind != "f":
         return np.asarray(image != 0)
-    if not np.isfinite(image).all():
+    weights = image.astype(np.float64)
+    if not np.isfinite(weights).all():
         raise ScanError(
             f"{path}: a detector mask of weights holds numbers only, no NaN or infinity."
         )
-    return image.astype(np.float64)
+    return weights
 
 
 def _read_image(path: Path) -> np.ndarray:
