@@ -161,6 +161,21 @@ def test_slices_and_grid_are_fine_enough(abtem):
     assert np.abs(intensity(sampling=0.3) - default).max() > 1e-2
 
 
+@pytest.mark.parametrize("slices", [2, 3, 6, 7])
+def test_no_border_of_slices_parts_an_atom_from_its_mirror_image(abtem, slices):
+    # A mirror plane makes left and right equal; atoms lie at 0, 1/6, 1/3, 1/2 ... of the cell.
+    edge = 6.1121
+    beams, intensity, _ = plane_wave_intensities(
+        ermno3(1),
+        np.concatenate([FOUR, FOUR * [1, -1]]),
+        [4 * edge / 10],
+        slice_thickness=edge / slices + 1e-6,
+        **COARSE,
+    )
+    mirrored = intensity[4:, :, partner(beams, [1, -1])]
+    assert np.abs(intensity[:4] - mirrored).sum() < 1e-4 * intensity[:4].sum()
+
+
 def test_plane_waves_are_the_parts_of_a_convergent_probe(abtem):
     # abTEM's own probe on 12 x 12 cells holds the plane waves of every twelfth of a reflection.
     from ase import Atoms

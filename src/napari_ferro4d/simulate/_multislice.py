@@ -222,8 +222,7 @@ def _transmission(
 
     edges, positions, atom = orthogonal_cell(crystal, frame)
     depth = edges[2] / np.ceil(edges[2] / slice_thickness)
-    # An atom exactly on the border of two slices would fall to either side by rounding.
-    positions = positions + np.array([0, 0, depth / 2])
+    positions[:, 2] = (positions[:, 2] - _border(positions[:, 2], depth)) % edges[2]
     sigmas = {e: float(np.sqrt(b / (8 * np.pi**2))) for e, b in crystal.debye_waller.items()}
     with _settings(abtem, gpu):
         build = partial(
@@ -253,6 +252,19 @@ def _transmission(
             through.array[:] *= np.exp(-absorption * sigma * phase.array)
             slices.append(aperture.bandlimit(through, in_place=False))
     return slices, float(depth)
+
+
+def _border(heights: Array, depth: float) -> float:
+    """Return where slices of this thickness begin: in the widest gap between atoms.
+
+    An atom exactly on the border of two slices would fall to either side by rounding, and its
+    mirror image to the other.
+    """
+    # All slices are laid on one another, first to last like the hours of a clock.
+    folded = np.sort(heights % depth)
+    gaps = np.diff(folded, append=folded[0] + depth)
+    widest = gaps.argmax()
+    return float(folded[widest] + gaps[widest] / 2)
 
 
 @contextmanager
