@@ -5,6 +5,8 @@ from __future__ import annotations
 import pickle
 import shutil
 import struct
+import subprocess
+import sys
 
 import h5py
 import numcodecs
@@ -297,3 +299,17 @@ def test_a_hyperspy_scan_in_a_zip_file(tmp_path):
     scan = open_scan(shutil.move(packed, tmp_path / "packed.zspy"))
     np.testing.assert_array_equal(scan.data.compute(), COUNTS)
     assert scan.centre == pytest.approx(CENTRE)
+
+
+def test_a_damaged_zarr_store_is_said_in_one_line(tmp_path):
+    """zarr reads all members at once, and complains of each in turn when one is damaged."""
+    group = zarr.open_group(tmp_path / "scan.zspy", mode="w", zarr_format=3).create_group("scan")
+    group.create_array("data", shape=(2, 2, 4, 4), dtype="u2")
+    for axis in range(4):
+        group.create_group(f"axis-{axis}")
+    for damaged in (tmp_path / "scan.zspy" / "scan").glob("*/zarr.json"):
+        damaged.write_text("{")
+    command = [sys.executable, "-m", "napari_ferro4d", "info", tmp_path / "scan.zspy"]
+    said = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert said.returncode == 2
+    assert said.stderr.count("\n") == 1, said.stderr

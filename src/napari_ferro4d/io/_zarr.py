@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import warnings
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ._axes import Axis, Transposed, centre_of, steps
 from ._stacks import pieces_of
 from ._stored import Hints, Stored, largest, refuse_absurd_chunks
+
+_METADATA = (".zarray", ".zgroup", "zarr.json")
 
 
 def _open_zarr(path: Path) -> Any:
@@ -30,13 +33,29 @@ def _zarr_arrays(path: Path) -> list[tuple[Any, Any]]:
         node = _open_zarr(path)
         if isinstance(node, zarr.Array):
             return [(node, None)] if node.ndim in (3, 4) else []
+        root = zipfile.Path(path) if path.is_file() else path
         return [
-            (member, node[name.rpartition("/")[0]] if "/" in name else node)
-            for name, member in node.members(max_depth=None)
-            if isinstance(member, zarr.Array)
-            and member.ndim in (3, 4)
-            and member.dtype.kind in "uif"
+            (member, group)
+            for member, group in _members(node, root)
+            if member.ndim in (3, 4) and member.dtype.kind in "uif"
         ]
+
+
+def _members(group: Any, folder: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield every array below a group, with the group it is in, in the order of their names.
+
+    One after the other: asked for all of them at once, zarr leaves those that it has not read when
+    one turns out to be damaged to the event loop, which complains of each on standard error.
+    """
+    import zarr
+
+    for one in sorted(folder.iterdir(), key=lambda entry: str(entry.name)):
+        if any((one / name).is_file() for name in _METADATA):
+            member = group[one.name]
+            if isinstance(member, zarr.Array):
+                yield member, group
+            else:
+                yield from _members(member, one)
 
 
 def zarr_axes(path: Path) -> int:
