@@ -14,7 +14,7 @@ from napari_ferro4d.scan import Scan
 
 from ._detectors import Disk
 from ._engine import reduce_scan
-from ._pattern import find_centre, mean_pattern
+from ._pattern import Centre, find_centre, known_centre, mean_pattern
 from ._reduction import Reduction, moments
 
 if TYPE_CHECKING:
@@ -111,9 +111,7 @@ def com(
     >>> maps.com_y.tolist(), maps.com_x.tolist()
     ([[0.0, 1.0]], [[0.0, 2.0]])
     """
-    beam = None if centre == "mean" else centre or scan.centre
-    if beam is None and mask_radius is not None:
-        beam = find_centre(mean_pattern(scan, report=report, client=client), mask_radius)
+    beam = centre_for_com(scan, centre, mask_radius, report, client)
     reduction = centre_of_mass(
         scan, centre=beam, mask_radius=mask_radius, descan=descan, rotation=rotation
     )
@@ -121,6 +119,20 @@ def com(
         scan, [reduction], report, "centre of mass", client, progressive=progressive
     )
     return cast("ComMaps", maps)
+
+
+def centre_for_com(
+    scan: Scan,
+    centre: Centre,
+    mask_radius: float | None,
+    report: Report | None,
+    client: Client | None,
+) -> tuple[float, float] | None:
+    """Return the beam centre, if `centre_of_mass` needs it or it is known."""
+    beam = known_centre(scan, centre)
+    if beam is None and mask_radius is not None:
+        beam = find_centre(mean_pattern(scan, report=report, client=client), mask_radius)
+    return beam
 
 
 def centre_of_mass(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -215,6 +215,15 @@ def _rings(shape: tuple[int, int], centre: tuple[float, float]) -> np.ndarray:
     """Return the distance of every pixel from the centre, rounded to whole pixels."""
     ky, kx = np.indices(shape)
     return np.asarray(np.rint(np.hypot(ky - centre[0], kx - centre[1])), np.int64)
+
+
+Centre = tuple[float, float] | Literal["mean"] | None
+"""A beam centre in detector pixels, that of the mean pattern, or the scan's own (None)."""
+
+
+def known_centre(scan: Scan, centre: Centre) -> tuple[float, float] | None:
+    """Return the beam centre that was asked for, if it takes no pass over the scan to know it."""
+    return None if centre == "mean" else centre or scan.centre
 
 
 def find_centre(pattern: np.ndarray, radius: float | None = None) -> tuple[float, float]:

@@ -74,7 +74,7 @@ class Reduction(Generic[R]):
     known: Known | None = None
 
 
-def _put(whole: np.ndarray, part: np.ndarray, place: Place) -> None:
+def put(whole: np.ndarray, part: np.ndarray, place: Place) -> None:
     whole[place] = part
 
 
@@ -101,7 +101,7 @@ def moments(
     return Reduction(
         lambda shape: np.empty((*shape, 3)),
         add,
-        _put,
+        put,
         finish,
         per_position=True,
         known=Known("moment", arguments),
@@ -130,7 +130,7 @@ def detector_sums(
     return Reduction(
         lambda shape: np.empty((*shape, len(masks))),
         add,
-        _put,
+        put,
         finish,
         per_position=True,
         known=Known("masked", arguments),
@@ -158,7 +158,7 @@ def _weighted(masks: Sequence[np.ndarray], finish: Callable[[np.ndarray], R]) ->
     return Reduction(
         lambda shape: np.empty((*shape, len(masks))),
         add,
-        _put,
+        put,
         finish,
         per_position=True,
         known=Known("weighted", arguments),
@@ -207,7 +207,7 @@ def ring_sums(
     def add(patterns: Patterns, part: np.ndarray, place: Place) -> None:
         _kernels.ring_sums(*patterns.arguments, rings, np.zeros(count, wide), part)
 
-    return Reduction(lambda shape: np.empty((*shape, count)), add, _put, finish, per_position=True)
+    return Reduction(lambda shape: np.empty((*shape, count)), add, put, finish, per_position=True)
 
 
 def largest(scan: Scan, finish: Callable[[np.ndarray], R]) -> Reduction[R]:

@@ -13,13 +13,12 @@ from napari_ferro4d.errors import ScanError
 from napari_ferro4d.jobs import Report
 from napari_ferro4d.scan import Scan
 
-from ._com import ComMaps, centre_of_mass
+from ._com import ComMaps, centre_for_com, centre_of_mass
 from ._detectors import Shape
 from ._engine import reduce_scan
-from ._pattern import find_centre, mean_pattern
 from ._patterns import Patterns, counted
-from ._reduction import Place, Reduction
-from ._virtual import VirtualImage, virtual_image
+from ._reduction import Place, Reduction, put
+from ._virtual import VirtualImage, centre_for_detector, virtual_image
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -195,9 +194,7 @@ def com_flagged(
     ScanError
         As `com` and `flag_saturation`.
     """
-    beam = None if centre == "mean" else centre or scan.centre
-    if beam is None and mask_radius is not None:
-        beam = find_centre(mean_pattern(scan, report=report, client=client), mask_radius)
+    beam = centre_for_com(scan, centre, mask_radius, report, client)
     reduction = centre_of_mass(
         scan, centre=beam, mask_radius=mask_radius, descan=descan, rotation=rotation
     )
@@ -221,10 +218,7 @@ def virtual_flagged(
     ScanError
         As `virtual` and `flag_saturation`.
     """
-    beam = None
-    if isinstance(detector, Shape):
-        beam = None if centre == "mean" else centre or scan.centre
-        beam = beam or find_centre(mean_pattern(scan, report=report, client=client))
+    beam = centre_for_detector(scan, detector, centre, report, client)
     reduction = virtual_image(scan, detector, centre=beam)
     return flag_saturation(scan, reduction, report, "virtual image", client)
 
@@ -262,13 +256,10 @@ def _counting(scan: Scan, used: np.ndarray, limit: float | None) -> Reduction[Sa
         else:
             count_from(patterns.flat, patterns.layout, patterns.swap, window, holes, least, part)
 
-    def merge(whole: np.ndarray, part: np.ndarray, place: Place) -> None:
-        whole[place] = part
-
     def finish(counts: np.ndarray) -> Saturation:
         return Saturation(counts.astype(np.float32), level)
 
-    return Reduction(empty=np.empty, add=add, merge=merge, finish=finish, per_position=True)
+    return Reduction(empty=np.empty, add=add, merge=put, finish=finish, per_position=True)
 
 
 def _on_corrected(reduction: Reduction[R], correction: Correction) -> Reduction[R]:

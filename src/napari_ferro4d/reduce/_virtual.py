@@ -14,7 +14,7 @@ from napari_ferro4d.scan import Scan
 
 from ._detectors import Shape, detector_mask
 from ._engine import reduce_scan
-from ._pattern import find_centre, mean_pattern
+from ._pattern import Centre, find_centre, known_centre, mean_pattern
 from ._reduction import Reduction, detector_sums, weighted_sum
 
 if TYPE_CHECKING:
@@ -94,15 +94,27 @@ def virtual(
     >>> virtual(scan, Disk(1), centre=(2, 2)).image.tolist()
     [[5.0, 5.0]]
     """
-    beam = None
-    if isinstance(detector, Shape):
-        beam = None if centre == "mean" else centre or scan.centre
-        beam = beam or find_centre(mean_pattern(scan, report=report, client=client))
+    beam = centre_for_detector(scan, detector, centre, report, client)
     reduction = virtual_image(scan, detector, centre=beam)
     (image,) = reduce_scan(
         scan, [reduction], report, "virtual image", client, progressive=progressive
     )
     return cast("VirtualImage", image)
+
+
+def centre_for_detector(
+    scan: Scan,
+    detector: Shape | np.ndarray,
+    centre: Centre,
+    report: Report | None,
+    client: Client | None,
+) -> tuple[float, float] | None:
+    """Return the beam centre, or None for an image, which needs none."""
+    if not isinstance(detector, Shape):
+        return None
+    return known_centre(scan, centre) or find_centre(
+        mean_pattern(scan, report=report, client=client)
+    )
 
 
 def virtual_image(
