@@ -222,7 +222,8 @@ def _transmission(
 
     edges, positions, atom = orthogonal_cell(crystal, frame)
     depth = edges[2] / np.ceil(edges[2] / slice_thickness)
-    positions[:, 2] = (positions[:, 2] - _border(positions[:, 2], depth)) % edges[2]
+    # Upwards, by less than a slice: the plane of atoms at height 0 stays the first.
+    positions[:, 2] = (positions[:, 2] + depth - _border(positions[:, 2], depth)) % edges[2]
     sigmas = {e: float(np.sqrt(b / (8 * np.pi**2))) for e, b in crystal.debye_waller.items()}
     with _settings(abtem, gpu):
         build = partial(
