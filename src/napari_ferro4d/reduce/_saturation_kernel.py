@@ -5,6 +5,8 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from ._intrinsics import turned
+
 
 @numba.njit(nogil=True, cache=True)
 def count_from(flat, layout, swap, window, holes, least, out):  # type: ignore[no-untyped-def]
@@ -25,7 +27,7 @@ def count_from(flat, layout, swap, window, holes, least, out):  # type: ignore[n
     """
     ny, nx, _nky, _nkx, origin, down_step, right_step, row_step = layout
     level = least[0]
-    wanted = np.uint32(level)
+    wanted = np.uint16(level)
     first, last, left, right = window
     for y in range(ny):
         for x in range(nx):
@@ -38,7 +40,7 @@ def count_from(flat, layout, swap, window, holes, least, out):  # type: ignore[n
                 row = np.uint32(0)
                 if swap:
                     for i in range(len(part)):
-                        row += np.uint32(_turned(np.uint32(part[i])) >= wanted)
+                        row += np.uint32(turned(np.uint16(part[i])) >= wanted)
                 else:
                     for i in range(len(part)):
                         row += np.uint32(part[i] >= level)
@@ -46,12 +48,7 @@ def count_from(flat, layout, swap, window, holes, least, out):  # type: ignore[n
             for n in range(len(holes)):
                 hole = flat[start + holes[n, 0] * row_step + holes[n, 1]]
                 if swap:
-                    total -= _turned(np.uint32(hole)) >= wanted
+                    total -= turned(np.uint16(hole)) >= wanted
                 else:
                     total -= hole >= level
             out[y, x] = total
-
-
-@numba.njit(nogil=True, cache=True, inline="always")
-def _turned(value):  # type: ignore[no-untyped-def]
-    return ((value & np.uint32(0xFF)) << np.uint32(8)) | (value >> np.uint32(8))
