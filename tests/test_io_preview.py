@@ -43,6 +43,7 @@ class Watched:
 def test_no_more_pieces_are_decoded_than_can_be_afforded(monkeypatch, piece):
     shape = (60, 100, 8, 8)
     monkeypatch.setattr(_preview, "_DECODED_BYTES", 600 * 8 * 8 * 4)
+    monkeypatch.setattr(_preview, "_SECONDS", 0.0)
     array = Watched(shape, piece)
     scan = Scan.from_array(array, metadata={"patterns_per_piece": piece})
     array.asked.clear()
@@ -69,11 +70,20 @@ def test_a_small_scan_is_shown_as_it_is(piece):
 
 def test_of_many_small_pieces_not_all_are_opened(monkeypatch):
     monkeypatch.setattr(_preview, "_PIECES", 100)
+    monkeypatch.setattr(_preview, "_SECONDS", 0.0)
     array = Watched((60, 50, 8, 8), (1, 1))
     scan = Scan.from_array(array, metadata={"patterns_per_piece": (1, 1)})
     array.asked.clear()
     preview(scan)
     assert 50 <= len(array.asked) <= 100
+
+
+def test_where_decoding_is_fast_all_is_decoded(monkeypatch):
+    monkeypatch.setattr(_preview, "_DECODED_BYTES", 8 * 8 * 8 * 4)
+    monkeypatch.setattr(_preview, "_SECONDS", 60.0)
+    array = Watched((20, 30, 8, 8), (2, 5))
+    image = preview(Scan.from_array(array, metadata={"patterns_per_piece": (2, 5)}))
+    np.testing.assert_array_equal(image, 64 * array.numbers)
 
 
 def counts_of(name):

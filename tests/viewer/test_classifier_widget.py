@@ -198,3 +198,23 @@ def test_a_later_prediction_takes_the_names_given_to_the_prediction(shown, scan,
         scan, LabelResult("prediction", data, scan.scan_step, names, colours)
     )
     assert widget._class_style(scan, (1, 2)) == (names, colours)
+
+
+def test_the_class_in_the_table_is_the_one_painted_with(shown, dock):
+    """By mouse, by the arrow keys, and where napari's own controls choose it."""
+    widget = dock("Classifier")
+    widget.new_labels()
+    layer = widget.labels.labels()
+
+    def marked():
+        return {index.row() for index in widget.table.selectedIndexes()}
+
+    assert layer.selected_label == 1
+    assert marked() == {0}
+    widget.table.selectRow(1)
+    assert layer.selected_label == 2
+    layer.selected_label = 1
+    assert marked() == {0}
+    layer.selected_label = 7  # no class yet
+    assert marked() == set()
+    assert layer.selected_label == 7

@@ -28,7 +28,8 @@ def shows(qtbot, counts):
         qtbot.waitUntil(
             lambda: (
                 widget.pattern is not None
-                and widget.text.text().startswith("y {}, x {} ".format(*position))
+                and widget.text.text().split()[:4]
+                == ["y", f"{position[0]},", "x", str(position[1])]
             ),
             timeout=5000,
         )

@@ -55,6 +55,7 @@ class ClassTable(QTableWidget):
         self._timer.timeout.connect(self.fill)
         self.itemChanged.connect(self._on_edited)
         self.cellClicked.connect(self._on_clicked)
+        self.itemSelectionChanged.connect(self._on_selected)
         self.cellDoubleClicked.connect(self._on_double_clicked)
 
     @property
@@ -73,9 +74,13 @@ class ClassTable(QTableWidget):
             return
         for event in self._events():
             event.disconnect(self._on_painted)
+        if self._layer is not None:
+            self._layer.events.selected_label.disconnect(self._on_picked)
         self._layer = layer
         for event in self._events():
             event.connect(self._on_painted)
+        if layer is not None:
+            layer.events.selected_label.connect(self._on_picked)
         self.fill()
 
     def add_class(self) -> int:
@@ -102,6 +107,7 @@ class ClassTable(QTableWidget):
         rows = 1 + min(max(len(counts), 2), 5)
         self.setFixedHeight(rows * _ROW + 2 * self.frameWidth())
         self._filling = False
+        self._on_picked()
         self.counted.emit()
 
     def _fill_row(
@@ -134,6 +140,22 @@ class ClassTable(QTableWidget):
     def _on_clicked(self, row: int, column: int) -> None:
         if self._layer is not None:
             self._layer.selected_label = self._number(row)
+
+    def _on_selected(self) -> None:
+        # With the arrow keys, too.
+        rows = {index.row() for index in self.selectedIndexes()}
+        if rows and not self._filling:
+            self._on_clicked(rows.pop(), _NAME)
+
+    def _on_picked(self, event: Any = None) -> None:
+        """Show which class is painted with, where napari's own controls chose it."""
+        if self._layer is None or self._filling:
+            return
+        for row in range(self.rowCount()):
+            if self._number(row) == self._layer.selected_label:
+                self.selectRow(row)
+                return
+        self.clearSelection()
 
     def _on_double_clicked(self, row: int, column: int) -> None:
         if column != _COLOUR or self._layer is None:

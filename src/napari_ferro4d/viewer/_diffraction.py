@@ -206,4 +206,5 @@ def _position_text(scan: Scan, position: tuple[int, int], pattern: np.ndarray) -
     text = f"y {y}, x {x}"
     if scan.scan_step is not None:
         text += f"  ({y * scan.scan_step[0]:.1f}, {x * scan.scan_step[1]:.1f} nm)"
-    return f"{text}   sum {pattern.sum():.4g}, max {pattern.max():.4g}"
+    # Two lines, always: a canvas that changes its size would move under the mouse.
+    return f"{text}\nsum {pattern.sum():.6g}, max {pattern.max():.6g}"

@@ -63,6 +63,9 @@ class Dock(QWidget):
         self.refresh()
         # The rows stay together at the top, whatever the height of the dock.
         self.column.addStretch(1)
+        self._ask_for_room()
+
+    def _ask_for_room(self) -> None:
         bar = self._scroll.verticalScrollBar().sizeHint().width()
         self._scroll.setMinimumWidth(self._inside.minimumSizeHint().width() + bar)
         self._scroll.setMinimumHeight(min(self._inside.sizeHint().height(), _TALL_ENOUGH))
@@ -72,6 +75,8 @@ class Dock(QWidget):
         super().showEvent(event)
         if not self._shown:
             self._shown = True
+            # napari's style, which makes everything wider, is in force only now.
+            self._ask_for_room()
             # Only then is the dock in its place.
             QTimer.singleShot(0, self._join)
 

@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from napari.utils.notifications import show_error
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLineEdit, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QHBoxLayout,
+    QLineEdit,
+    QPushButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.io import is_results, open_scan
@@ -64,7 +73,17 @@ class OpenWidget(QWidget):
         choose = QHBoxLayout()
         for widget, stretch in ((self.path, 1), (file_button, 0), (folder_button, 0)):
             choose.addWidget(widget, stretch)
-        column = QVBoxLayout(self)
+        # In a scroll area: with all groups open it is higher than the screen of a laptop.
+        inside, scroll = QWidget(), QScrollArea()
+        scroll.setWidget(inside)
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setMinimumSize(430, 380)
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.addWidget(scroll)
+        column = QVBoxLayout(inside)
         column.setContentsMargins(8, 6, 8, 6)
         column.setSpacing(6)
         column.addLayout(choose)
@@ -72,6 +91,7 @@ class OpenWidget(QWidget):
         column.addWidget(self.form)
         column.addWidget(self.open_button)
         column.addWidget(self.row)
+        column.addStretch(1)
 
     def refresh(self, *_: Any) -> None:
         """Enable what can be done now."""

@@ -102,7 +102,7 @@ class PartLayers:
     def finish(self, layers: Iterable[LayerData], note: Mapping[str, Any]) -> None:
         """Show the whole results, in the same layers or in those of an earlier run."""
         self._over = True
-        layers, needless = list(layers), []
+        layers, needless, renamed = list(layers), [], False
         for _, keywords, _ in layers:
             info = keywords["metadata"][KEY]
             part = find_layer(self._viewer, info["signature"], info["name"] + PART)
@@ -114,5 +114,18 @@ class PartLayers:
             else:
                 renote(part, name=info["name"])
                 part.name = part.name.replace(PART, "")
-        add_layers(self._viewer, layers, note)
+                renamed = True
+        added = add_layers(self._viewer, layers, note)
+        if renamed:
+            _in_order(self._viewer, added)
         remove_layers(self._viewer, needless)
+
+
+def _in_order(viewer: ViewerModel, layers: list[Layer]) -> None:
+    """Put layers that came into the list as they became known where those of one piece go."""
+    places = [viewer.layers.index(layer) for layer in layers]
+    if places != sorted(places):
+        viewer.layers.move_multiple(places, max(places) + 1)
+    seen = [layer for layer in layers if layer.visible]
+    if seen and viewer.layers.selection.active in layers:
+        viewer.layers.selection.active = seen[-1]

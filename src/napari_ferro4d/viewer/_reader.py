@@ -27,6 +27,7 @@ from napari_ferro4d.scan import Scan
 from ._autosave import is_kept, read_kept
 from ._layers import (
     KEY,
+    TRUTH,
     LayerData,
     Origin,
     active_only,
@@ -155,7 +156,7 @@ def results_layers(path: str | os.PathLike[str]) -> list[LayerData]:
         made = map_layers(_of(image, origin), active_only(image), visible=not layers)
         layers += _noted(made, results, f"maps/{image.name}")
     for label in results.labels:
-        visible = label.name != "corrections"
+        visible = label.name not in ("corrections", TRUTH)
         made = [label_layer(_of(label, origin), label, visible=visible)]
         layers += _noted(made, results, f"labels/{label.name}")
     for _, keywords, _ in layers:

@@ -87,7 +87,8 @@ class SampleRow(JobRow):
         def done(opened: tuple[Scan, list[LayerData]]) -> None:
             scan, layers = opened
             make_room(self.viewer, scan)
-            add_layers(self.viewer, [*layers, *kept_labels(scan)])
+            _, preview, *_ = add_layers(self.viewer, [*layers, *kept_labels(scan)])
+            self.viewer.layers.selection.active = preview
 
         self.start(work, done, f"Simulating {self.name}")
 
