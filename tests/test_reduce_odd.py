@@ -33,6 +33,8 @@ def test_halves_are_reduced_as_the_floats_they_are(tmp_path, dtype):
     image, found = flag_saturation(scan, virtual_image(scan, Disk(3), centre=(6, 6)))
     np.testing.assert_array_equal(image.image, virtual(same, Disk(3), centre=(6, 6)).image)
     np.testing.assert_array_equal(found.image, (COUNTS >= 12).sum(axis=(2, 3)))
+    binned = COUNTS.reshape(4, 5, 6, 2, 7, 2).sum(axis=(3, 5))
+    np.testing.assert_array_equal(correct(scan, bin=2).data, binned)
     statistics = pattern_statistics(scan)
     np.testing.assert_allclose(statistics.mean, COUNTS.mean(axis=(0, 1)))
     np.testing.assert_array_equal(statistics.maximum, COUNTS.max(axis=(0, 1)))

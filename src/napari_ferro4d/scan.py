@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from .correction import Correction
 
-__all__ = ["Frames", "Scan", "Source", "signature_of"]
+__all__ = ["Frames", "Scan", "Source", "counted", "signature_of"]
 
 CHUNK_BYTES = 32 * 2**20
 """Target size of a dask chunk: small enough to cancel between two, large enough to be one read."""
@@ -295,6 +295,12 @@ def signature_of(array: Any, patterns: int = 5) -> str:
         pattern = np.asarray(array[index // nx, index % nx])
         digest.update(np.ascontiguousarray(pattern, dtype=dtype).tobytes())
     return digest.hexdigest()
+
+
+def counted(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the type in which the compiled loops see counts: they know no halves."""
+    native = dtype.newbyteorder("=")
+    return np.dtype(np.float32) if native == np.float16 else native
 
 
 def _check_array(array: Any, name: str) -> None:

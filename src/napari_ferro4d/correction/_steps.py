@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from napari_ferro4d.errors import ScanError
-from napari_ferro4d.scan import Scan
+from napari_ferro4d.scan import Scan, counted
 
 __all__ = ["Steps", "check_image", "kept", "steps_of"]
 
@@ -107,10 +107,7 @@ class Steps:
         if self.only_crops:
             return np.asarray(block, self.dtype)
         out = np.empty((*block.shape[:2], *self.shape), self.dtype)
-        # Compiled code knows no halves.
-        native = (
-            np.dtype(np.float32) if block.dtype == np.float16 else block.dtype.newbyteorder("=")
-        )
+        native = counted(block.dtype)
         size = max(1, int(np.prod(block.shape[2:])) * native.itemsize)
         together = max(1, _CACHED_BYTES // size)
         for y in range(block.shape[0]):

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-__all__ = ["Patterns", "counted"]
+from napari_ferro4d.scan import counted
+
+__all__ = ["Patterns"]
 
 Layout = tuple[int, int, int, int, int, int, int, int]
-
-
-def counted(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the type in which the compiled loops see counts: they know no halves."""
-    native = dtype.newbyteorder("=")
-    return np.dtype(np.float32) if native == np.float16 else native
 
 
 @dataclass(frozen=True, eq=False)

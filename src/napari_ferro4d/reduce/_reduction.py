@@ -11,9 +11,9 @@ from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
 
-from napari_ferro4d.scan import Scan
+from napari_ferro4d.scan import Scan, counted
 
-from ._patterns import Patterns, counted
+from ._patterns import Patterns
 from ._segments import Segments
 
 __all__ = ["Place", "Reduction"]

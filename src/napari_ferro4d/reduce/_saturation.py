@@ -11,12 +11,12 @@ import numpy as np
 from napari_ferro4d.correction import Correction
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.jobs import Report
-from napari_ferro4d.scan import Scan
+from napari_ferro4d.scan import Scan, counted
 
 from ._com import ComMaps, centre_for_com, centre_of_mass
 from ._detectors import Shape
 from ._engine import reduce_scan
-from ._patterns import Patterns, counted
+from ._patterns import Patterns
 from ._reduction import Place, Reduction, put
 from ._virtual import VirtualImage, centre_for_detector, virtual_image
 
