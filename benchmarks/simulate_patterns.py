@@ -18,9 +18,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from napari_ferro4d.simulate._scan import prepare, simulated_row
-from napari_ferro4d.simulate._table_compute import waves
 from napari_ferro4d.simulate._table_file import load_table
 from napari_ferro4d.simulate._turns import find
+from napari_ferro4d.simulate._waves import waves
 from napari_ferro4d.simulate.crystal import Crystal, ermno3
 from napari_ferro4d.simulate.patterns import Optics, RockingTable, patterns
 from napari_ferro4d.simulate.presets import preset, presets

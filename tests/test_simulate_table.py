@@ -20,9 +20,10 @@ from napari_ferro4d.simulate import (
     wavelength,
     zone_beams,
 )
-from napari_ferro4d.simulate._table_compute import compute, waves
+from napari_ferro4d.simulate._table_compute import compute
 from napari_ferro4d.simulate._table_file import TABLES, load_table, write_table
 from napari_ferro4d.simulate._turns import find
+from napari_ferro4d.simulate._waves import waves
 from napari_ferro4d.simulate.crystal import ermno3
 from napari_ferro4d.simulate.structures import BORACITE_STATES, boracite, boracite_cubic
 from napari_ferro4d.simulate.table import State, Table, add_patterns, table_patterns

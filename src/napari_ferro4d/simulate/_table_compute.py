@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,15 +11,15 @@ import numpy as np
 from napari_ferro4d.errors import ScanError
 
 from ._turns import copies, find
+from ._waves import waves
 from .crystal import Array, Crystal
-from .scattering import Beams, structure_matrix, zone_beams
-from .scattering import _excitation_errors as excitation_errors
+from .scattering import structure_matrix, zone_beams
 from .table import Computed
 
 if TYPE_CHECKING:
     from napari_ferro4d.jobs import Report
 
-__all__ = ["compute", "waves"]
+__all__ = ["compute"]
 
 _TOGETHER = 128  # beam directions
 
@@ -41,9 +41,7 @@ def compute(
 ) -> Computed:
     """Calculate a table's intensities for all beam directions.
 
-    All directions go through the crystal together, in thin slices: one matrix scatters between the
-    beams of the zone, absorption and all, and a phase per beam and direction takes them to the next
-    slice, as in multislice but without higher-order Laue zones. The Bloch waves of
+    All directions go through the crystal together, see `waves`. The Bloch waves of
     `diffracted_intensities`, whose absorption is of first order only, jump where two of them have
     the same energy, which no spline follows.
 
@@ -114,57 +112,3 @@ def compute(
             raise ScanError(f"{crystal.name}: the pattern lacks the symmetries {symmetries}.")
     shape = (len(kept), len(thickness), len(k_t), len(k_t))
     return Computed(beams.hkl[kept], g, intensity.reshape(shape), tuple(symmetries))
-
-
-def waves(
-    coupling: Array,
-    beams: Beams,
-    directions: Array,
-    step: float,
-    kilovolts: float,
-    slice_thickness: float = 1.0,
-) -> Iterator[Array]:
-    """Yield the waves in a crystal, from step to step, without end.
-
-    Parameters
-    ----------
-    coupling : ndarray
-        `structure_matrix`, ``[N, N]``.
-    beams : Beams
-        The same N beams.
-    directions : ndarray
-        ``[n, 2]`` transverse wave vectors of the incident waves, 1/angstrom.
-    step : float
-        From one wave that is yielded to the next, nm.
-    kilovolts : float
-        Acceleration voltage.
-    slice_thickness : float
-        Largest slice in angstrom. The error grows with its square; with slices of 1 angstrom, a
-        pattern of 100 nm of ErMnO3 is right to 0.1 %.
-
-    Yields
-    ------
-    ndarray
-        complex64 ``[N, n]``; the incident waves have amplitude 1.
-    """
-    from scipy.linalg import expm
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
-    slices = int(np.ceil(step * 10 / slice_thickness - 1e-9))
-    angstrom = step * 10 / slices
-    errors = excitation_errors(beams, directions, kilovolts).T
-    # Single precision leaves an error of some 1e-6 after a thousand slices, in half the time.
-    onward = np.exp(2j * np.pi * errors * angstrom).astype(np.complex64)
-    half = np.exp(1j * np.pi * errors * angstrom).astype(np.complex64)
-    scatter = expm(2j * np.pi * coupling * angstrom).astype(np.complex64)
-    wave = np.zeros(errors.shape, np.complex64)
-    wave[0] = 1
-    while True:
-        # Sums in the same order, whatever the number of processors.
-        with threadpool_limits(1):
-            # Half a phase first, half a phase last: exact to second order in the slice.
-            wave = half * wave
-            for left in range(slices - 1, -1, -1):
-                wave = scatter @ wave
-                wave *= onward if left else half
-        yield wave

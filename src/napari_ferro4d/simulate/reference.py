@@ -11,13 +11,13 @@ import numpy as np
 
 from napari_ferro4d.errors import ScanError
 
+from ._waves import intensities
 from .crystal import Array, Crystal
 from .patterns import Optics
 from .scattering import (
     Beams,
     Indices,
     detector_frame,
-    diffracted_intensities,
     structure_matrix,
     wavelength,
     zone_beams,
@@ -91,7 +91,7 @@ def reference(
     absorption: float = 0.03,
     slice_thickness: float = 1.0,
     sampling: float = 0.05,
-    g_max: float = 2.0,
+    g_max: float = 3.0,
     angle_step: float | None = None,
     device: str = "auto",
     report: Report | None = None,
@@ -126,13 +126,16 @@ def reference(
         Pixels ``(ky, kx)``.
     method : str
         ``"multislice"``: abTEM, with the upper Laue zones; on a GPU where cupy finds one.
-        ``"bloch"``: Bloch waves of the zero-order Laue zone, without abTEM and faster.
+        ``"bloch"``: the dynamical theory of the zero-order Laue zone, without abTEM and faster.
+        It multiplies out, slice by slice, the scattering matrix that Bloch waves diagonalise.
     absorption : float
         Imaginary share of the potential.
     slice_thickness, sampling : float
         Of multislice, in angstrom: thickest slice, widest grid.
     g_max : float
-        Longest beam of the Bloch waves in 1/angstrom.
+        Longest beam of the zero-order Laue zone in 1/angstrom, for ``"bloch"``. Time grows with
+        its fourth power. Heavy atoms at rest need the default: the pattern of 75 nm of ErMnO3 is
+        then within 1 % of that with more beams, and with 2.0 off by 9 %.
     angle_step : float, optional
         Distance of the calculated beam directions in mrad; between them, a cubic spline. By
         default fine enough for the thickest crystal, 0.1 to 0.5 mrad.
@@ -233,7 +236,7 @@ def plane_wave_intensities(
     absorption: float = 0.03,
     slice_thickness: float = 1.0,
     sampling: float = 0.05,
-    g_max: float = 2.0,
+    g_max: float = 3.0,
     g_kept: float = 2.0,
     device: str = "auto",
     report: Report | None = None,
@@ -270,8 +273,6 @@ def plane_wave_intensities(
     ScanError
         As for `reference`.
     """
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
     from napari_ferro4d.jobs import Steps
 
     nm = _thicknesses(thickness)
@@ -286,18 +287,18 @@ def plane_wave_intensities(
     if method == "bloch":
         all_beams = zone_beams(crystal, g_max, zone_axis, up)
         coupling = structure_matrix(crystal, all_beams, kilovolts, absorption)
-        keep = np.hypot(*all_beams.g.T) <= g_kept
+        keep = np.flatnonzero(np.hypot(*all_beams.g.T) <= g_kept)
         kept = Beams(all_beams.hkl[keep], all_beams.g[keep])
-        intensity = np.empty((len(k_t), len(nm), int(keep.sum())))
-        steps = Steps(report, len(k_t), "Bloch waves")
-        # Rotating the detector is turning the incident direction the other way in the crystal.
-        directions = np.asarray(k_t) @ turn
-        # Matrices of a few hundred beams are too small for two threads to share.
-        with threadpool_limits(1):
-            for index, direction in enumerate(directions):
-                here = diffracted_intensities(coupling, all_beams, direction, nm, kilovolts)
-                intensity[index] = here[:, keep]
-                steps.add()
+        intensity = intensities(
+            coupling,
+            all_beams,
+            # Rotating the detector is turning the incident direction the other way in the crystal.
+            np.asarray(k_t) @ turn,
+            nm,
+            kilovolts,
+            kept=keep,
+            steps=Steps(report, len(k_t), "Bloch waves"),
+        )
         reached = nm
     elif method == "multislice":
         from ._multislice import multislice_intensities, slices_per_thickness, use_gpu

@@ -320,7 +320,8 @@ def diffracted_intensities(
     One diagonalisation serves all thicknesses. Without absorption this is exactly
     ``|scattering_matrix(...)[:, 0]|^2``. Absorption damps each Bloch wave to first order, which
     is several times faster than to diagonalise a non-Hermitian matrix and, in 70 nm of
-    manganite, changes no beam by more than 1 % of the incident one.
+    manganite, changes no beam by more than 1 % of the incident one. Where two Bloch waves have
+    the same energy, that is a jump: `reference` and the tables go around it.
 
     Parameters
     ----------
