@@ -218,3 +218,24 @@ def test_the_class_in_the_table_is_the_one_painted_with(shown, dock):
     layer.selected_label = 7  # no class yet
     assert marked() == set()
     assert layer.selected_label == 7
+
+
+def test_with_all_docks_open_the_window_keeps_its_size(shown, dock, qtbot):
+    """Docks are stacked first and made tabs then; a window that grows for that stays so."""
+    window = shown.window._qt_window
+    window.show()
+    qtbot.waitExposed(window)
+    window.resize(1200, 800)
+    names = ("Diffraction", "Centre of mass", "Autoencoder", "Classifier")
+    docks = []
+    for name in names:
+        docks.append(dock(name))
+        qtbot.waitUntil(lambda: getattr(docks[-1], "placed", True))
+    qtbot.wait(200)
+    assert window.height() <= 800
+    assert docks[-1].minimumSizeHint().height() >= 200  # enough of it is seen to work with
+    for one in docks[1:]:
+        one.parent().raise_()
+        qtbot.wait(100)
+        inside = one._scroll.widget()
+        assert inside.width() <= one._scroll.viewport().width()

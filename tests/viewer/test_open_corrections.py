@@ -97,7 +97,9 @@ def test_an_image_that_does_not_fit_is_named(viewer, widget, tmp_path, finish, n
     finish(widget.row)
     assert len(viewer.layers) == 0
     assert len(notes) == 1
-    assert "small.npy" in notes[0]
+    assert str(path) in notes[0]
+    assert "small.npy" in widget.row.text
+    assert str(tmp_path) not in widget.row.text  # a folder fills a line that cannot be broken
 
 
 def test_a_crop_that_keeps_nothing_cannot_be_opened(widget):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 from typing import Any
 
 from qtpy.QtCore import QEvent, QSize, Qt, QTimer
@@ -15,7 +16,7 @@ from ._settings import remember, remembered
 
 __all__ = ["Dock"]
 
-_TALL_ENOUGH = 380
+_TALL_ENOUGH = 300
 """Pixels of height in which an analysis can be used; a higher one scrolls in a small window."""
 
 
@@ -46,6 +47,7 @@ class Dock(QWidget):
         self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.placed = False
         self._shown = False
+        self._window_was = self.viewer.window._qt_window.size()
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)
         whole.addWidget(self._scroll)
@@ -68,7 +70,9 @@ class Dock(QWidget):
     def _ask_for_room(self) -> None:
         bar = self._scroll.verticalScrollBar().sizeHint().width()
         self._scroll.setMinimumWidth(self._inside.minimumSizeHint().width() + bar)
-        self._scroll.setMinimumHeight(min(self._inside.sizeHint().height(), _TALL_ENOUGH))
+        # Docks are stacked before they are made tabs: nobody wants the window to grow for that.
+        height = min(self._inside.sizeHint().height(), _TALL_ENOUGH)
+        self._scroll.setMinimumHeight(height if self.placed else 0)
 
     def showEvent(self, event: QEvent) -> None:
         """Join the analysis docks that are there already, as a tab, the first time it is shown."""
@@ -85,6 +89,8 @@ class Dock(QWidget):
         docks = {dock.findChild(Dock): dock for dock in window.findChildren(QDockWidget)}
         mine = docks.get(self)
         if mine is None:
+            self.placed = True
+            self._ask_for_room()
             return
         for analysis, dock in docks.items():
             placed = analysis is not None and analysis is not self and analysis.placed
@@ -92,8 +98,11 @@ class Dock(QWidget):
             if placed and same_side and dock.toggleViewAction().isChecked():
                 window.tabifyDockWidget(dock, mine)
                 mine.raise_()
+                # What it had to grow all the same is given back.
+                QTimer.singleShot(0, partial(window.resize, self._window_was))
                 break
         self.placed = True
+        self._ask_for_room()
 
     def sizeHint(self) -> QSize:
         """Return the size at which nothing has to be scrolled."""

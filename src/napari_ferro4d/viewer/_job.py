@@ -8,6 +8,7 @@ for the next job.
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -279,7 +280,7 @@ class JobRow(QWidget):
         else:
             message = f"{self._what} failed: {type(error).__name__}: {error} (details in the log)"
             _log.error("%s failed", self._what, exc_info=error)
-        self._idle(f"{self._what} failed.")
+        self._idle(f"{self._what} failed: {_short(message)}")
         show_error(message)
 
     def _idle(self, text: str) -> None:
@@ -291,6 +292,11 @@ class JobRow(QWidget):
         self._text.setText(text)
         if was_busy:
             self.running.emit(False)
+
+
+def _short(message: str) -> str:
+    """Return a message without the folders of its files, which may fill a line and never break."""
+    return re.sub(r"(?<!\S)(?:[A-Za-z]:)?[/\\]\S*[/\\](?=\S)", "", message)
 
 
 def _cancelled(what: str, parted: bool = False) -> str:

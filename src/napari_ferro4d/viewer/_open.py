@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from napari.utils.notifications import show_error
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QSize, Qt
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
@@ -75,11 +76,12 @@ class OpenWidget(QWidget):
             choose.addWidget(widget, stretch)
         # In a scroll area: with all groups open it is higher than the screen of a laptop.
         inside, scroll = QWidget(), QScrollArea()
+        self._scroll = scroll
         scroll.setWidget(inside)
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QScrollArea.Shape.NoFrame)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setMinimumSize(430, 380)
+        scroll.setMinimumHeight(300)
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)
         whole.addWidget(scroll)
@@ -92,6 +94,17 @@ class OpenWidget(QWidget):
         column.addWidget(self.open_button)
         column.addWidget(self.row)
         column.addStretch(1)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Ask for the width of the fields, which napari's style makes wider than they were."""
+        super().showEvent(event)
+        bar = self._scroll.verticalScrollBar().sizeHint().width()
+        inside = self._scroll.widget().minimumSizeHint().width()
+        self._scroll.setMinimumWidth(inside + bar)
+
+    def sizeHint(self) -> QSize:
+        """Return the size at which nothing has to be scrolled."""
+        return QSize(self._scroll.minimumWidth(), self._scroll.widget().sizeHint().height())
 
     def refresh(self, *_: Any) -> None:
         """Enable what can be done now."""
