@@ -38,7 +38,7 @@ def accumulator(dtype: np.dtype[Any], detector_shape: tuple[int, int]) -> np.dty
 
 # Nothing is allocated in these loops, so arrays need no reference counts: counting every row slice
 # would take half the time.
-_compiled = functools.partial(numba.njit, nogil=True, cache=True, _nrt=False)
+compiled = functools.partial(numba.njit, nogil=True, cache=True, _nrt=False)
 
 
 def common_spans(first: np.ndarray, last: np.ndarray, columns: int) -> np.ndarray:
@@ -74,7 +74,7 @@ do not foresee."""
 _LINE_BYTES = 64
 
 
-@_compiled(fastmath=_REORDER, inline="always")
+@compiled(fastmath=_REORDER, inline="always")
 def _four_rows(a, b, c, d, swap, columns):  # type: ignore[no-untyped-def]
     """Add four rows to the column sums; return their sum, and that times 0, 1, 2 and 3."""
     kind = columns.dtype.type
@@ -101,7 +101,7 @@ def _four_rows(a, b, c, d, swap, columns):  # type: ignore[no-untyped-def]
     return total, down
 
 
-@_compiled(fastmath=_REORDER)
+@compiled(fastmath=_REORDER)
 def _one_row(row, swap, columns):  # type: ignore[no-untyped-def]
     """Add a row to the column sums and return its sum."""
     kind = columns.dtype.type
@@ -119,7 +119,7 @@ def _one_row(row, swap, columns):  # type: ignore[no-untyped-def]
     return total
 
 
-@_compiled(fastmath=_REORDER)
+@compiled(fastmath=_REORDER)
 def moments(flat, layout, swap, first, last, common, columns, out):  # type: ignore[no-untyped-def]
     """Sum counts, and counts times row and column index, over the spans of a convex mask.
 
@@ -197,7 +197,7 @@ def moments(flat, layout, swap, first, last, common, columns, out):  # type: ign
             out[y, x, 2] = across
 
 
-@_compiled(fastmath=_REORDER)
+@compiled(fastmath=_REORDER)
 def sum_masked(flat, layout, swap, table, masks, work, out):  # type: ignore[no-untyped-def]
     """Sum integer counts over virtual detectors cut into `_segments.Segments`.
 
@@ -255,7 +255,7 @@ def sum_masked(flat, layout, swap, table, masks, work, out):  # type: ignore[no-
                 out[y, x, table[s, 0]] += total
 
 
-@_compiled(fastmath=_REORDER)
+@compiled(fastmath=_REORDER)
 def sum_weighted(flat, layout, swap, table, weights, out):  # type: ignore[no-untyped-def]
     """Sum counts times weights over `_segments.Segments`: ``[y, x, detector]``.
 
@@ -284,7 +284,7 @@ def sum_weighted(flat, layout, swap, table, weights, out):  # type: ignore[no-un
                 out[y, x, table[s, 0]] += total
 
 
-@_compiled()
+@compiled()
 def add_patterns(flat, layout, swap, region, out):  # type: ignore[no-untyped-def]
     """Add every pattern to the sum of its region: ``out[region[y, x], ky, kx]``, -1 to none.
 
@@ -333,7 +333,7 @@ def add_patterns(flat, layout, swap, region, out):  # type: ignore[no-untyped-de
             x += 4 if alike else 1
 
 
-@_compiled()
+@compiled()
 def together(flat, layout, swap, run, moment, masked, summed):  # type: ignore[no-untyped-def]
     """Run several of the loops above on `run` patterns at a time, which stay in the cache.
 
@@ -362,71 +362,3 @@ def together(flat, layout, swap, run, moment, masked, summed):  # type: ignore[n
             if summed is not None:
                 region, patterns = summed
                 add_patterns(flat, part, swap, region[y : y + 1, x:end], patterns)
-
-
-@_compiled()
-def add_squares(flat, layout, swap, out):  # type: ignore[no-untyped-def]
-    """Add the square of every count to ``out[ky, kx]``."""
-    ny, nx, nky, nkx, origin, down_step, right_step, row_step = layout
-    kind = out.dtype.type
-    for y in range(ny):
-        for x in range(nx):
-            for k in range(nky):
-                ky = k if row_step > 0 else nky - 1 - k
-                start = origin + y * down_step + x * right_step + ky * row_step
-                sums = out[ky]
-                row = flat[start : start + nkx]
-                if swap:
-                    for i in range(len(sums)):
-                        value = kind(turned(np.uint16(row[i])))
-                        sums[i] += value * value
-                else:
-                    for i in range(len(sums)):
-                        value = kind(row[i])
-                        sums[i] += value * value
-
-
-@_compiled()
-def largest_counts(flat, layout, swap, out):  # type: ignore[no-untyped-def]
-    """Keep the largest count of every detector pixel in ``out[ky, kx]``."""
-    ny, nx, nky, nkx, origin, down_step, right_step, row_step = layout
-    kind = out.dtype.type
-    for y in range(ny):
-        for x in range(nx):
-            for k in range(nky):
-                ky = k if row_step > 0 else nky - 1 - k
-                start = origin + y * down_step + x * right_step + ky * row_step
-                most = out[ky]
-                row = flat[start : start + nkx]
-                if swap:
-                    for i in range(len(most)):
-                        most[i] = max(most[i], kind(turned(np.uint16(row[i]))))
-                else:
-                    for i in range(len(most)):
-                        most[i] = max(most[i], kind(row[i]))
-
-
-@_compiled()
-def ring_sums(flat, layout, swap, rings, work, out):  # type: ignore[no-untyped-def]
-    """Sum counts over rings of detector pixels: ``out[y, x, ring]``, ``rings[ky, kx]`` says which.
-
-    `work` holds the sums ``[ring]`` of one pattern, in the accumulator's type.
-    """
-    ny, nx, nky, nkx, origin, down_step, right_step, row_step = layout
-    kind = work.dtype.type
-    for y in range(ny):
-        for x in range(nx):
-            work[:] = kind(0)
-            for k in range(nky):
-                ky = k if row_step > 0 else nky - 1 - k
-                start = origin + y * down_step + x * right_step + ky * row_step
-                row = flat[start : start + nkx]
-                ring = rings[ky]
-                if swap:
-                    for i in range(len(row)):
-                        work[ring[i]] += kind(turned(np.uint16(row[i])))
-                else:
-                    for i in range(len(row)):
-                        work[ring[i]] += kind(row[i])
-            for r in range(len(work)):
-                out[y, x, r] = work[r]

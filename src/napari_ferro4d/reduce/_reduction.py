@@ -200,19 +200,19 @@ def ring_sums(
 
     `rings` is int64 ``[ky, kx]``: 0 to ``count - 1``.
     """
-    from . import _kernels
+    from . import _pixel_kernels
 
     wide = np.dtype(np.float64 if scan.dtype.kind == "f" else np.int64)
 
     def add(patterns: Patterns, part: np.ndarray, place: Place) -> None:
-        _kernels.ring_sums(*patterns.arguments, rings, np.zeros(count, wide), part)
+        _pixel_kernels.ring_sums(*patterns.arguments, rings, np.zeros(count, wide), part)
 
     return Reduction(lambda shape: np.empty((*shape, count)), add, put, finish, per_position=True)
 
 
 def largest(scan: Scan, finish: Callable[[np.ndarray], R]) -> Reduction[R]:
     """Largest count of every detector pixel: ``[ky, kx]``."""
-    from . import _kernels
+    from . import _pixel_kernels
 
     kind = counted(scan.dtype)
     lowest: Any = -np.inf if kind.kind == "f" else np.iinfo(kind).min
@@ -221,7 +221,7 @@ def largest(scan: Scan, finish: Callable[[np.ndarray], R]) -> Reduction[R]:
         np.maximum(whole, part, out=whole)
 
     def add(patterns: Patterns, part: np.ndarray, place: Place) -> None:
-        _kernels.largest_counts(*patterns.arguments, part)
+        _pixel_kernels.largest_counts(*patterns.arguments, part)
 
     return Reduction(
         lambda shape: np.full(scan.detector_shape, lowest, kind),
@@ -235,10 +235,10 @@ def largest(scan: Scan, finish: Callable[[np.ndarray], R]) -> Reduction[R]:
 
 def squares(scan: Scan, finish: Callable[[np.ndarray], R]) -> Reduction[R]:
     """Sum of the squared counts of every detector pixel, float64: ``[ky, kx]``."""
-    from . import _kernels
+    from . import _pixel_kernels
 
     def add(patterns: Patterns, part: np.ndarray, place: Place) -> None:
-        _kernels.add_squares(*patterns.arguments, part)
+        _pixel_kernels.add_squares(*patterns.arguments, part)
 
     return Reduction(
         lambda shape: np.zeros(scan.detector_shape),
