@@ -1,4 +1,4 @@
-"""train, embed, classify and demo as a user meets them on the command line."""
+"""train, embed and classify as a user meets them on the command line."""
 
 from __future__ import annotations
 
@@ -179,26 +179,6 @@ def test_an_interrupted_training_goes_on_where_it_was(capsys, folder, tmp_path):
     assert document["epochs"] == done + 3
     assert path.exists()
     assert not checkpoint.exists()
-
-
-def test_the_demo_does_the_whole_job(capsys, tmp_path):
-    document = run_json(capsys, "demo", "-o", tmp_path / "demo", "--headless")
-    assert document["classifier_labels"] == 50
-    assert document["classifier_accuracy"] >= 0.95
-    assert document["autoencoder_auc"] >= 0.95
-    results = read_results(tmp_path / "demo" / "results.zarr")
-    names = {one.name for one in results.maps}
-    assert {"sum", "com_y", "com_x", "embedding", "probability"} <= names
-    assert {one.name for one in results.labels} == {"prediction", "labels"}
-    assert json.loads((tmp_path / "demo" / "scores.json").read_text())["autoencoder_auc"] >= 0.95
-    for name in ("figure.png", "labels.tif", "autoencoder.safetensors", "classifier.safetensors"):
-        assert (tmp_path / "demo" / name).stat().st_size > 1000
-
-
-def test_the_demo_says_where_it_cannot_write(capsys, tmp_path):
-    (tmp_path / "file").write_text("")
-    assert main(["demo", "-o", str(tmp_path / "file"), "--headless"]) == 2
-    assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_classify_keeps_the_users_labels_names_and_colours(capsys, folder, tmp_path):

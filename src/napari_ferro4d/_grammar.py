@@ -223,7 +223,7 @@ def grammar(verbs: Mapping[str, Run]) -> argparse.ArgumentParser:
     sub.add_argument("spec", metavar="SPEC", help="a spec (TOML), or the name of a preset")
     output(sub, "SCAN.zarr", "folder to write; a simulated scan there is replaced")
 
-    sub = verb("demo", "Do the main job on a small embedded scan with known truth.")
+    sub = verb("demo", "Do the main job on a small simulated scan with known truth.")
     sub.add_argument("-o", "--output", default="demo-results", metavar="DIR")
     sub.add_argument("--headless", action="store_true", help="no window, so no screenshot")
     learning(sub, seed=False)

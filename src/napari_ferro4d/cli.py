@@ -36,8 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         document = args.run(args)
     except ScanError as error:
         return fail(str(error), 2)
-    except (KeyboardInterrupt, Cancelled):
-        return fail(args.interrupted(), 130)
+    except (KeyboardInterrupt, Cancelled) as stopped:
+        return fail(str(stopped) or args.interrupted(), 130)
     except OSError as error:  # a file that may not be read, a name that is too long
         return fail(f"{error.filename or 'the system'}: {error.strerror or error}.", 2)
     except MemoryError as error:

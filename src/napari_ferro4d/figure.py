@@ -32,6 +32,8 @@ class Panel:
         Values of the darkest and the brightest colour.
     classes : mapping, optional
         For a label image: name and colour by class number, said in a legend.
+    key : array, optional
+        For colours: uint8 ``[y, x, 3]``, what they mean, drawn beside the map.
     """
 
     title: str
@@ -40,6 +42,7 @@ class Panel:
     colormap: str = "viridis"
     limits: tuple[float, float] | None = None
     classes: dict[int, tuple[str, Any]] = field(default_factory=dict)
+    key: np.ndarray | None = None
 
 
 def draw_panels(
@@ -75,6 +78,9 @@ def draw_panels(
     for axes in grid.flat:
         axes.set_axis_off()
     for axes, panel in zip(grid.flat, panels, strict=False):
+        # A frame, so that a map that is mostly empty has an end.
+        axes.set_axis_on()
+        axes.set(xticks=[], yticks=[])
         _draw(figure, axes, panel, scan_step or (1.0, 1.0))
         _scale_bar(axes, panel.image.shape[:2], scan_step)
     with atomic_file(path) as temporary:
@@ -89,6 +95,10 @@ def _draw(figure: Any, axes: Any, panel: Panel, step: tuple[float, float]) -> No
     shown = {"interpolation": "nearest", "aspect": step[0] / step[1]}
     if panel.image.ndim == 3:
         axes.imshow(panel.image, **shown)
+        if panel.key is not None:
+            beside = axes.inset_axes((1.03, 0.78, 0.22, 0.22))
+            beside.imshow(panel.key)
+            beside.set_axis_off()
     elif panel.classes:
         numbers = sorted(panel.classes)
         edges = [numbers[0] - 0.5, *(number + 0.5 for number in numbers)]
@@ -97,7 +107,14 @@ def _draw(figure: Any, axes: Any, panel: Panel, step: tuple[float, float]) -> No
         masked = np.ma.masked_equal(panel.image, 0)
         axes.imshow(masked, cmap=palette, norm=norm, **shown)
         keys = [Patch(color=colour, label=name) for name, colour in panel.classes.values()]
-        axes.legend(handles=keys, loc="upper right", fontsize=7, framealpha=0.8, handlelength=1)
+        axes.legend(
+            handles=keys,
+            loc="upper left",
+            bbox_to_anchor=(1.0, 1.0),
+            fontsize=7,
+            frameon=False,
+            handlelength=1,
+        )
     else:
         low, high = panel.limits or (None, None)
         image = axes.imshow(panel.image, cmap=panel.colormap, vmin=low, vmax=high, **shown)
