@@ -4,7 +4,7 @@ bin := .venv/bin
 
 .PHONY: demo test lint types docs setup clean
 
-demo: setup  ## the main job on the embedded scan: scores, results, figure, screenshot
+demo: setup  ## the main job on a simulated scan: scores, results, figure, screenshot
 	$(bin)/ferro4d demo -o demo-results
 
 test: setup  ## the whole test suite

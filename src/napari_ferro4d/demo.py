@@ -273,7 +273,7 @@ def _panels(
             direction_colours(maps.com_y, maps.com_x),
             key=wheel.astype(np.uint8),
         ),
-        Panel(f"autoencoder, channel {best} (AUC {auc:.3f})", channel, "activation"),
+        Panel(f"channel {best} (AUC {auc:.3f})", channel, "activation"),
         Panel("truth: thickness", truth.thickness, "nm", "cividis"),
         Panel(f"{LABELS} labels", labels, classes=classes),
         Panel(f"prediction (accuracy {accuracy:.3f})", result.prediction, classes=classes),
