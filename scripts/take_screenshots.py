@@ -2,9 +2,9 @@
 
     python scripts/take_screenshots.py [FOLDER]        (under Xvfb where there is no display)
 
-Opens the demo scan, draws a virtual detector, computes the centre of mass, trains an autoencoder,
-paints fifty positions, trains a classifier, corrects its prediction and retrains. Each picture is
-the whole window.
+Opens the demo scan, with corrections and without, draws a virtual detector, computes the centre of
+mass, trains an autoencoder, paints fifty positions, trains a classifier, corrects its prediction
+and retrains. Each picture is the whole window.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ class Session:
         self.folder = folder
         self.viewer = napari.Viewer(show_welcome_screen=False)
         self.viewer.window._qt_window.resize(*SIZE)
+        self.open_dialog()
         self.viewer.open_sample("napari-ferro4d", "demo")
+        self.viewer.layers.selection.active = self.viewer.layers["demo preview"]
         self.diffraction = self.dock("Diffraction")
         wait(lambda: self.diffraction.pattern is not None)
 
@@ -66,6 +68,25 @@ class Session:
         path = self.folder / f"{name}.png"
         self.viewer.window._qt_window.grab().save(str(path))
         print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
+
+    def open_dialog(self) -> None:
+        """Show the scan opened with detector corrections."""
+        from napari_ferro4d.simulate import demo_scan_path
+
+        widget = self.dock("Open 4D-STEM scan...")
+        widget.path.setText(str(demo_scan_path()))
+        fields = widget.form.corrections
+        fields.button.click()
+        fields.bad.setText("12,40;13,40")
+        fields.top.setValue(8)
+        fields.bottom.setValue(56)
+        fields.bin.setValue(2)
+        widget.open()
+        wait(lambda: not widget.row.busy)
+        widget.path.setText("demo.hspy")  # not the folders of whoever takes the pictures
+        self.take("open")
+        self.viewer.window.remove_dock_widget(widget)
+        self.viewer.layers.clear()
 
     def main_window(self) -> None:
         """Show what opening a scan gives, with the probe moved."""
