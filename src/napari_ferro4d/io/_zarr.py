@@ -90,7 +90,8 @@ def read_zarr(path: Path, hints: Hints) -> Stored:
         return Stored(turned, *steps(axes), centre=centre_of(axes), metadata=metadata)
     stated = dict(array.attrs)
     scan_step, k_step = stated.get("scan_step_nm"), stated.get("k_step_inv_angstrom")
-    return Stored(stored, scan_step, k_step, metadata=pieces)
+    centre = tuple(stated["centre_px"]) if "centre_px" in stated else None
+    return Stored(stored, scan_step, k_step, centre=centre, metadata=pieces)
 
 
 def _checked(array: Any) -> Any:
