@@ -325,6 +325,14 @@ def test_boracite_states_light_their_own_extra_disks(state):
         ({"thickness": [10, np.nan]}, "thickness"),
         ({"tilt": (1, 2, 3)}, "tilt"),
         ({"tilt": (np.inf, 0)}, "tilt"),
+        ({"tilt": "up"}, "tilt"),
+        ({"thickness": "thin"}, "thickness"),
+        ({"thickness": None}, "thickness"),
+        ({"convergence": 1e5}, "convergence"),
+        ({"kilovolts": "200"}, "kilovolts"),
+        ({"detector_shape": (64.5, 64)}, "detector_shape"),
+        ({"detector_shape": "wide"}, "detector_shape"),
+        ({"rotation": "left"}, "rotation"),
         ({"convergence": 0}, "convergence"),
         ({"kilovolts": -200}, "kilovolts"),
         ({"k_step": 0}, "k_step"),
@@ -350,6 +358,14 @@ def test_bad_input_is_named(change, named):
 def test_an_unknown_crystal_is_named():
     with pytest.raises(ScanError, match="pzt"):
         reference("pzt", thickness=10)
+    with pytest.raises(ScanError, match=r"^crystal: .* not 5"):
+        reference(5, thickness=10)
+
+
+@pytest.mark.parametrize("k_t", [[[0.0, np.nan]], [[0.0, 0.0, 0.0]], [0.0, 0.0], "up"])
+def test_directions_that_are_none_are_named(k_t):
+    with pytest.raises(ScanError, match=r"^k_t: "):
+        plane_wave_intensities(batio3(), k_t, [10.0], method="bloch", g_max=0.5)
 
 
 def test_a_cell_without_right_angles_needs_bloch_waves(abtem):

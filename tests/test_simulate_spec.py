@@ -180,6 +180,33 @@ def test_specs_made_in_python_are_checked_too(make, message):
         make()
 
 
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("[scan]\nsteps = 1.4", "scan.steps"),
+        ("[specimen]\nthickness = [50, 120]", "specimen.thickness"),
+        ('[geometry]\nkind = "vortex"\nperiod = 9', "geometry.period"),
+    ],
+)
+def test_the_command_says_it_in_one_line(tmp_path, capsys, text, key):
+    from napari_ferro4d.cli import main
+
+    (tmp_path / "bad.toml").write_text(text)
+    output = tmp_path / "scan.zarr"
+    assert main(["simulate", str(tmp_path / "bad.toml"), "-o", str(output)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("ferro4d: ")
+    assert f"bad.toml: {key}: " in line
+    assert not output.exists()
+
+
+def test_the_command_names_the_presets(tmp_path, capsys):
+    from napari_ferro4d.cli import main
+
+    assert main(["simulate", "pzt", "-o", str(tmp_path / "scan.zarr")]) == 2
+    assert "use one of boracite" in capsys.readouterr().err
+
+
 # Presets
 
 

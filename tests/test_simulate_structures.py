@@ -386,10 +386,13 @@ def test_what_is_no_structure_is_said_in_one_line(tmp_path):
     for share in ("nan", "-0.5", "1.x", "2"):
         with pytest.raises(ScanError, match=r"shares\.cif"):
             structure(cif(tmp_path / "shares.cif", share=share))
-    for element in ("Xx", "Rf"):
+    with pytest.raises(ScanError, match="debye_waller"):
+        structure(cif(tmp_path / "fine.cif"), debye_waller=-1.0)
+    for element in ("Xx", "Rf", "Qq"):
         with pytest.raises(ScanError, match=r"unknown\.cif") as caught:
             structure(cif(tmp_path / "unknown.cif", ti=element))
         assert element in str(caught.value)
+    assert "'Qq' is not a chemical element" in str(caught.value)
     with pytest.raises(ScanError, match="'Qq'"):
         scattering_factor("Qq", np.zeros(1))
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_ferro4d.errors import ScanError
 
-__all__ = ["Array", "beam_at", "disk_radius_of", "middle", "positive", "usable"]
+__all__ = ["Array", "beam_at", "disk_radius_of", "middle", "numbers", "positive", "usable"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -47,6 +47,14 @@ def positive(name: str, value: object) -> float:
     if isinstance(value, int | float | np.integer | np.floating) and 0 < value < np.inf:
         return float(value)
     raise ScanError(f"{name}: must be a positive number, not {value!r}.")
+
+
+def numbers(value: object) -> Array | None:
+    """Return finite real numbers as an array, or None if they are none."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "iuf" or not np.isfinite(array).all():
+        return None
+    return array.astype(float)
 
 
 def beam_at(centre: Sequence[float] | None, shape: tuple[int, ...]) -> tuple[float, float]:

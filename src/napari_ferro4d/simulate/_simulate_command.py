@@ -49,4 +49,8 @@ def simulate_command(args: argparse.Namespace, report: Report | None = None) -> 
 
 def _spec(name: str) -> Spec:
     # A file of that name wins over a preset.
-    return preset(name) if not Path(name).exists() and name in presets() else read_spec(name)
+    if Path(name).exists():
+        return read_spec(name)
+    if name in presets() or not Path(name).suffix:
+        return preset(name)
+    return read_spec(name)

@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_ferro4d.errors import ScanError
 
+from ._arrays import numbers, positive
 from ._waves import intensities
 from .crystal import Array, Crystal
 from .patterns import Optics
@@ -32,6 +33,7 @@ __all__ = ["Reference", "plane_wave_intensities", "reference"]
 Method = Literal["multislice", "bloch"]
 # Points of the direction grid beyond the disk: a spline bends wrongly at the ends of its table.
 _MARGIN = 2
+_WIDEST = 100.0  # mrad of convergence
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,27 +167,27 @@ def reference(
     >>> plus.patterns.shape, plus.hkl[0].tolist()
     ((2, 64, 64), [0, 0, 0])
     """
-    crystal = crystal if isinstance(crystal, Crystal) else structure(crystal)
-    _check(
-        {"kilovolts": kilovolts, "convergence": convergence, "k_step": k_step, "g_max": g_max},
-        above=0,
+    if not isinstance(crystal, Crystal):
+        crystal = structure(crystal)
+    for name, value in (("kilovolts", kilovolts), ("k_step", k_step), ("g_max", g_max)):
+        positive(name, value)
+    if positive("convergence", convergence) > _WIDEST:
+        raise ScanError(f"convergence: must be at most {_WIDEST:g} mrad, not {convergence:g}.")
+    optics = Optics(
+        float(kilovolts), float(convergence), float(k_step), _detector_shape(detector_shape)
     )
-    if len(detector_shape) != 2 or min(detector_shape) < 1:
-        raise ScanError(f"detector_shape: two whole numbers are needed, not {detector_shape!r}.")
-    centre_tilt = np.asarray(tilt, dtype=float)
-    if centre_tilt.shape != (2,) or not np.isfinite(centre_tilt).all():
+    centre_tilt = numbers(tilt)
+    if centre_tilt is None or centre_tilt.shape != (2,):
         raise ScanError(f"tilt: two finite angles (y, x) in mrad are needed, not {tilt!r}.")
-    rows, columns = (int(n) for n in detector_shape)
-    optics = Optics(float(kilovolts), float(convergence), float(k_step), (rows, columns))
     nm = _thicknesses(thickness)
 
     radius = optics.disk_radius + optics.k_step / 2
-    corner = np.hypot(*detector_shape) / 2 * k_step + radius
+    corner = np.hypot(*optics.detector_shape) / 2 * k_step + radius
     if angle_step is None:
         # A rocking curve of the outermost disk goes through one fringe in five steps.
         cycles = 0.2 / (corner * max(nm.max(), 1) * 10)
         angle_step = float(np.clip(cycles * 1e3, 0.1, 0.5))
-    _check({"angle_step": angle_step}, above=0)
+    positive("angle_step", angle_step)
     k_grid, half = _direction_grid(radius, angle_step, kilovolts)
     per_mrad = 1e-3 / wavelength(kilovolts)
     beams, intensity, reached = plane_wave_intensities(
@@ -275,11 +277,20 @@ def plane_wave_intensities(
     """
     from napari_ferro4d.jobs import Steps
 
-    nm = _thicknesses(thickness)
-    _check({"kilovolts": kilovolts, "g_max": g_max, "g_kept": g_kept}, above=0)
-    _check({"slice_thickness": slice_thickness, "sampling": sampling}, above=0)
-    _check({"absorption": absorption}, above=-1e-12)
-    if not np.isfinite(rotation):
+    nm, incident = _thicknesses(thickness), numbers(k_t)
+    if incident is None or incident.ndim != 2 or incident.shape[1] != 2:
+        raise ScanError("k_t: finite wave vectors [n, 2] in 1/angstrom are needed.")
+    for name, value in (
+        ("kilovolts", kilovolts),
+        ("g_max", g_max),
+        ("g_kept", g_kept),
+        ("slice_thickness", slice_thickness),
+        ("sampling", sampling),
+    ):
+        positive(name, value)
+    if numbers(absorption) is None or absorption < 0:
+        raise ScanError(f"absorption: a positive number or zero is needed, not {absorption!r}.")
+    if numbers(rotation) is None:
         raise ScanError(f"rotation: a finite angle in degrees is needed, not {rotation!r}.")
     frame = detector_frame(crystal, zone_axis, up)
     angle = np.deg2rad(rotation)
@@ -293,11 +304,11 @@ def plane_wave_intensities(
             coupling,
             all_beams,
             # Rotating the detector is turning the incident direction the other way in the crystal.
-            np.asarray(k_t) @ turn,
+            incident @ turn,
             nm,
             kilovolts,
             kept=keep,
-            steps=Steps(report, len(k_t), "Bloch waves"),
+            steps=Steps(report, len(incident), "Bloch waves"),
         )
         reached = nm
     elif method == "multislice":
@@ -311,14 +322,14 @@ def plane_wave_intensities(
             crystal,
             frame,
             kept.g * up_right,
-            (np.asarray(k_t) @ turn) * up_right,
+            (incident @ turn) * up_right,
             nm,
             kilovolts=kilovolts,
             absorption=absorption,
             slice_thickness=slice_thickness,
             sampling=sampling,
             gpu=gpu,
-            steps=Steps(report, slices * len(k_t), "multislice"),
+            steps=Steps(report, slices * len(incident), "multislice"),
         )
     else:
         raise ScanError(f'method: "multislice" or "bloch" is needed, not {method!r}.')
@@ -363,20 +374,20 @@ def _draw(rocking: Array, g: Array, optics: Optics, step: float, half: int) -> t
 
 
 def _thicknesses(thickness: float | Sequence[float] | Array) -> Array:
-    nm = np.atleast_1d(np.asarray(thickness, dtype=float))
-    if nm.ndim != 1 or nm.size == 0 or not np.isfinite(nm).all() or nm.min() < 0:
+    nm = numbers(thickness)
+    if nm is None or nm.ndim > 1 or nm.size == 0 or nm.min() < 0:
         raise ScanError(
             f"thickness: one or more numbers in nm, none of them negative, are needed, not "
             f"{thickness!r}."
         )
-    return nm
+    return np.atleast_1d(nm)
 
 
-def _check(values: dict[str, float], above: float) -> None:
-    for key, value in values.items():
-        if not (np.isfinite(value) and value > above):
-            wanted = "positive" if above >= 0 else "positive or zero"
-            raise ScanError(f"{key}: a {wanted} number is needed, not {value!r}.")
+def _detector_shape(shape: Sequence[int]) -> tuple[int, int]:
+    pixels = np.asarray(shape)
+    if pixels.shape != (2,) or pixels.dtype.kind not in "iu" or pixels.min() < 1:
+        raise ScanError(f"detector_shape: two whole numbers are needed, not {shape!r}.")
+    return int(pixels[0]), int(pixels[1])
 
 
 def _three(indices: Indices) -> tuple[int, int, int]:

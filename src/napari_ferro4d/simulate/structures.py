@@ -116,9 +116,13 @@ def structure(name: str | Path, *, debye_waller: float = 0.5) -> Crystal:
     >>> structure("ErMnO3+").name
     'ErMnO3, P along +c'
     """
+    if not isinstance(name, str | Path):
+        raise ScanError(f"crystal: the name of a structure or a CIF file is needed, not {name!r}.")
     bundled = STRUCTURES.get(str(name).lower())
     if bundled is not None:
         return bundled()
+    if not 0 <= debye_waller < 100:
+        raise ScanError(f"debye_waller: B from 0 to 100 angstrom^2, not {debye_waller!r}.")
     path = Path(name)
     if not path.is_file():
         raise ScanError(
@@ -144,6 +148,9 @@ def _read_cif(path: Path, debye_waller: float) -> Crystal:
             elements, positions, shares = _sites(atoms)
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, KeyError) and reason.strip("'").isalpha() and len(reason) < 6:
+            # ase looks symbols up in its table of elements.
+            raise ScanError(f"{path}: {reason} is not a chemical element.") from error
         raise ScanError(
             f"{path}: not a readable CIF file with one crystal structure ({reason}); check its "
             "cell, symmetry operations and atom sites."
