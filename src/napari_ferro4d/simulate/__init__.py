@@ -11,10 +11,23 @@ measured ones against them, and ``scan`` makes whole scans with known truth from
 
 from __future__ import annotations
 
+from ._readings import Candidate, ClassReading, Identification, Pair, candidates_of
 from ._scan import scan
 from ._store import ScanTruth, truth, write_scan
-from ._table_file import load_table
-from .compare import asymmetry, compare, correlate, on_detector, register
+from ._table_file import load_table, write_table
+from .compare import (
+    Asymmetry,
+    Comparison,
+    Correlation,
+    ReflectionTable,
+    Registration,
+    asymmetry,
+    compare,
+    correlate,
+    friedel_pairs,
+    on_detector,
+    register,
+)
 from .crystal import Crystal, ermno3, ymno3
 from .demo import (
     DEMO,
@@ -29,9 +42,9 @@ from .demo import (
     make_counts,
     specimen,
 )
-from .identify import candidates_of, identify, identify_scan
+from .identify import identify, identify_scan
 from .patterns import Optics, RockingTable, patterns, rocking_table
-from .presets import preset, presets
+from .presets import preset, presets, sample_scan_path
 from .reference import Reference, plane_wave_intensities, reference
 from .scattering import (
     Beams,
@@ -44,7 +57,16 @@ from .scattering import (
     wavelength,
     zone_beams,
 )
-from .spec import Spec, read_spec
+from .spec import (
+    DetectorKeys,
+    GeometryKeys,
+    OpticsKeys,
+    ScanKeys,
+    Spec,
+    SpecimenKeys,
+    WallKeys,
+    read_spec,
+)
 from .structures import (
     BORACITE_STATES,
     STRUCTURES,
@@ -53,20 +75,38 @@ from .structures import (
     boracite_cubic,
     structure,
 )
+from .table import State, Table, table_patterns
 
 __all__ = [
     "BORACITE_STATES",
     "DEMO",
     "STRUCTURES",
+    "Asymmetry",
     "Beams",
+    "Candidate",
+    "ClassReading",
+    "Comparison",
+    "Correlation",
     "Crystal",
     "Demo",
+    "DetectorKeys",
+    "GeometryKeys",
+    "Identification",
     "Optics",
+    "OpticsKeys",
+    "Pair",
     "Reference",
+    "ReflectionTable",
+    "Registration",
     "RockingTable",
+    "ScanKeys",
     "ScanTruth",
     "Spec",
+    "SpecimenKeys",
+    "State",
+    "Table",
     "Truth",
+    "WallKeys",
     "asymmetry",
     "batio3",
     "boracite",
@@ -83,6 +123,7 @@ __all__ = [
     "diffracted_intensities",
     "ermno3",
     "expected_counts",
+    "friedel_pairs",
     "identify",
     "identify_scan",
     "load_table",
@@ -96,6 +137,7 @@ __all__ = [
     "reference",
     "register",
     "rocking_table",
+    "sample_scan_path",
     "scan",
     "scattering_factor",
     "scattering_matrix",
@@ -103,9 +145,11 @@ __all__ = [
     "structure",
     "structure_factor",
     "structure_matrix",
+    "table_patterns",
     "truth",
     "wavelength",
     "write_scan",
+    "write_table",
     "ymno3",
     "zone_beams",
 ]
