@@ -15,7 +15,7 @@ from napari_ferro4d.scan import Scan
 from ._detectors import Disk
 from ._engine import reduce_scan
 from ._pattern import Centre, find_centre, known_centre, mean_pattern
-from ._reduction import Reduction, moments
+from ._reduction import Reduction, cleaned_moments, moments
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -55,6 +55,9 @@ def com(
     *,
     centre: tuple[float, float] | Literal["mean"] | None = None,
     mask_radius: float | None = None,
+    mask: np.ndarray | None = None,
+    background: float | np.ndarray = 0.0,
+    threshold: float | None = None,
     descan: Literal["none", "plane", "robust"] = "none",
     rotation: float | Literal["auto"] = 0.0,
     report: Report | None = None,
@@ -73,6 +76,13 @@ def com(
     mask_radius : float, optional
         Only counts within this radius (pixels) of the centre; all of them by default. An unknown
         centre then costs a pass of its own.
+    mask : array, optional
+        ``[ky, kx]``: which detector pixels count, or with which weights; within `mask_radius`, if
+        that is given too.
+    background : float or array
+        Counts to subtract from every pixel, or an image ``[ky, kx]`` of them.
+    threshold : float, optional
+        Leave out pixels with fewer counts than this, the background subtracted.
     descan : {"none", "plane", "robust"}
         Remove the shift of the whole pattern that imperfect descanning causes: nothing, the plane
         of least squares, or a plane from differences between probe positions of one domain, which
@@ -113,7 +123,14 @@ def com(
     """
     beam = centre_for_com(scan, centre, mask_radius, report, client)
     reduction = centre_of_mass(
-        scan, centre=beam, mask_radius=mask_radius, descan=descan, rotation=rotation
+        scan,
+        centre=beam,
+        mask_radius=mask_radius,
+        mask=mask,
+        background=background,
+        threshold=threshold,
+        descan=descan,
+        rotation=rotation,
     )
     (maps,) = reduce_scan(
         scan, [reduction], report, "centre of mass", client, progressive=progressive
@@ -140,6 +157,9 @@ def centre_of_mass(
     *,
     centre: tuple[float, float] | None = None,
     mask_radius: float | None = None,
+    mask: np.ndarray | None = None,
+    background: float | np.ndarray = 0.0,
+    threshold: float | None = None,
     descan: Literal["none", "plane", "robust"] = "none",
     rotation: float | Literal["auto"] = 0.0,
 ) -> Reduction[ComMaps]:
@@ -159,7 +179,36 @@ def centre_of_mass(
     def finish(sums: np.ndarray) -> ComMaps:
         return _maps(scan, sums, centre or _overall_centre(scan, sums), descan, rotation)
 
-    return moments(scan, first, last, finish)
+    if mask is None and threshold is None and np.ndim(background) == 0 and background == 0:
+        return moments(scan, first, last, finish)
+    weights, under, least = _cleaning(scan, mask, background, threshold)
+    columns = np.arange(scan.detector_shape[1])
+    weights = np.where((columns >= first[:, None]) & (columns < last[:, None]), weights, 0.0)
+    if not weights.any():
+        raise ScanError(f"{scan.where()}: the mask leaves no detector pixel.")
+    return cleaned_moments(scan, weights, under, least, finish)
+
+
+def _cleaning(
+    scan: Scan, mask: np.ndarray | None, background: float | np.ndarray, threshold: float | None
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return weights and background ``[ky, kx]``, and the least count, after a check of them."""
+    images = []
+    for name, image in (("mask", True if mask is None else mask), ("background", background)):
+        array = np.asarray(image)
+        if array.ndim and array.shape != scan.detector_shape:
+            raise ScanError(
+                f"{scan.where()}: the {name} has shape {array.shape}, but the detector has "
+                f"{scan.detector_shape[0]} x {scan.detector_shape[1]} pixels."
+            )
+        if array.dtype.kind not in "biuf" or not np.isfinite(array).all():
+            raise ScanError(f"{scan.where()}: the {name} holds something that is no finite number.")
+        images.append(np.broadcast_to(array.astype(np.float64), scan.detector_shape))
+    if images[0].min() < 0:
+        raise ScanError(f"{scan.where()}: the mask holds negative weights.")
+    if threshold is not None and not math.isfinite(threshold):
+        raise ScanError(f"{scan.where()}: the threshold is a number of counts, not {threshold}.")
+    return images[0], images[1], -math.inf if threshold is None else float(threshold)
 
 
 def _maps(

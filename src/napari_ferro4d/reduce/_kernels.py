@@ -23,7 +23,7 @@ import numpy as np
 from ._intrinsics import prefetch, turned
 
 # Allow the compiler to add several partial sums side by side; NaN and infinity keep their meaning.
-_REORDER = {"reassoc", "nsz", "contract"}
+REORDER = {"reassoc", "nsz", "contract"}
 
 
 def accumulator(dtype: np.dtype[Any], detector_shape: tuple[int, int]) -> np.dtype[Any]:
@@ -74,7 +74,7 @@ do not foresee."""
 _LINE_BYTES = 64
 
 
-@compiled(fastmath=_REORDER, inline="always")
+@compiled(fastmath=REORDER, inline="always")
 def _four_rows(a, b, c, d, swap, columns):  # type: ignore[no-untyped-def]
     """Add four rows to the column sums; return their sum, and that times 0, 1, 2 and 3."""
     kind = columns.dtype.type
@@ -101,7 +101,7 @@ def _four_rows(a, b, c, d, swap, columns):  # type: ignore[no-untyped-def]
     return total, down
 
 
-@compiled(fastmath=_REORDER)
+@compiled(fastmath=REORDER)
 def _one_row(row, swap, columns):  # type: ignore[no-untyped-def]
     """Add a row to the column sums and return its sum."""
     kind = columns.dtype.type
@@ -119,7 +119,7 @@ def _one_row(row, swap, columns):  # type: ignore[no-untyped-def]
     return total
 
 
-@compiled(fastmath=_REORDER)
+@compiled(fastmath=REORDER)
 def moments(flat, layout, swap, first, last, common, columns, out):  # type: ignore[no-untyped-def]
     """Sum counts, and counts times row and column index, over the spans of a convex mask.
 
@@ -197,7 +197,7 @@ def moments(flat, layout, swap, first, last, common, columns, out):  # type: ign
             out[y, x, 2] = across
 
 
-@compiled(fastmath=_REORDER)
+@compiled(fastmath=REORDER)
 def sum_masked(flat, layout, swap, table, masks, work, out):  # type: ignore[no-untyped-def]
     """Sum integer counts over virtual detectors cut into `_segments.Segments`.
 
@@ -255,7 +255,7 @@ def sum_masked(flat, layout, swap, table, masks, work, out):  # type: ignore[no-
                 out[y, x, table[s, 0]] += total
 
 
-@compiled(fastmath=_REORDER)
+@compiled(fastmath=REORDER)
 def sum_weighted(flat, layout, swap, table, weights, out):  # type: ignore[no-untyped-def]
     """Sum counts times weights over `_segments.Segments`: ``[y, x, detector]``.
 

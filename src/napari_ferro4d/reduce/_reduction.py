@@ -165,6 +165,28 @@ def _weighted(masks: Sequence[np.ndarray], finish: Callable[[np.ndarray], R]) ->
     )
 
 
+def cleaned_moments(
+    scan: Scan,
+    weights: np.ndarray,
+    background: np.ndarray,
+    threshold: float,
+    finish: Callable[[np.ndarray], R],
+) -> Reduction[R]:
+    """As `moments`, of counts less `background` that reach `threshold`, times `weights`."""
+    from . import _pixel_kernels
+
+    inside = weights != 0
+    rows = inside.any(axis=1)
+    first = np.where(rows, inside.argmax(axis=1), 0).astype(np.int64)
+    last = np.where(rows, inside.shape[1] - inside[:, ::-1].argmax(axis=1), 0).astype(np.int64)
+    how = weights.astype(np.float64), first, last, background.astype(np.float64), float(threshold)
+
+    def add(patterns: Patterns, part: np.ndarray, place: Place) -> None:
+        _pixel_kernels.cleaned_moments(*patterns.arguments, *how, part)
+
+    return Reduction(lambda shape: np.empty((*shape, 3)), add, put, finish, per_position=True)
+
+
 def pattern_sums(
     scan: Scan, regions: np.ndarray, count: int, finish: Callable[[np.ndarray], R]
 ) -> Reduction[R]:

@@ -182,12 +182,11 @@ def com_flagged(
     *,
     centre: tuple[float, float] | Literal["mean"] | None = None,
     mask_radius: float | None = None,
-    descan: Literal["none", "plane", "robust"] = "none",
-    rotation: float | Literal["auto"] = 0.0,
     report: Report | None = None,
     client: Client | None = None,
+    **options: Any,
 ) -> tuple[ComMaps, Saturation]:
-    """Return what `com` does, and where the scan is saturated, from the same pass.
+    """Return what `com` does, with its options, and where the scan is saturated, from one pass.
 
     Raises
     ------
@@ -195,9 +194,7 @@ def com_flagged(
         As `com` and `flag_saturation`.
     """
     beam = centre_for_com(scan, centre, mask_radius, report, client)
-    reduction = centre_of_mass(
-        scan, centre=beam, mask_radius=mask_radius, descan=descan, rotation=rotation
-    )
+    reduction = centre_of_mass(scan, centre=beam, mask_radius=mask_radius, **options)
     return flag_saturation(scan, reduction, report, "centre of mass", client)
 
 
