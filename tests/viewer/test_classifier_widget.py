@@ -239,3 +239,31 @@ def test_with_all_docks_open_the_window_keeps_its_size(shown, dock, qtbot):
         qtbot.wait(100)
         inside = one._scroll.widget()
         assert inside.width() <= one._scroll.viewport().width()
+
+
+def test_progress_and_cancel_are_in_sight_while_something_runs(shown, dock, qtbot, finish):
+    from qtpy.QtCore import QPoint
+
+    window = shown.window._qt_window
+    window.show()
+    qtbot.waitExposed(window)
+    window.resize(1200, 760)
+    dock("Diffraction")
+    widget = dock("Classifier")
+    qtbot.waitUntil(lambda: widget.placed)
+    qtbot.wait(200)
+    widget._scroll.verticalScrollBar().setValue(0)
+    gone = []
+
+    def work(report):
+        while not gone:
+            time.sleep(0.01)
+
+    widget.row.start(work, lambda result: None, "Waiting")
+    qtbot.wait(50)
+    bottom = widget.row._cancel.mapTo(
+        widget._scroll.viewport(), QPoint(0, widget.row._cancel.height())
+    )
+    assert 0 < bottom.y() <= widget._scroll.viewport().height()
+    gone.append(True)
+    finish(widget.row)

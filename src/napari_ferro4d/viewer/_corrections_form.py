@@ -48,10 +48,10 @@ class CorrectionsForm(QWidget):
         self.find = QCheckBox("find them")
         self.find.setToolTip("Look for bad pixels in the counts: one pass over the whole scan.")
         self.find.toggled.connect(self.bad.setDisabled)
-        self.top, self.bottom = _pixel("from row ", "0"), _pixel("to ", "edge")
-        self.left, self.right = _pixel("from column ", "0"), _pixel("to ", "edge")
+        self.top, self.bottom = _pixel("ky ", "0"), _pixel("to ", "edge")
+        self.left, self.right = _pixel("kx ", "0"), _pixel("to ", "edge")
         for box in (self.top, self.bottom, self.left, self.right):
-            box.setToolTip("Detector pixels to keep, the last not included.")
+            box.setToolTip("Detector rows (ky) and columns (kx) to keep, the last not included.")
         self.bin = QSpinBox()
         self.bin.setRange(1, 64)
         self.bin.setSpecialValueText("no")

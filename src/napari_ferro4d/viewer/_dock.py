@@ -98,11 +98,16 @@ class Dock(QWidget):
             if placed and same_side and dock.toggleViewAction().isChecked():
                 window.tabifyDockWidget(dock, mine)
                 mine.raise_()
-                # What it had to grow all the same is given back.
-                QTimer.singleShot(0, partial(window.resize, self._window_was))
                 break
         self.placed = True
         self._ask_for_room()
+        QTimer.singleShot(0, partial(self._share, window, mine))
+
+    def _share(self, window: Any, mine: QDockWidget) -> None:
+        """Give back what the window had to grow; take the height in which nothing is hidden."""
+        window.resize(self._window_was)
+        height = self.sizeHint().height() + mine.height() - self.height()
+        window.resizeDocks([mine], [height], Qt.Orientation.Vertical)
 
     def sizeHint(self) -> QSize:
         """Return the size at which nothing has to be scrolled."""
@@ -131,6 +136,9 @@ class Dock(QWidget):
 
     def _on_running(self, running: bool) -> None:
         self.refresh()
+        if running:
+            # In a small window the progress and the Cancel button may be out of sight.
+            self._scroll.ensureWidgetVisible(self.row, 0, 4)
 
     def why_not(self) -> str | None:
         """Return why nothing can be computed now, or None."""
