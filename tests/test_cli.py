@@ -335,3 +335,25 @@ def test_learning_takes_corrected_scans(capsys, scan, images, tmp_path):
     document = run_json(capsys, "embed", scan, "--model", model, "-o", out, *more)
     assert document["maps"] == ["maps/embedding"]
     assert read_results(out).provenance[0]["scan"]["corrections"]["bin"] == 2
+
+
+def test_com_takes_a_mask_a_background_and_a_threshold(tmp_path, capsys):
+    rng = np.random.default_rng(8)
+    counts = rng.integers(0, 90, (3, 4, 10, 12)).astype(np.uint16)
+    mask = rng.random((10, 12)) < 0.6
+    under = rng.random((10, 12)).astype(np.float32) * 5
+    np.save(tmp_path / "scan.npy", counts)
+    np.save(tmp_path / "mask.npy", mask)
+    np.save(tmp_path / "under.npy", under)
+    given = ["com", str(tmp_path / "scan.npy"), "-o", str(tmp_path / "results.zarr")]
+    given += ["--mask", str(tmp_path / "mask.npy"), "--threshold", "20", "--json"]
+    assert main([*given, "--background", str(tmp_path / "under.npy")]) == 0
+    clean = counts - under.astype(float)
+    expected = (np.where(clean < 20, 0, clean) * mask).sum((2, 3))
+    results = read_results(tmp_path / "results.zarr")
+    (total,) = (found for found in results.maps if found.name == "sum")
+    np.testing.assert_allclose(total.data, expected, rtol=1e-6)
+    assert results.provenance[-1]["parameters"]["threshold"] == 20
+    capsys.readouterr()
+    assert main([*given, "--background", str(tmp_path / "none.npy")]) == 2
+    assert "none.npy" in capsys.readouterr().err

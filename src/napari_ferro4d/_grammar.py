@@ -180,6 +180,13 @@ def grammar(verbs: Mapping[str, Run]) -> argparse.ArgumentParser:
 
     sub = verb("com", "Map the centre of mass of every pattern.")
     sub.add_argument("--mask-radius", type=float, metavar="R", help="only counts within R pixels")
+    sub.add_argument("--mask", metavar="FILE", help="image of the pixels that count, or of weights")
+    sub.add_argument(
+        "--background", metavar="COUNTS|FILE", help="subtract so many counts from every pixel"
+    )
+    sub.add_argument(
+        "--threshold", type=float, metavar="COUNTS", help="leave out pixels with fewer counts"
+    )
     sub.add_argument("--descan", choices=("none", "plane", "robust"), default="none")
     sub.add_argument("--rotation", type=_rotation, default=0.0, metavar="DEG|auto")
     sub.add_argument(

@@ -19,7 +19,10 @@ from .errors import ScanError
 from .jobs import Cancelled
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from .reduce._saturation import Saturation
+    from .scan import Scan
 
 __all__ = ["main"]
 
@@ -102,6 +105,7 @@ def _com(args: argparse.Namespace) -> Document:
     from .io import check_target
     from .io.maps import com_parameters, com_results
     from .reduce import com
+    from .reduce._detectors import read_mask
     from .reduce._saturation import com_flagged
 
     check_target(args.output)
@@ -111,6 +115,9 @@ def _com(args: argparse.Namespace) -> Document:
         how: dict[str, Any] = {
             "centre": args.centre,
             "mask_radius": args.mask_radius,
+            "mask": read_mask(Path(args.mask)) if args.mask else None,
+            "background": 0.0 if args.background is None else _background(args, scan),
+            "threshold": args.threshold,
             "descan": args.descan,
             "rotation": args.rotation,
             "report": report,
@@ -121,9 +128,25 @@ def _com(args: argparse.Namespace) -> Document:
         else:
             maps = com(scan, **how)
     parameters = com_parameters(maps, args.mask_radius, args.descan)
+    for name in ("mask", "background", "threshold"):
+        if getattr(args, name) is not None:
+            parameters[name] = getattr(args, name)
     results = com_results(maps, scan)
     written = _write(args, scan, "com", parameters, maps=results, found=found)
     return {**written, **_beam(maps.centre), "rotation_degrees": maps.rotation}
+
+
+def _background(args: argparse.Namespace, scan: Scan) -> float | np.ndarray:
+    """Return the counts, or the image of them, that `com` subtracts."""
+    from .io._corrections import detector_image
+
+    try:
+        return float(args.background)
+    except ValueError:
+        image, _ = detector_image(
+            Path(args.background), "background image", "buif", scan.detector_shape
+        )
+        return image
 
 
 def _train(args: argparse.Namespace) -> Document:

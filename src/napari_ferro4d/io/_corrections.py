@@ -69,7 +69,7 @@ def corrected(scan: Scan, wanted: Corrections, report: Report | None = None) -> 
     images: dict[str, np.ndarray] = {}
     for name, file in (("dark", wanted.dark), ("gain", wanted.gain)):
         if file is not None:
-            images[name], record[name] = _image(Path(file), f"{name} image", "uif", shape)
+            images[name], record[name] = detector_image(Path(file), f"{name} image", "uif", shape)
             good = None if bad is None else ~bad
             subject = f"{file}: the {name} image"
             check_image(subject, images[name], shape, positive=name == "gain", good=good)
@@ -148,7 +148,7 @@ def _bad_pixels(
             bad[ky, kx] = True
         pixels = ";".join(f"{ky},{kx}" for ky, kx in np.argwhere(bad))
         return bad, pixels, {"count": int(bad.sum()), "pixels": pixels}
-    image, entry = _image(Path(given), "bad pixel image", "buif", shape)
+    image, entry = detector_image(Path(given), "bad pixel image", "buif", shape)
     subject = f"{given}: the bad pixel image"
     check_image(subject, image, shape)
     bad = image != 0
@@ -160,7 +160,7 @@ def _bad_pixels(
 # --- images
 
 
-def _image(
+def detector_image(
     path: Path, what: str, kinds: str, shape: tuple[int, int]
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """Read one image of the detector, and say which file it was."""

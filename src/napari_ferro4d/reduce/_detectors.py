@@ -184,7 +184,7 @@ def parse_detector(text: str) -> Shape | np.ndarray:
     """
     kind, _, numbers = text.partition(":")
     if kind not in _FORMS or not numbers:
-        return _read_mask(Path(text))
+        return read_mask(Path(text))
     rows = [_numbers(part) for part in numbers.split(";")]
     first = rows[0]
     if kind == "polygon":
@@ -244,7 +244,7 @@ def detector_text(shape: Shape) -> str:
     )
 
 
-def _read_mask(path: Path) -> np.ndarray:
+def read_mask(path: Path) -> np.ndarray:
     if not os.path.isfile(path):  # says no, where Path.is_file raises, of impossible names
         raise ScanError(
             f"{path}: no such detector; give disk:R, annulus:R1,R2, rectangle:KY0,KX0,KY1,KX1, "
