@@ -59,7 +59,9 @@ class Session:
 
     def dock(self, name: str) -> Any:
         """Open one of the widgets as the Plugins menu does."""
-        return self.viewer.window.add_plugin_dock_widget("napari-ferro4d", name)[1]
+        widget = self.viewer.window.add_plugin_dock_widget("napari-ferro4d", name)[1]
+        wait(seconds=0.5)  # until it has its place and its height
+        return widget
 
     def take(self, name: str) -> None:
         """Save a picture of the window."""
