@@ -91,6 +91,7 @@ def correlate(
 
 
 def both(a: Array, b: Array, bad: Array | None) -> tuple[Array, Array, Array]:
+    """Return two patterns of one shape, zero where bad, and where both are good."""
     one, good_a = usable("a", a, bad)
     if np.shape(b) != one.shape:
         raise ScanError(
@@ -129,6 +130,7 @@ def window_of(radius: float, k_step: float, shape: tuple[int, ...]) -> Array:
 def correlated(
     a: Array, b: Array, good: Array, kernel: Array, noise_a: Array | None, noise_b: Array | None
 ) -> Correlation:
+    """Correlate checked patterns in the window `kernel`; see `correlate`."""
     from scipy.ndimage import correlate as filtered
 
     def total(values: Array, weights: Array = kernel) -> Array:

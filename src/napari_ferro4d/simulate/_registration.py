@@ -120,6 +120,7 @@ def towards(r: Registration) -> Array:
 
 
 def blurred(values: Array, sigma: float) -> Array:
+    """Return a pattern blurred by a Gaussian of `sigma` pixels."""
     from scipy.ndimage import gaussian_filter
 
     return np.asarray(gaussian_filter(values, sigma, mode="nearest")) if sigma > 0.1 else values

@@ -40,6 +40,7 @@ def fitted(value: Any, kind: Any) -> Any:
 
 
 def in_words(kind: Any) -> str:
+    """Return what a type is called in an error message."""
     origin, parts = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
         return " or ".join(in_words(part) for part in parts if part is not type(None))
