@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_ferro4d._pages import let_go
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.scan import Scan, counted
 
@@ -115,8 +116,6 @@ class Steps:
                 some = np.ascontiguousarray(block[y, x : x + together], native)
                 self._work(some, out[y, x : x + together])
         if self.large:
-            from napari_ferro4d.reduce._pages import let_go
-
             let_go(block)
         return out
 

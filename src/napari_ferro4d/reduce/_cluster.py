@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_ferro4d._pages import let_go
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.jobs import Cancelled, Report, Steps
 from napari_ferro4d.scan import Scan, Source
 
-from ._pages import let_go
 from ._pass import loader, places, positions
 from ._reduction import Place, Reduction
 

@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from napari_ferro4d._pages import let_go
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.jobs import Report, Steps
 from napari_ferro4d.scan import Scan
 
-from ._pages import let_go
 from ._reduction import Place
 
 __all__ = ["coarse_first", "loader", "over_blocks", "places", "positions"]

@@ -9,9 +9,8 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from napari_ferro4d._pages import memory_map
 from napari_ferro4d.scan import Scan
-
-from ._pages import memory_map
 
 __all__ = ["preview"]
 
