@@ -362,7 +362,7 @@ def test_bad_input_is_named(tables, candidates, demo):
     elsewhere = Registration((500.0, 0.0), 0.0, 1.0, False, 1.0, (64, 64), (64, 64))
     with pytest.raises(ScanError, match="where the candidates reach"):
         identify(means, counts, candidates, registration=elsewhere)
-    with pytest.raises(ScanError, match=r"tables\[1\]: a thickness lies outside"):
+    with pytest.raises(ScanError, match=r"tables\[1\]: thickness: 200 to 200 nm"):
         candidates_of(tables, OPTICS, thickness=[200])
 
 

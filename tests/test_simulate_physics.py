@@ -237,10 +237,25 @@ def patterns_disk_share(table):
 
 def test_no_extrapolation(table):
     one = np.array([1.0])
-    with pytest.raises(ValueError, match="tilt"):
+    with pytest.raises(ScanError, match=r"^tilt: 3 mrad lies outside"):
         patterns(table, Optics(), 3 * one, one, 52 * one)
-    with pytest.raises(ValueError, match="thickness"):
-        patterns(table, Optics(), 0 * one, 0 * one, 70 * one)
+    for nm in (70.0, np.nan):
+        with pytest.raises(ScanError, match=r"^thickness: .* reaches from 50 to 54 nm"):
+            patterns(table, Optics(), 0 * one, 0 * one, nm * one)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"tilt": -1.0}, "tilt"),
+        ({"tilt": np.nan}, "tilt"),
+        ({"thickness": (54, 50)}, "thickness"),
+        ({"thickness": (np.nan, 50)}, "thickness"),
+    ],
+)
+def test_a_table_of_nothing_is_refused(change, named):
+    with pytest.raises(ScanError, match=rf"^{named}: "):
+        rocking_table(ymno3(), Optics(), **{"tilt": 0.1, "thickness": (50, 54), **change})
 
 
 def test_centre_is_the_middle_of_the_detector():

@@ -185,7 +185,7 @@ def candidates_of(
             name = {1: "+P", -1: "-P", 0: "non-polar"}.get(polarity, str(polarity))
             try:
                 made.append((name, polarity, patterns(table, optics, y, x, t)))
-            except ValueError as error:
+            except ScanError as error:
                 raise ScanError(f"tables[{polarity}]: {error}") from error
     return tuple(
         Candidate(

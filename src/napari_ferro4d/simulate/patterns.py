@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_ferro4d.errors import ScanError
+
 from .crystal import Array, Crystal
 from .scattering import (
     Beams,
@@ -125,12 +127,17 @@ def rocking_table(
     Raises
     ------
     ScanError
-        If `zone_axis` and `up` do not belong together.
+        If `zone_axis` and `up` do not belong together, or a tilt or thickness is negative or no
+        number, or the thicknesses are in the wrong order.
     """
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     from napari_ferro4d.jobs import Steps
 
+    if not 0 <= tilt < np.inf:
+        raise ScanError(f"tilt: the largest one in mrad, positive or zero, not {tilt!r}.")
+    if not 0 <= thickness[0] <= thickness[1] < np.inf:
+        raise ScanError(f"thickness: smallest and largest in nm are needed, not {thickness!r}.")
     beams = zone_beams(crystal, g_max, zone_axis, up)
     coupling = structure_matrix(crystal, beams, optics.kilovolts, absorption)
     kept = np.flatnonzero(_on_detector(beams, optics))
@@ -185,7 +192,7 @@ def patterns(
 
     Raises
     ------
-    ValueError
+    ScanError
         If a tilt or thickness lies outside the table.
     """
     from scipy.ndimage import map_coordinates, spline_filter
@@ -195,11 +202,15 @@ def patterns(
     depth = np.asarray(thickness)
     k_step, t_step = table.k_t[1] - table.k_t[0], table.thickness[1] - table.thickness[0]
     reach = np.abs(tilts).max() + optics.disk_radius + optics.k_step / 2
-    if reach > table.k_t[-1] - _MARGIN * k_step + 1e-9:
-        raise ValueError("a tilt lies outside the rocking table; make it for a larger `tilt`.")
-    inner = table.thickness[_MARGIN] - 1e-4, table.thickness[-1 - _MARGIN] + 1e-4
-    if depth.min() < inner[0] or depth.max() > inner[1]:
-        raise ValueError("a thickness lies outside the rocking table.")
+    if not reach <= table.k_t[-1] - _MARGIN * k_step + 1e-9:
+        most = np.abs(tilts).max() / per_mrad
+        raise ScanError(f"tilt: {most:g} mrad lies outside the rocking table; make it for more.")
+    low, high = table.thickness[_MARGIN], table.thickness[-1 - _MARGIN]
+    if not (low - 1e-4 <= depth.min() and depth.max() <= high + 1e-4):
+        raise ScanError(
+            f"thickness: {depth.min():g} to {depth.max():g} nm, but the rocking table reaches from "
+            f"{low:g} to {high:g} nm."
+        )
 
     t_index = (depth - table.thickness[0]) / t_step
     rows, cols = (
