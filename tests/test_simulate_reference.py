@@ -394,17 +394,21 @@ def test_without_abtem_the_extra_is_named(monkeypatch):
         reference("batio3+", thickness=5)
 
 
-def test_progress_is_counted_and_cancel_stops(abtem):
+@pytest.mark.parametrize(("method", "message"), [("multislice", None), ("bloch", "Bloch waves")])
+def test_progress_is_counted_and_cancel_stops(method, message, request):
     from napari_ferro4d.jobs import Cancelled
 
+    if method == "multislice":
+        request.getfixturevalue("abtem")
     seen = []
-    options = {"thickness": 2, "sampling": 0.2, "convergence": 0.3, "angle_step": 0.5}
-    reference("batio3+", report=seen.append, **options)
+    options = {"sampling": 0.2, "g_max": 1.0, "convergence": 0.3, "angle_step": 0.1}
+    reference("batio3+", thickness=2, method=method, report=seen.append, **options)
     assert seen[-1].done == seen[-1].total
-    assert seen[-1].message == "multislice"
+    assert len(seen) > 3
+    assert seen[-1].message == (message or method)
 
     def stop(progress):
         raise Cancelled
 
     with pytest.raises(Cancelled):
-        reference("batio3+", report=stop, **options)
+        reference("batio3+", thickness=2, method=method, report=stop, **options)

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["intensities", "waves"]
 
-_TOGETHER = 128  # beam directions
+# Beam directions: enough for fast products, few enough that a cancel takes a second or two.
+_TOGETHER = 32
 _SLICE = 1.0  # angstrom
 
 
@@ -87,7 +88,7 @@ def intensities(
     kept : ndarray
         Indices of the beams that are returned.
     steps : Steps, optional
-        Called once per direction.
+        Counts directions, some at a time.
 
     Returns
     -------
