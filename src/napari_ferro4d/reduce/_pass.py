@@ -22,7 +22,7 @@ __all__ = ["coarse_first", "loader", "over_blocks", "places", "positions"]
 
 T = TypeVar("T")
 
-BLOCK_BYTES = 16 * 2**20
+BLOCK_BYTES = 32 * 2**20
 """Size of a block of an uncompressed file: cancel is checked, and progress said, between two."""
 
 LET_GO_BYTES = 2**32
