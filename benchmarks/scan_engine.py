@@ -249,7 +249,7 @@ def main(folder: Path) -> None:
     )
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores; {versions}")
 
-    scan = open_scan(npy)
+    scan, big_endian = open_scan(npy), open_scan(mib)  # the peers have opened theirs, too
     middle = (127.5, 127.5)
     centre = centre_of_mass(scan, centre=middle)
     disks = virtual_images(scan, [Disk(20)] * 8, [(40 + 20 * i, 100) for i in range(8)])
@@ -259,7 +259,7 @@ def main(folder: Path) -> None:
         "com": lambda: com(scan, centre=middle),
         "all": lambda: reduce_scan(scan, [centre, disks, mean]),
         "disk": lambda: virtual(scan, Disk(20), centre=middle),
-        "mib": lambda: com(open_scan(mib), centre=middle),
+        "mib": lambda: com(big_endian, centre=middle),
     }
     peers = {
         "libertem": libertem_com("npy", npy, sig_dims=2),

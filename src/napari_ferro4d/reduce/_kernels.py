@@ -285,8 +285,8 @@ def sum_weighted(flat, layout, swap, table, weights, out):  # type: ignore[no-un
 
 
 @compiled()
-def add_patterns(flat, layout, swap, region, out):  # type: ignore[no-untyped-def]
-    """Add every pattern to the sum of its region: ``out[region[y, x], ky, kx]``, -1 to none.
+def _add_rows(flat, layout, swap, region, out):  # type: ignore[no-untyped-def]
+    """Add the rows of every pattern to those of its region.
 
     Four neighbours of one region are added together, so that the sum, which is larger than a
     pattern, is read and written a quarter as often.
@@ -334,6 +334,21 @@ def add_patterns(flat, layout, swap, region, out):  # type: ignore[no-untyped-de
 
 
 @compiled()
+def add_patterns(flat, layout, swap, region, out, long):  # type: ignore[no-untyped-def]
+    """Add every pattern to the sum of its region: ``out[region[y, x], ky, kx]``, -1 to none.
+
+    `long` is `out` with all detector rows in one: patterns without gaps are added in one go.
+    """
+    ny, nx, nky, nkx, origin, down_step, right_step, row_step = layout
+    if row_step == nkx:
+        whole = nky * nkx
+        one_row = (ny, nx, 1, whole, origin, down_step, right_step, whole)
+        _add_rows(flat, one_row, swap, region, long)
+    else:
+        _add_rows(flat, layout, swap, region, out)
+
+
+@compiled()
 def together(flat, layout, swap, run, moment, masked, summed):  # type: ignore[no-untyped-def]
     """Run several of the loops above on `run` patterns at a time, which stay in the cache.
 
@@ -360,5 +375,5 @@ def together(flat, layout, swap, run, moment, masked, summed):  # type: ignore[n
                 table, masks, work, counts = masked
                 sum_masked(flat, part, swap, table, masks, work, counts[y : y + 1, x:end])
             if summed is not None:
-                region, patterns = summed
-                add_patterns(flat, part, swap, region[y : y + 1, x:end], patterns)
+                region, patterns, long = summed
+                add_patterns(flat, part, swap, region[y : y + 1, x:end], patterns, long)
