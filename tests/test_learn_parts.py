@@ -15,17 +15,15 @@ from napari_ferro4d.jobs import Cancelled
 from napari_ferro4d.learn import PRESETS, Phase, devices, watch
 from napari_ferro4d.learn.augment import Augment
 from napari_ferro4d.learn.cache import read_patterns, read_samples, thinned
+from napari_ferro4d.learn.classifiers import PaperClassifier
+from napari_ferro4d.learn.compact_autoencoder import CompactAutoencoder
 from napari_ferro4d.learn.device import choose_device, import_torch
 from napari_ferro4d.learn.fitting import temperature
 from napari_ferro4d.learn.labels import check_labels, folds_of, held_out
 from napari_ferro4d.learn.losses import activity, divergence, similarity
 from napari_ferro4d.learn.neighbourhood import Neighbourhood
-from napari_ferro4d.learn.networks import (
-    CompactAutoencoder,
-    PaperAutoencoder,
-    PaperClassifier,
-    principal_components,
-)
+from napari_ferro4d.learn.networks import principal_components
+from napari_ferro4d.learn.paper_autoencoder import PaperAutoencoder
 from napari_ferro4d.learn.preprocess import Preprocess, compact_size, fit_preprocess, prepare
 from napari_ferro4d.learn.schedule import learning_rate, phase_at, resize, total_epochs
 from napari_ferro4d.learn.threads import single_thread

@@ -187,7 +187,8 @@ def _train(
 
     from .augment import Augment
     from .fitting import RECIPES, Task, fit, held_out_logits, temperature
-    from .networks import CompactClassifier, build_classifier
+    from .classifiers import CompactClassifier
+    from .networks import build_classifier
     from .threads import single_thread
     from .weights import network_arrays, seeded
 

@@ -15,8 +15,9 @@ from napari_ferro4d.errors import ModelError
 from napari_ferro4d.io.model import Model, save_model
 from napari_ferro4d.jobs import Report, Steps
 
+from .compact_autoencoder import CompactAutoencoder
 from .losses import activity, divergence, similarity
-from .networks import Autoencoder, CompactAutoencoder, build_autoencoder
+from .networks import Autoencoder, build_autoencoder
 from .precision import reduced_precision
 from .progress import TrainingState
 from .schedule import Phase, learning_rate, phase_at, total_epochs
