@@ -186,8 +186,8 @@ def _train(
     import torch
 
     from .augment import Augment
-    from .fitting import RECIPES, Task, fit, held_out_logits, temperature
     from .classifiers import CompactClassifier
+    from .fitting import RECIPES, Task, fit, held_out_logits, temperature
     from .networks import build_classifier
     from .threads import single_thread
     from .weights import network_arrays, seeded
