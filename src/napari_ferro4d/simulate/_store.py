@@ -196,7 +196,7 @@ def _write(simulation: Simulation, folder: Path, report: Report | None) -> None:
     ny = simulation.spec.scan.shape[0]
     rows, columns = _chunk(simulation)
     blocks = [range(start, min(start + rows, ny)) for start in range(0, ny, rows)]
-    steps = Steps(report, 2 * ny, "truth")
+    steps = Steps(report, 2 * ny, "simulating, truth")
     _write_truth(simulation, folder, steps)
     steps.add(0, "simulated patterns")
     counts = zarr.create_array(
