@@ -123,6 +123,8 @@ BAD = {
     "model of the wrong kind": (["embed", "scan.npy", "--model", "cnn.safetensors"], "autoencoder"),
     "no model": (["embed", "scan.npy", "--model", "gone.safetensors"], "gone"),
     "a scan as a model": (["embed", "scan.npy", "--model", "scan.npy"], "scan.npy"),
+    "too many channels": (["train", "scan.npy", "--embedding", "999999999999"], "from 1 to 4096"),
+    "no channels": (["train", "scan.npy", "--embedding", "0"], "from 1 to 4096"),
     "device": (["classify", "scan.npy", "--labels", "labels.npy", "--device", "cuda:9"], "cuda"),
 }
 

@@ -63,6 +63,12 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _channels(text: str) -> int:
+    if not (text.isdecimal() and len(text) < 5 and 1 <= int(text) <= 4096):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of channels from 1 to 4096")
+    return int(text)
+
+
 def _seed(text: str) -> int:
     if not (text.isdecimal() and len(text) < 20 and int(text) < 2**63):
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 to 2^63 - 1")
@@ -201,7 +207,7 @@ def grammar(verbs: Mapping[str, Run]) -> argparse.ArgumentParser:
 
     sub = verb("train", "Train the autoencoder.", "+")
     sub.add_argument("--preset", choices=("paper", "compact"), default="compact")
-    sub.add_argument("--embedding", type=_positive, default=32, metavar="N", help="channels")
+    sub.add_argument("--embedding", type=_channels, default=32, metavar="N", help="channels")
     sub.add_argument("--epochs", type=_positive, metavar="N", help="instead of the preset's own")
     sub.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     learning(sub)
