@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import threading
 import time
 
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QTimer
 
+from napari_ferro4d import simulate
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.io import open_scan
 from napari_ferro4d.jobs import Progress
@@ -21,9 +21,6 @@ from napari_ferro4d.viewer._session import session
 
 PLUGIN = "napari-ferro4d"
 VORTEX = "ermno3-vortex-small"
-
-# Not an attribute of its package: a function has the same name there.
-presets_module = importlib.import_module("napari_ferro4d.simulate.presets")
 
 
 @pytest.fixture(autouse=True)
@@ -108,7 +105,7 @@ def slow(monkeypatch):
             report(Progress(1, 10, "simulating"))
         raise ScanError("the disk is full.")
 
-    monkeypatch.setattr(presets_module, "sample_scan_path", make)
+    monkeypatch.setattr(simulate, "sample_scan_path", make)
     yield calls, go
     go.set()
 
@@ -160,7 +157,7 @@ def test_a_viewer_that_closes_stops_it(viewer, slow, qtbot):
 
 def test_without_a_viewer_a_sample_is_its_layers(monkeypatch, tmp_path):
     path = write_scan(tiny(), tmp_path / "tiny.zarr")
-    monkeypatch.setattr(presets_module, "sample_scan_path", lambda name, report=None: path)
+    monkeypatch.setattr(simulate, "sample_scan_path", lambda name, report=None: path)
     layers = _samples.ermno3_vortex_sample()
     assert [keywords["name"] for _, keywords, _ in layers] == ["tiny", "tiny preview", "tiny truth"]
 

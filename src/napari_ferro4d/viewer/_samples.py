@@ -79,7 +79,7 @@ class SampleRow(JobRow):
         """Make the scan on a thread, then add its layers."""
 
         def work(report: Report) -> tuple[Scan, list[LayerData]]:
-            from napari_ferro4d.simulate.presets import sample_scan_path
+            from napari_ferro4d.simulate import sample_scan_path
 
             scan = open_scan(sample_scan_path(self.name, report))
             return scan, layers_of(scan)
@@ -115,8 +115,7 @@ def _sample(name: str) -> list[LayerData]:
     """Return the layers of a preset's scan, or one in its place while it is being made."""
     import napari
 
-    from napari_ferro4d.simulate import preset
-    from napari_ferro4d.simulate.presets import sample_scan_path
+    from napari_ferro4d.simulate import preset, sample_scan_path
 
     viewer = plain(napari.current_viewer())
     if viewer is None:  # no window that could stop answering
