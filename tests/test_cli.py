@@ -353,7 +353,16 @@ def test_com_takes_a_mask_a_background_and_a_threshold(tmp_path, capsys):
     results = read_results(tmp_path / "results.zarr")
     (total,) = (found for found in results.maps if found.name == "sum")
     np.testing.assert_allclose(total.data, expected, rtol=1e-6)
-    assert results.provenance[-1]["parameters"]["threshold"] == 20
+    said = results.provenance[-1]["parameters"]
+    assert said["threshold"] == 20
+    for name, file in (("mask", "mask.npy"), ("background", "under.npy")):
+        digest = hashlib.sha256((tmp_path / file).read_bytes()).hexdigest()
+        assert said[name] == {"path": str(tmp_path / file), "sha256": digest[:16]}
     capsys.readouterr()
-    assert main([*given, "--background", str(tmp_path / "none.npy")]) == 2
-    assert "none.npy" in capsys.readouterr().err
+    assert main([*given, "--background", "2.5"]) == 0
+    said = read_results(tmp_path / "results.zarr").provenance[-1]["parameters"]
+    assert said["background"] == 2.5
+    for option, what in (("--background", "background image"), ("--mask", "mask image")):
+        capsys.readouterr()
+        assert main([*given, option, str(tmp_path / "none.npy")]) == 2
+        assert f"none.npy: there is no such {what}" in capsys.readouterr().err

@@ -19,10 +19,7 @@ from .errors import ScanError
 from .jobs import Cancelled
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from .reduce._saturation import Saturation
-    from .scan import Scan
 
 __all__ = ["main"]
 
@@ -105,21 +102,20 @@ def _com(args: argparse.Namespace) -> Document:
     from .io import check_target
     from .io.maps import com_parameters, com_results
     from .reduce import com
-    from .reduce._detectors import read_mask
+    from .reduce._cleaning import read_cleaning
     from .reduce._saturation import com_flagged
 
     check_target(args.output)
     scan = _open(args)
+    cleaning, record = read_cleaning(scan, args.mask, args.background, args.threshold)
     found: Saturation | None = None
     with progress_bar() as report, on_cluster(args.scheduler) as client:
         how: dict[str, Any] = {
             "centre": args.centre,
             "mask_radius": args.mask_radius,
-            "mask": read_mask(Path(args.mask)) if args.mask else None,
-            "background": 0.0 if args.background is None else _background(args, scan),
-            "threshold": args.threshold,
             "descan": args.descan,
             "rotation": args.rotation,
+            **cleaning,
             "report": report,
             "client": client,
         }
@@ -127,26 +123,10 @@ def _com(args: argparse.Namespace) -> Document:
             maps, found = com_flagged(scan, **how)
         else:
             maps = com(scan, **how)
-    parameters = com_parameters(maps, args.mask_radius, args.descan)
-    for name in ("mask", "background", "threshold"):
-        if getattr(args, name) is not None:
-            parameters[name] = getattr(args, name)
+    parameters = {**com_parameters(maps, args.mask_radius, args.descan), **record}
     results = com_results(maps, scan)
     written = _write(args, scan, "com", parameters, maps=results, found=found)
     return {**written, **_beam(maps.centre), "rotation_degrees": maps.rotation}
-
-
-def _background(args: argparse.Namespace, scan: Scan) -> float | np.ndarray:
-    """Return the counts, or the image of them, that `com` subtracts."""
-    from .io._corrections import detector_image
-
-    try:
-        return float(args.background)
-    except ValueError:
-        image, _ = detector_image(
-            Path(args.background), "background image", "buif", scan.detector_shape
-        )
-        return image
 
 
 def _train(args: argparse.Namespace) -> Document:
