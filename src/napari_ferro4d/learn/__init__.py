@@ -10,6 +10,7 @@ from typing import Any
 
 __all__ = [
     "PRESETS",
+    "SCHEDULES",
     "Classification",
     "Embedding",
     "Phase",
@@ -18,11 +19,13 @@ __all__ = [
     "devices",
     "embed",
     "finished",
+    "read_schedule",
     "train",
 ]
 
 _HOME = {
     "PRESETS": ".schedule",
+    "SCHEDULES": ".schedule",
     "Classification": ".classifier",
     "Embedding": ".autoencoder",
     "Phase": ".schedule",
@@ -31,6 +34,7 @@ _HOME = {
     "devices": ".device",
     "embed": ".autoencoder",
     "finished": ".checkpoint",
+    "read_schedule": ".schedule",
     "train": ".autoencoder",
 }
 

@@ -44,6 +44,28 @@ class Autoencoder(nn.Module, ABC):
     def decode(self, embedding: torch.Tensor) -> torch.Tensor:
         """Return the reconstruction ``[n, 1, size, size]`` of embeddings ``[n, channel]``."""
 
+    def noise(self, count: int) -> torch.Tensor | None:
+        """Return the random numbers ``[count, channel]`` that `latent` takes; None if it does not.
+
+        They are drawn from torch's generator, so that its seed decides.
+        """
+        return None
+
+    def latent(
+        self, x: torch.Tensor, noise: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return what training decodes.
+
+        Returns
+        -------
+        embedding : Tensor
+            ``[n, channel]``.
+        kl : Tensor
+            How far its distribution is from the standard normal one, a mean over the patterns;
+            zero where it is no distribution.
+        """
+        return self.encode(x), x.new_zeros(())
+
 
 class Classifier(nn.Module, ABC):
     """What training and prediction need of a classifier."""
