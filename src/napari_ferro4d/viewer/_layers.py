@@ -131,12 +131,13 @@ def scan_layers(scan: Scan) -> list[LayerData]:
 
 
 def map_layers(origin: Origin, result: MapResult, visible: bool = True) -> list[LayerData]:
-    """Return one image layer ``(y, x)`` per map, or per channel of a stack of maps.
+    """Return one image layer ``(y, x)`` per map, or per channel of a stack worth showing.
 
     Channels are layers of their own because a stack ``(channel, y, x)`` would share the axis of
-    the scan layer's ``kx``.
+    the scan layer's ``kx``. Their notes hold the whole stack, so that the others can be shown too.
     """
     space = real_space(origin.scan_step)
+    whole, result = result, active_only(result)
     if result.rgb or result.data.ndim == 2:
         planes: list[tuple[str | None, np.ndarray]] = [(None, result.data)]
     else:
@@ -152,7 +153,7 @@ def map_layers(origin: Origin, result: MapResult, visible: bool = True) -> list[
             "array": data,
         }
         if channel is not None:
-            info["channel"] = channel
+            info.update(channel=channel, whole=whole)
         keywords: dict[str, Any] = {
             "name": " ".join(filter(None, (origin.name, result.name, channel))),
             "metadata": {KEY: info},

@@ -30,7 +30,6 @@ from ._layers import (
     TRUTH,
     LayerData,
     Origin,
-    active_only,
     find_layer,
     fitted,
     insert_layer,
@@ -153,7 +152,7 @@ def results_layers(path: str | os.PathLike[str]) -> list[LayerData]:
     layers: list[LayerData] = []
     for image in results.maps:
         # Opaque maps hide one another: the first is shown, the others wait in the layer list.
-        made = map_layers(_of(image, origin), active_only(image), visible=not layers)
+        made = map_layers(_of(image, origin), image, visible=not layers)
         layers += _noted(made, results, f"maps/{image.name}")
     for label in results.labels:
         visible = label.name not in ("corrections", TRUTH)
