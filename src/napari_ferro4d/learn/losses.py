@@ -31,6 +31,7 @@ __all__ = [
     "divergence",
     "kullback_leibler",
     "objective",
+    "precise",
     "similarity",
     "survey",
 ]
@@ -116,7 +117,7 @@ def objective(
     """
     embedding, kl = network.latent(batch, noise)
     image = network.decode(embedding)
-    embedding, image = _precise(embedding), _precise(image)
+    embedding, image = precise(embedding), precise(image)
     share = 1.0 if whole is None else len(batch) / whole.patterns
     # In the network's unit, so that the weights mean the same on every scan.
     reconstruction = share * (image - batch).square().mean() / network.scale.squeeze() ** 2
@@ -163,7 +164,7 @@ def survey(
     for begin in range(0, len(batch), part):
         here = slice(begin, begin + part)
         drawn = None if noise is None else noise[here]
-        unit, _ = _unit(_precise(network.latent(batch[here], drawn)[0]))
+        unit, _ = _unit(precise(network.latent(batch[here], drawn)[0]))
         direction = direction + unit.sum(dim=0)
     assert isinstance(direction, torch.Tensor)
     return Whole(len(batch), direction)
@@ -241,6 +242,6 @@ def _unit(embedding: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.where(nonzero[:, None], embedding / norm, 0.0), nonzero.sum()
 
 
-def _precise(values: torch.Tensor) -> torch.Tensor:
+def precise(values: torch.Tensor) -> torch.Tensor:
     """Return values in at least float32: sums over a batch need more than half precision."""
     return values if values.dtype == torch.float64 else values.float()

@@ -36,6 +36,9 @@ class Autoencoder(nn.Module, ABC):
         super().__init__()
         self.register_buffer("scale", torch.ones(1))
 
+    def start(self, patterns: torch.Tensor) -> None:
+        """Take over what is to be known of the patterns ``[n, 1, size, size]`` before training."""
+
     @abstractmethod
     def encode(self, x: torch.Tensor) -> torch.Tensor:
         """Return the embedding ``[n, channel]`` of inputs ``[n, 1, size, size]``."""
@@ -89,13 +92,17 @@ def build_autoencoder(header: Mapping[str, Any]) -> Autoencoder:
     """
     from .compact_autoencoder import CompactAutoencoder
     from .paper_autoencoder import PaperAutoencoder
+    from .variational import VariationalAutoencoder
 
     kinds: dict[str, type[Autoencoder]] = {
         "paper": PaperAutoencoder,
         "compact": CompactAutoencoder,
     }
     try:
-        return kinds[header["preset"]](**header["network"])
+        arguments = dict(header["network"])
+        variational = arguments.pop("variational", False)
+        network = kinds[header["preset"]](**arguments)
+        return VariationalAutoencoder(network, arguments["embedding"]) if variational else network
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ModelError(
             f"the model's header describes no known autoencoder ({error!r}); train it again."

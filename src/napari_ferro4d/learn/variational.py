@@ -1,0 +1,79 @@
+"""The beta-VAE that the paper compares its autoencoder with, around any autoencoder.
+
+References
+----------
+Ludacka et al., npj Comput. Mater. 10, 106 (2024), doi:10.1038/s41524-024-01265-y, Supplementary
+Fig. 1; ``Variational_Encoder`` and ``VariationalAutoencoder`` in its code (PyPI ``m3_learning``).
+Higgins et al., beta-VAE, ICLR 2017.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from .losses import kullback_leibler, precise
+from .networks import Autoencoder
+
+__all__ = ["VariationalAutoencoder"]
+
+
+class VariationalAutoencoder(Autoencoder):
+    """An autoencoder whose embedding is a normal distribution in each channel.
+
+    Behind the encoder, its ReLU included, two linear layers give the mean and the logarithm of the
+    variance. Training decodes a sample; everything else uses the mean, which may be negative.
+
+    The reference starts the two layers at random. Here `start` lets the means be what the encoder
+    says, so that training begins with the autoencoder that is wrapped.
+
+    Parameters
+    ----------
+    base : Autoencoder
+        What to wrap.
+    embedding : int
+        Its channels.
+    """
+
+    def __init__(self, base: Autoencoder, embedding: int) -> None:
+        super().__init__()
+        self.base = base
+        self.mean = nn.Linear(embedding, embedding)
+        self.log_variance = nn.Linear(embedding, embedding)
+
+    @torch.no_grad()
+    def start(self, patterns: torch.Tensor) -> None:
+        """Start what is wrapped, and the distributions narrow and about what it says."""
+        self.base.start(patterns)
+        self.scale.copy_(self.base.scale)
+        nn.init.eye_(self.mean.weight)
+        nn.init.zeros_(self.mean.bias)
+        nn.init.zeros_(self.log_variance.weight)
+        nn.init.constant_(self.log_variance.bias, -4.0)
+
+    def encode(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the mean ``[n, channel]`` of the embedding of inputs ``[n, 1, size, size]``."""
+        mean: torch.Tensor = self.mean(self.base.encode(x))
+        return mean
+
+    def decode(self, embedding: torch.Tensor) -> torch.Tensor:
+        """Return the reconstruction ``[n, 1, size, size]`` of embeddings ``[n, channel]``."""
+        return self.base.decode(embedding)
+
+    def noise(self, count: int) -> torch.Tensor:
+        """Return standard normal numbers ``[count, channel]`` from torch's generator."""
+        # Drawn on the CPU: the same for the same seed on every device.
+        return torch.randn(count, self.mean.out_features).to(self.mean.weight)
+
+    def latent(
+        self, x: torch.Tensor, noise: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return a sample of the embedding, while training, or else its mean; and the KL term."""
+        hidden = self.base.encode(x)
+        mean, log_variance = precise(self.mean(hidden)), precise(self.log_variance(hidden))
+        kl = kullback_leibler(mean, log_variance)
+        if not self.training:
+            return mean, kl
+        if noise is None:
+            noise = self.noise(len(x))
+        return mean + torch.exp(0.5 * log_variance) * noise, kl
