@@ -14,13 +14,16 @@ __all__ = [
     "Classification",
     "Embedding",
     "Phase",
+    "Trainer",
     "TrainingState",
     "classify",
     "devices",
     "embed",
+    "embed_in_process",
     "finished",
     "read_schedule",
     "train",
+    "train_in_process",
 ]
 
 _HOME = {
@@ -29,13 +32,16 @@ _HOME = {
     "Classification": ".classifier",
     "Embedding": ".autoencoder",
     "Phase": ".schedule",
+    "Trainer": ".process",
     "TrainingState": ".progress",
     "classify": ".classifier",
     "devices": ".device",
     "embed": ".autoencoder",
+    "embed_in_process": ".process",
     "finished": ".checkpoint",
     "read_schedule": ".schedule",
     "train": ".autoencoder",
+    "train_in_process": ".process",
 }
 
 

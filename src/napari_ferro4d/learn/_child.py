@@ -1,0 +1,225 @@
+"""The process of `process`, seen from the one that starts it; `_trainer` is its own side."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from napari_ferro4d import errors
+from napari_ferro4d.errors import ModelError, ScanError
+from napari_ferro4d.jobs import Cancelled, Progress, Report
+
+from ._messages import ProgressReader, plain
+from ._trainer import EVERY_S, STARTING, STEPS
+
+__all__ = ["Trainer"]
+
+_log = logging.getLogger(__name__)
+
+PATIENCE_S = 2.0
+"""How long a process that was asked to stop may take before it is killed."""
+
+CANCELLED_S = 0.3
+"""How long somebody who cancels is kept waiting for that."""
+
+_WORDS = "stderr.txt"
+"""File for what the process writes to standard error."""
+
+
+class Trainer:
+    """A Python process that trains and embeds, one job after the other, for a ``with`` block.
+
+    It starts with the first job and ends with the block, and with a job that fails or is cancelled;
+    the next job then starts another.
+    """
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._messages: queue.Queue[bytes | None] = queue.Queue()
+        self._folder: Path | None = None
+
+    def __enter__(self) -> Trainer:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.end()
+
+    def folder(self) -> Path:
+        """Return a new folder for the files of one job, which ends with the process."""
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="ferro4d-trainer-"))
+        return Path(tempfile.mkdtemp(dir=self._folder))
+
+    def end(self) -> None:
+        """Ask the process to stop, and kill it if it does not within two seconds."""
+        process, folder = self._process, self._folder
+        self._process = self._folder = None
+        if folder is None:
+            return
+        # In a thread, so that nobody who cancels waits for a process that does not stop. Not a
+        # daemon: at its end Python waits for it, or the folder would stay.
+        ending = threading.Thread(target=_end, args=(process, folder), name="ferro4d ending")
+        ending.start()
+        ending.join(CANCELLED_S)
+
+    def ask(self, job: Mapping[str, Any], report: Report | None) -> dict[str, Any]:
+        """Have a job done and return the answer; whatever goes wrong ends the process.
+
+        Raises
+        ------
+        ScanError, ModelError
+            What the job raised, or that the process failed or ended.
+        """
+        try:
+            if self._process is None:
+                self._start()
+            assert self._process is not None
+            return self._answer(self._process, job, report)
+        except BaseException:
+            self.end()
+            raise
+
+    def _start(self) -> None:
+        folder = self.folder().parent
+        # It finds the packages of this process, also those that a notebook added to its path, and
+        # nothing that lies in the working folder by chance (-P).
+        paths = [os.path.abspath(path) for path in sys.path]
+        command = [sys.executable, "-P", "-m", "napari_ferro4d.learn._trainer", str(folder)]
+        with (folder / _WORDS).open("wb") as words:
+            try:
+                self._process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=words,
+                    env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+                    creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+                )
+            except OSError as error:
+                raise ModelError(
+                    f"{sys.executable or 'Python'}: cannot be started to train in "
+                    f"({error.strerror}); train with `ferro4d train` in a terminal."
+                ) from error
+        self._messages = queue.Queue()
+        reading = threading.Thread(target=_read, args=(self._process, self._messages), daemon=True)
+        reading.start()
+
+    def _answer(
+        self, process: subprocess.Popen[bytes], job: Mapping[str, Any], report: Report | None
+    ) -> dict[str, Any]:
+        begin, reader, progress = time.monotonic(), ProgressReader(), Progress(0, STEPS, STARTING)
+        assert process.stdin is not None
+        with suppress(OSError):  # it has ended, as the missing answer will tell
+            process.stdin.write(json.dumps(job, default=plain).encode() + b"\n")
+            process.stdin.flush()
+        while True:
+            for message in _arrived(self._messages):
+                if "answer" in message:
+                    _log.debug("the trainer wrote:\n%s", self._words())
+                    return dict(message["answer"])
+                if "progress" not in message:
+                    raise self._error(message)
+                starting, progress = progress.message == STARTING, reader.progress(message)
+                if starting and progress.message != STARTING:
+                    _log.info("the trainer started in %.1f s", time.monotonic() - begin)
+            if report is not None:
+                said = progress
+                if progress.message == STARTING:
+                    waited = f"{STARTING} ({time.monotonic() - begin:.0f} s)"
+                    said = replace(progress, message=waited)
+                report(said)
+
+    def _words(self) -> str:
+        assert self._folder is not None
+        return (self._folder / _WORDS).read_text("utf-8", "replace")
+
+    def _error(self, message: Mapping[str, Any]) -> Exception:
+        """Return what a message other than an answer means."""
+        if "cancelled" in message:
+            return Cancelled()
+        if "error" in message:
+            kind: Callable[[str], ScanError] = getattr(errors, message["kind"], ScanError)
+            return kind(message["error"])
+        words = self._words()
+        if "failed" in message:
+            _log.error("the trainer failed:\n%s", words)
+            short = (
+                "close other programs or choose a smaller network; " if message["memory"] else ""
+            )
+            return ModelError(f"the trainer failed ({message['failed']}); {short}see the log.")
+        assert self._process is not None
+        return _crashed(self._process.wait(), words)
+
+
+def _crashed(code: int, words: str) -> ModelError:
+    """Say in one line how a process ended that gave no answer."""
+    why = ""
+    if code < 0:
+        name = {one.value: one.name for one in signal.Signals}.get(-code, str(-code))
+        how = f"was ended by signal {name}"
+        if name == "SIGKILL":
+            why = "most often because memory ran out"
+    else:
+        how = f"ended with exit code {code if code < 2**31 else hex(code)}"
+    last = next((line.strip() for line in reversed(words.splitlines()) if line.strip()), "")
+    because = "; ".join(filter(None, (why, f"its last words: {last[:300]}" if last else "")))
+    return ModelError(
+        f"the trainer {how}{f' ({because})' if because else ''}. Train again, with a smaller "
+        "network or fewer programs running if memory is short."
+    )
+
+
+def _read(process: subprocess.Popen[bytes], messages: queue.Queue[bytes | None]) -> None:
+    assert process.stdout is not None
+    with process.stdout as lines:
+        for line in lines:
+            messages.put(line)
+    messages.put(None)
+
+
+def _arrived(messages: queue.Queue[bytes | None]) -> Iterator[dict[str, Any]]:
+    """Yield the messages that are there, after a moment's wait for one; an empty one is the end."""
+    with suppress(queue.Empty):
+        line = messages.get(timeout=EVERY_S)
+        while line is not None:
+            # Anything else was written by what starts with Python, before the trainer did.
+            if line.startswith(b"{"):
+                yield json.loads(line)
+            line = messages.get_nowait()
+        yield {}
+
+
+def _end(process: subprocess.Popen[bytes] | None, folder: Path) -> None:
+    if process is not None:
+        assert process.stdin is not None
+        with suppress(OSError):  # it has ended already
+            process.stdin.write(b'"stop"\n')
+            process.stdin.flush()
+        try:
+            process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        with suppress(OSError):
+            process.stdin.close()
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,152 @@
+"""Train and embed in a Python process of their own, with which one talks through pipes.
+
+The process that asks stays responsive: it imports no torch and computes nothing. Its memory and
+that of the GPU are free once the other process has ended, and a crash there is an error here. What
+goes through the pipes is JSON, arrays go through files; nothing is pickled.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_ferro4d.io.model import Model, load_model, save_model
+from napari_ferro4d.jobs import Report
+from napari_ferro4d.scan import Scan
+
+from ._child import Trainer
+from ._messages import give_scan
+
+if TYPE_CHECKING:
+    from .autoencoder import Embedding
+    from .schedule import Phase
+
+__all__ = ["Trainer", "embed_in_process", "train_in_process"]
+
+
+def train_in_process(
+    scans: Scan | Sequence[Scan],
+    *,
+    preset: str = "compact",
+    embedding: int = 32,
+    epochs: int | None = None,
+    schedule: str | os.PathLike[str] | Sequence[Phase] | None = None,
+    start: Model | None = None,
+    device: str = "auto",
+    seed: int = 0,
+    divergence: str = "code",
+    variational: bool = False,
+    resume: str | os.PathLike[str] | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    report: Report | None = None,
+    trainer: Trainer | None = None,
+) -> Model:
+    """Train an autoencoder as `train` does, with the same result, in a process of its own.
+
+    Parameters
+    ----------
+    scans, preset, embedding, epochs, schedule, start, device, seed, divergence, variational
+        See `train`. Files are opened again by the process; a scan in memory goes through a
+        temporary file of its size.
+    resume, checkpoint : path, optional
+        See `train`. The checkpoint is that of the last epoch finished, however the process ended.
+    report : callable, optional
+        Receives a `Progress` several times per second, from the start of the process on; may
+        raise `Cancelled`, which comes back within half a second.
+    trainer : Trainer, optional
+        The process to use, for several jobs one after the other. None is one for this job only.
+
+    Returns
+    -------
+    Model
+        Of kind ``"autoencoder"``.
+
+    Raises
+    ------
+    ScanError, ModelError
+        What `train` raises; `ModelError` also if the process crashed or was killed.
+
+    Examples
+    --------
+    >>> from napari_ferro4d.simulate import demo_scan
+    >>> with Trainer() as trainer:
+    ...     options = {"embedding": 4, "epochs": 1, "device": "cpu", "trainer": trainer}
+    ...     model = train_in_process(demo_scan(), **options)
+    >>> len(model.header["history"]["losses"])
+    1
+    """
+    several = [scans] if isinstance(scans, Scan) else list(scans)
+    options: dict[str, Any] = {
+        "preset": preset,
+        "embedding": embedding,
+        "epochs": epochs,
+        "schedule": _phases(schedule),
+        "device": device,
+        "seed": seed,
+        "divergence": divergence,
+        "variational": variational,
+        "resume": None if resume is None else os.path.abspath(resume),
+        "checkpoint": None if checkpoint is None else os.path.abspath(checkpoint),
+    }
+    with nullcontext(trainer) if trainer else Trainer() as used:
+        answer = _ask(used, "train", several, start, options, report)
+        return load_model(answer["model"])
+
+
+def embed_in_process(
+    scan: Scan,
+    model: Model,
+    *,
+    device: str = "auto",
+    report: Report | None = None,
+    trainer: Trainer | None = None,
+) -> Embedding:
+    """Embed a scan as `embed` does, with the same result, in a process of its own.
+
+    Parameters
+    ----------
+    scan, model, device
+        See `embed`.
+    report, trainer
+        See `train_in_process`.
+
+    Returns
+    -------
+    Embedding
+        All channels, and which of them are active.
+
+    Raises
+    ------
+    ScanError, ModelError
+        What `embed` raises; `ModelError` also if the process crashed or was killed.
+    """
+    from .autoencoder import Embedding
+
+    with nullcontext(trainer) if trainer else Trainer() as used:
+        answer = _ask(used, "embed", [scan], model, {"device": device}, report)
+        return Embedding(np.load(answer["channels"]), tuple(answer["active"]))
+
+
+def _ask(
+    trainer: Trainer,
+    what: str,
+    scans: Sequence[Scan],
+    model: Model | None,
+    options: dict[str, Any],
+    report: Report | None,
+) -> dict[str, Any]:
+    folder = trainer.folder()
+    given = [give_scan(scan, folder, number, report) for number, scan in enumerate(scans)]
+    file = None if model is None else str(save_model(model, folder / "given.safetensors"))
+    job = {"do": what, "folder": str(folder), "scans": given, "model": file, "options": options}
+    return trainer.ask(job, report)
+
+
+def _phases(schedule: Any) -> Any:
+    if schedule is None or isinstance(schedule, str | os.PathLike):
+        return schedule
+    return [phase.to_json() for phase in schedule]
