@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 
 import dask.array as da
 import numpy as np
 import pytest
-from qtpy.QtWidgets import QDockWidget
+from qtpy.QtWidgets import QDockWidget, QFileDialog
 
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.io import open_scan
@@ -68,6 +69,61 @@ def test_the_note_says_what_was_computed(shown, widget, finish):
     assert note["made"] == [
         f"maps/{name}" for name in ("sum", "com_y", "com_x", "com_magnitude", "com_direction")
     ]
+
+
+def test_mask_background_and_threshold_reach_the_function_and_the_note(
+    shown, scan, widget, finish, tmp_path, monkeypatch
+):
+    rng = np.random.default_rng(5)
+    mask, under = rng.random((16, 16)) < 0.7, rng.random((16, 16))
+    np.save(tmp_path / "mask.npy", mask)
+    np.save(tmp_path / "under.npy", under)
+    fields = widget.counts
+    assert not fields.mask.isVisibleTo(widget)
+    fields.button.click()
+    assert fields.mask.isVisibleTo(widget)
+
+    def choose(parent, title, folder, kinds):
+        assert title == "Choose the mask image"
+        return str(tmp_path / "mask.npy"), kinds
+
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", choose)
+    fields.mask.ask()
+    fields.background.setText(str(tmp_path / "under.npy"))
+    fields.thresholded.click()
+    fields.threshold.setValue(8)
+    assert fields.button.text() == "Counts: mask, background, threshold"
+    widget.run.click()
+    finish(widget.row)
+    maps = com(scan, mask=mask, background=under, threshold=8)
+    assert not np.array_equal(maps.com_y, com(scan).com_y)
+    np.testing.assert_array_equal(shown.layers["wedge com_y"].data, maps.com_y)
+    (note,) = shown.layers["wedge com_y"].metadata["ferro4d"]["provenance"]
+    assert note["parameters"]["threshold"] == 8
+    digest = hashlib.sha256((tmp_path / "mask.npy").read_bytes()).hexdigest()
+    said = {"path": str(tmp_path / "mask.npy"), "sha256": digest[:16]}
+    assert note["parameters"]["mask"] == said
+    fields.mask.setText("")
+    fields.background.setText("2.5")
+    widget.run.click()
+    finish(widget.row)
+    maps = com(scan, background=2.5, threshold=8)
+    np.testing.assert_array_equal(shown.layers["wedge com_y"].data, maps.com_y)
+    (note,) = shown.layers["wedge com_y"].metadata["ferro4d"]["provenance"]
+    assert note["parameters"]["background"] == 2.5
+    assert "mask" not in note["parameters"]
+
+
+def test_a_mask_that_does_not_fit_is_one_notification(shown, widget, finish, notes, tmp_path):
+    layers = list(shown.layers)
+    np.save(tmp_path / "small.npy", np.ones((4, 4), bool))
+    for path, words in (("small.npy", "the mask has shape"), ("gone.npy", "no such mask image")):
+        widget.counts.mask.setText(str(tmp_path / path))
+        widget.run.click()
+        finish(widget.row)
+        assert words in notes.pop()
+        assert not notes
+    assert list(shown.layers) == layers
 
 
 def choices(widget):
@@ -155,12 +211,16 @@ def test_the_choice_follows_layers_renamed_added_and_removed(shown, widget, tmp_
 def test_parameters_are_remembered(shown, widget, finish):
     widget._descan.setCurrentText("plane")
     widget._rotation.setValue(12)
+    widget.counts.thresholded.click()
+    widget.counts.threshold.setValue(3)
+    widget.counts.background.setText("1")
     widget.run.click()
     finish(widget.row)
     from napari_ferro4d.viewer._com import ComWidget
 
     again = ComWidget(shown)
     assert (again._descan.currentText(), again._rotation.value()) == ("plane", 12)
+    assert again.counts.values() == {"mask": None, "background": None, "threshold": 3}
     again.deleteLater()
 
 

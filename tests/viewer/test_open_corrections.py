@@ -29,7 +29,7 @@ def test_they_are_folded_away_and_say_what_is_given(widget, tmp_path, monkeypatc
         return str(tmp_path / "dark.npy"), kinds
 
     monkeypatch.setattr(QFileDialog, "getOpenFileName", choose)
-    form._ask(form.dark, "dark image")
+    form.dark.ask()
     form.bin.setValue(2)
     assert asked == ["Choose the dark image"]
     assert form.button.text() == "Corrections: dark, bin"
@@ -79,7 +79,7 @@ def test_bad_pixels_are_found(viewer, widget, scan_file, counts, finish):
     np.save(scan_file, counts)
     form = widget.form.corrections
     form.find.click()
-    assert not form.bad.isEnabled()
+    assert not form.bad.line.isEnabled()
     assert widget.form.hints() == {"bad_pixels": "auto"}
     widget.open_button.click()
     finish(widget.row)

@@ -22,6 +22,7 @@ from napari_ferro4d.io.maps import com_parameters, com_results
 from napari_ferro4d.jobs import Report
 from napari_ferro4d.scan import Scan
 
+from ._com_counts import CountsForm
 from ._dock import Dock
 from ._layers import LayerData, Origin, made, map_layers
 from ._part import PartLayers, reporting_layers
@@ -29,6 +30,9 @@ from ._parts import enable, form, hint
 
 if TYPE_CHECKING:
     from napari_ferro4d.reduce import ComMaps
+
+    Made = tuple[ComMaps, list[MapResult], list[LayerData], dict[str, Any]]
+    """The maps, their images and layers, and what was used for them."""
 
 __all__ = ["ComWidget"]
 
@@ -64,6 +68,7 @@ class ComWidget(Dock):
         self._radius.setRange(0.5, 1e5)
         self._radius.setValue(10)
         self._radius.setSuffix(" px")
+        self.counts = CountsForm()
         self._descan = QComboBox()
         self._descan.addItems(["none", "plane", "robust"])
         self._descan.setToolTip(
@@ -101,6 +106,7 @@ class ComWidget(Dock):
         rows.addRow("Descan", self._descan)
         rows.addRow("Rotation", _side_by_side(self._rotation, self._auto_rotation, stretch=0))
         self.column.addLayout(rows)
+        self.column.addWidget(self.counts)
         self.column.addWidget(self.run)
         self.column.addWidget(self.row)
         self.column.addLayout(_side_by_side(colour_wheel_label(72), self._outcome, stretch=1))
@@ -114,15 +120,23 @@ class ComWidget(Dock):
             "descan": self._descan.currentText(),
             "auto_rotation": self._auto_rotation.isChecked(),
             "rotation": self._rotation.value(),
+            "threshold": self.counts.values()["threshold"],
         }
 
     def set_parameters(self, values: dict[str, Any]) -> None:
-        """Set what `parameters` returned; a typed beam centre belongs to one scan only."""
+        """Set what `parameters` returned.
+
+        A typed beam centre, a mask and a background are not among it: they belong to one detector.
+        """
         self._masked.setChecked(bool(values["mask"]))
         self._radius.setValue(float(values["radius"]))
         self._descan.setCurrentText(str(values["descan"]))
         self._auto_rotation.setChecked(bool(values["auto_rotation"]))
         self._rotation.setValue(float(values["rotation"]))
+        threshold = values.get("threshold")
+        self.counts.thresholded.setChecked(threshold is not None)
+        if threshold is not None:
+            self.counts.threshold.setValue(float(threshold))
 
     def refresh(self, *_: Any) -> None:
         """Enable what can be set and done now."""
@@ -161,6 +175,7 @@ class ComWidget(Dock):
     def compute(self) -> None:
         """Compute on a thread and add the maps."""
         from napari_ferro4d.reduce import com
+        from napari_ferro4d.reduce._cleaning import read_cleaning
 
         scan = self.scans.scan()
         if scan is None:
@@ -172,19 +187,24 @@ class ComWidget(Dock):
             "descan": self._descan.currentText(),
             "rotation": "auto" if self._auto_rotation.isChecked() else self._rotation.value(),
         }
-        parts = PartLayers(self.viewer, provenance("com", options, scan))
+        given = self.counts.values()
+        said = {name: value for name, value in given.items() if value is not None}
+        parts = PartLayers(self.viewer, provenance("com", {**options, **said}, scan))
 
-        def work(report: Report) -> tuple[ComMaps, list[MapResult], list[LayerData]]:
+        def work(report: Report) -> Made:
+            cleaning, record = read_cleaning(scan, **given)
+
             def so_far(partial: list[ComMaps]) -> list[LayerData]:
                 return _layers(com_results(partial[0], scan), scan, known=partial[0].sum)
 
-            maps = com(scan, **options, report=reporting_layers(report, so_far), progressive=True)
+            shown = reporting_layers(report, so_far)
+            maps = com(scan, **options, **cleaning, report=shown, progressive=True)
             results = com_results(maps, scan)
-            return maps, results, _layers(results, scan)
+            used = {**com_parameters(maps, options["mask_radius"], options["descan"]), **record}
+            return maps, results, _layers(results, scan), used
 
-        def done(made_of: tuple[ComMaps, list[MapResult], list[LayerData]]) -> str:
-            maps, results, layers = made_of
-            used = com_parameters(maps, options["mask_radius"], options["descan"])
+        def done(made_of: Made) -> str:
+            maps, results, layers, used = made_of
             parts.finish(layers, made(provenance("com", used, scan), maps=results))
             ky, kx = maps.centre
             if options["centre"] == "mean":

@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QDoubleSpinBox,
-    QFileDialog,
     QHBoxLayout,
-    QLineEdit,
-    QPushButton,
     QSpinBox,
     QVBoxLayout,
     QWidget,
 )
 
 from ._fold import Fold
+from ._image_field import ImageField
 from ._parts import form
-from ._settings import remember, remembered
 
 __all__ = ["CorrectionsForm"]
-
-_IMAGES = "Images (*.npy *.tif *.tiff *.mrc *.dm3 *.dm4);;All files (*)"
 
 
 class CorrectionsForm(QWidget):
@@ -35,19 +29,22 @@ class CorrectionsForm(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.dark, self.gain, self.bad = QLineEdit(), QLineEdit(), QLineEdit()
-        self.dark.setPlaceholderText("none")
-        self.gain.setPlaceholderText("none")
-        self.bad.setPlaceholderText("none; file, or ky,kx;ky,kx")
-        self.dark.setToolTip("Image to subtract: the counts without beam.")
-        self.gain.setToolTip("Image to multiply by, above zero everywhere but at bad pixels.")
-        self.bad.setToolTip(
+        self.dark = ImageField("dark image", "none", "Image to subtract: the counts without beam.")
+        self.gain = ImageField(
+            "gain image",
+            "none",
+            "Image to multiply by, above zero everywhere but at bad pixels.",
+        )
+        self.bad = ImageField(
+            "image of bad pixels",
+            "none; file, or ky,kx;ky,kx",
             "Hot and dead pixels, which take the mean of the good ones nearest to them:\n"
-            "an image that is not 0 there, or a list of rows and columns such as 12,40;13,40."
+            "an image that is not 0 there, or a list of rows and columns such as 12,40;13,40.",
         )
         self.find = QCheckBox("find them")
         self.find.setToolTip("Look for bad pixels in the counts: one pass over the whole scan.")
-        self.find.toggled.connect(self.bad.setDisabled)
+        self.find.toggled.connect(self.bad.line.setDisabled)
+        self.bad.chosen.connect(partial(self.find.setChecked, False))
         self.top, self.bottom = _pixel("ky ", "0"), _pixel("to ", "edge")
         self.left, self.right = _pixel("kx ", "0"), _pixel("to ", "edge")
         for box in (self.top, self.bottom, self.left, self.right):
@@ -66,7 +63,7 @@ class CorrectionsForm(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self._fold)
         for text in (self.dark, self.gain, self.bad):
-            text.textChanged.connect(self._on_changed)
+            text.changed.connect(self._on_changed)
         self.find.toggled.connect(self._on_changed)
         for box in (self.top, self.bottom, self.left, self.right, self.bin, self.saturation):
             box.valueChanged.connect(self._on_changed)
@@ -84,9 +81,9 @@ class CorrectionsForm(QWidget):
             for first, last in ((self.top, self.bottom), (self.left, self.right))
         )
         given = {
-            "dark": self.dark.text().strip(),
-            "gain": self.gain.text().strip(),
-            "bad_pixels": "auto" if self.find.isChecked() else self.bad.text().strip(),
+            "dark": self.dark.text(),
+            "gain": self.gain.text(),
+            "bad_pixels": "auto" if self.find.isChecked() else self.bad.text(),
             "crop": crop if any(any(pair) for pair in crop) else None,
             "bin": self.bin.value() if self.bin.value() > 1 else None,
             "saturation": self.saturation.value(),
@@ -105,31 +102,15 @@ class CorrectionsForm(QWidget):
 
     def _fields(self) -> Any:
         fields = form()
-        fields.addRow("Dark image", self._with_file(self.dark, "dark image"))
-        fields.addRow("Gain image", self._with_file(self.gain, "gain image"))
-        fields.addRow("Bad pixels", self._with_file(self.bad, "image of bad pixels"))
+        fields.addRow("Dark image", self.dark)
+        fields.addRow("Gain image", self.gain)
+        fields.addRow("Bad pixels", self.bad)
         fields.addRow("", self.find)
         fields.addRow("Crop", _beside(self.top, self.bottom))
         fields.addRow("", _beside(self.left, self.right))
         fields.addRow("Bin", self.bin)
         fields.addRow("Saturated at", self.saturation)
         return fields
-
-    def _with_file(self, text: QLineEdit, what: str) -> QHBoxLayout:
-        button = QPushButton("File...")
-        button.clicked.connect(partial(self._ask, text, what))
-        row = QHBoxLayout()
-        row.addWidget(text, 1)
-        row.addWidget(button)
-        return row
-
-    def _ask(self, text: QLineEdit, what: str, *_: Any) -> None:
-        folder = str(remembered("corrections").get("folder", Path.home()))
-        path = QFileDialog.getOpenFileName(self, f"Choose the {what}", folder, _IMAGES)[0]
-        if path:
-            self.find.setChecked(self.find.isChecked() and text is not self.bad)
-            text.setText(path)
-            remember("corrections", {"folder": str(Path(path).parent)})
 
     def _on_changed(self, *_: Any) -> None:
         # Seen while it is folded: what is given here is kept when another file is chosen.
