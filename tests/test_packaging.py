@@ -29,6 +29,7 @@ ROOMS = {
     "napari_ferro4d.io": [*GUI, "torch"],
     "napari_ferro4d.reduce": [*GUI, "torch"],
     "napari_ferro4d.domains": [*GUI, "torch"],
+    "napari_ferro4d.embedding": [*GUI, "torch"],
     "napari_ferro4d.simulate": [*GUI, "torch"],
     "napari_ferro4d.learn": GUI,
 }
