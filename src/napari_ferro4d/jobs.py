@@ -75,9 +75,18 @@ class Steps:
         self.add(0)
 
     @property
+    def done(self) -> int:
+        """Number of steps so far."""
+        return self._done
+
+    @property
     def total(self) -> int:
-        """Number of steps in all."""
+        """Number of steps in all; may be set where work turns out shorter or longer."""
         return self._total
+
+    @total.setter
+    def total(self, total: int) -> None:
+        self._total = total
 
     def add(self, count: int = 1, message: str | None = None, partial: Any = None) -> None:
         """Count `count` more steps and report; ``add(0)`` only gives cancel a chance.

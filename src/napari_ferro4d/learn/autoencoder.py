@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_ferro4d.correction import not_negative
-from napari_ferro4d.errors import ModelError, ScanError
+from napari_ferro4d.errors import ScanError
 from napari_ferro4d.io.model import Model, load_model
 from napari_ferro4d.jobs import Report
 from napari_ferro4d.scan import Scan
 
-from .cache import read_patterns, thinned
+from .cache import find_room, read_patterns, thinned, thinning
 from .device import choose_device, import_torch
-from .preprocess import Preprocess, compact_size, fit_preprocess, preprocess_of
-from .schedule import PRESETS, resize
+from .header import Wishes, continued, new_header
+from .preprocess import Preprocess, preprocess_of
+from .schedule import Phase
 from .structure import active_channels
-from .versions import described, versions
+
+if TYPE_CHECKING:
+    import torch
+
+    from .ranks import Ranks
+    from .training import Training
 
 __all__ = ["Embedding", "embed", "train"]
 
@@ -46,39 +52,62 @@ class Embedding:
 def train(
     scans: Scan | Sequence[Scan],
     *,
-    preset: str = "compact",
-    embedding: int = 32,
+    preset: str | None = None,
+    embedding: int | None = None,
     epochs: int | None = None,
+    schedule: str | os.PathLike[str] | Sequence[Phase] | None = None,
+    start: Model | None = None,
     device: str = "auto",
     seed: int = 0,
+    divergence: str = "code",
+    variational: bool = False,
     resume: str | os.PathLike[str] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     report: Report | None = None,
 ) -> Model:
     """Train an autoencoder on the patterns of one or more scans.
 
+    Every pattern is read and preprocessed once, and kept in memory while that takes at most half of
+    what is free, else in a temporary file (in ``$TMPDIR``, else ``/var/tmp``) of up to 256 GiB and
+    nine tenths of the free disk. Only of more than that, every n-th row and column is used, which
+    the progress and the model's header (``every``) tell.
+
+    Started by ``torchrun`` in several processes, all of them train one model: each reads its own
+    part of the patterns, and every process returns the same model.
+
     Parameters
     ----------
     scans : Scan or sequence of Scan
-        Scans ``[y, x, ky, kx]`` of the same detector. If all their patterns would take more than
-        2 GiB once preprocessed, every n-th row and column is used.
-    preset : str
-        ``"paper"`` (256 x 256, for GPUs) or ``"compact"`` (at most 64 x 64, for CPUs).
-    embedding : int
-        Channels of the embedding.
+        Scans ``[y, x, ky, kx]`` of the same detector.
+    preset : str, optional
+        ``"paper"`` (256 x 256, for GPUs) or ``"compact"`` (at most 64 x 64, for CPUs). None is
+        that of `start` or `resume`, else ``"compact"``.
+    embedding : int, optional
+        Channels of the embedding. None is as in `start` or `resume`, else 32.
     epochs : int, optional
-        Passes over the patterns; the preset's phases are stretched or shortened to it. None is
-        the preset's own schedule, or that of the checkpoint to resume.
+        Passes over the patterns; the phases of the schedule are stretched or shortened to it. None
+        is the schedule as it is.
+    schedule : str, path or sequence of Phase, optional
+        One of `SCHEDULES`; a TOML file with a table ``[[phase]]`` for each `Phase`; phases; or
+        ``"auto"``, which raises the sparsity until the number of active channels no longer falls,
+        and stops when the maps no longer change. None is the preset's own, or that of `resume`.
+    start : Model, optional
+        A trained model to go on from with a new schedule: its network, weights and preprocessing.
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
     seed : int
         Of the initial weights and the order of the patterns. On a CPU, the same seed, number of
         threads and versions give the same model, bit by bit.
+    divergence : {"code", "text"}
+        The divergence term as in the paper's code, or as in its text; see `losses.objective`.
+    variational : bool
+        Make it a beta-VAE, the paper's comparison; its weight beta is in the phases.
     resume : path, optional
-        A checkpoint from which to go on. Preset, embedding, seed and scans must be those it was
-        made with; then the result is the one of an uninterrupted training.
+        A checkpoint from which to go on. Preset, embedding, seed, divergence and scans must be
+        those it was made with; then the result is the one of an uninterrupted training.
     checkpoint : path, optional
-        Written atomically after each epoch; it stays when the training is cancelled.
+        Written atomically after each epoch; it stays when the training is cancelled. It holds the
+        last epoch, and the best of its phase; see `finished`.
     report : callable, optional
         Receives a `Progress` several times per second, with a `TrainingState` as its `partial`;
         may raise `Cancelled`.
@@ -86,15 +115,16 @@ def train(
     Returns
     -------
     Model
-        Of kind ``"autoencoder"``.
+        Of kind ``"autoencoder"``, as it is after the last epoch.
 
     Raises
     ------
     ScanError
-        If the scans differ in detector, hold negative or non-finite counts, or the device is not
-        there.
+        If the scans differ in detector, hold negative or non-finite counts, the device is not
+        there, what is asked for is unknown or contradicts itself, or a disk is full.
     ModelError
-        If the checkpoint is of another training.
+        If the checkpoint is of another training, `start` is for another detector, or there is not
+        enough memory for a single pattern.
 
     References
     ----------
@@ -108,21 +138,60 @@ def train(
     'compact'
     """
     import_torch()
+    from .ranks import joined
     from .threads import single_thread
-    from .training import Training
 
     scans = tuple(map(not_negative, (scans,) if isinstance(scans, Scan) else scans))
-    _check(scans, preset, embedding, epochs)
+    wishes = Wishes(preset, embedding, epochs, schedule, seed, divergence, variational)
+    wishes.check()
+    _of_one_detector(scans)
     where = choose_device(device)
-    header = _header(scans, preset, embedding, epochs, seed)
-    start = None
-    if resume is not None:
-        start = load_model(resume)
-        header = _continued(header, start, epochs, str(resume))
+    if resume is not None and start is not None:
+        raise ScanError("resume goes on with a training, start begins a new one; give one of them.")
+    before = start
+    if resume is None:
+        header = new_header(scans, wishes, start)
+    else:
+        before = load_model(resume)
+        header = continued(scans, wishes, before, str(resume))
+    if before is not None:
+        _check_model(before)
+    with joined(where) as ranks, single_thread(header["preset"] == "compact"):
+        training = _prepared(scans, header, where, ranks, start, before, report)
+        return training.run(checkpoint, report)
+
+
+def _prepared(
+    scans: tuple[Scan, ...],
+    header: dict[str, Any],
+    device: torch.device,
+    ranks: Ranks,
+    start: Model | None,
+    before: Model | None,
+    report: Report | None,
+) -> Training:
+    """Read the patterns, and return the training on them."""
+    from .training import Training
+
     how = Preprocess.from_json(header["preprocess"])
-    cache = read_patterns(thinned(scans, how.size), how, report)
-    with single_thread(preset == "compact"):
-        return Training(header, cache, where, start).run(checkpoint, report)
+    room = find_room()
+    if before is None or before is start:
+        header["every"] = thinning(scans, how.size, room, ranks.count)
+    every = header["every"]
+    note = f", only every {every}th row and column for want of room" if every > 1 else ""
+    problem: Exception | None = None
+    cache = None
+    try:
+        part = (ranks.rank, ranks.count)
+        cache = read_patterns(thinned(scans, every), how, report, part=part, room=room, note=note)
+    except ScanError as error:
+        problem = error
+    ranks.all_well(problem, device)
+    assert cache is not None
+    if ranks.all(cache.dark, device):
+        raise ScanError(f"{scans[0].where()}: every count is zero; there is nothing to learn from.")
+    resume = None if before is start else before
+    return Training(header, cache, device, start=start, resume=resume, ranks=ranks)
 
 
 def embed(
@@ -163,6 +232,7 @@ def embed(
     scan = not_negative(scan)
     where = choose_device(device)
     how = preprocess_of(model, "autoencoder", scan)
+    _check_model(model)
     network = build_autoencoder(model.header)
     load_network(network, model.weights)
     network.to(where).eval()
@@ -171,7 +241,13 @@ def embed(
     return Embedding(channels, active_channels(channels))
 
 
-def _check(scans: tuple[Scan, ...], preset: str, embedding: int, epochs: int | None) -> None:
+def _check_model(model: Model) -> None:
+    from .weights import check_network
+
+    check_network(model.header, model.weights)
+
+
+def _of_one_detector(scans: tuple[Scan, ...]) -> None:
     if not scans:
         raise ScanError("no scan was given; training needs at least one.")
     first = scans[0]
@@ -181,65 +257,7 @@ def _check(scans: tuple[Scan, ...], preset: str, embedding: int, epochs: int | N
                 f"{scan.where()}: the detector has {_by(scan)} pixels, that of {first.where()} "
                 f"{_by(first)}; train on scans of one detector."
             )
-    if preset not in PRESETS:
-        raise ScanError(f"preset {preset!r} is unknown; choose one of {', '.join(PRESETS)}.")
-    if embedding < 1:
-        raise ScanError(f"an embedding of {embedding} channels is empty; ask for 1 or more.")
-    if epochs is not None and epochs < 1:
-        raise ScanError(f"{epochs} epochs train nothing; ask for 1 or more.")
 
 
 def _by(scan: Scan) -> str:
     return " x ".join(str(n) for n in scan.detector_shape)
-
-
-def _header(
-    scans: tuple[Scan, ...], preset: str, embedding: int, epochs: int | None, seed: int
-) -> dict[str, Any]:
-    detector = scans[0].detector_shape
-    how = fit_preprocess(detector, 256 if preset == "paper" else compact_size(detector))
-    phases = PRESETS[preset] if epochs is None else resize(PRESETS[preset], epochs)
-    return {
-        "preset": preset,
-        "network": {"embedding": embedding, "size": how.size},
-        "seed": seed,
-        "preprocess": how.to_json(),
-        "schedule": [phase.to_json() for phase in phases],
-        "scans": [described(scan) for scan in scans],
-        "history": {"losses": []},
-        "versions": versions(),
-    }
-
-
-def _continued(
-    header: dict[str, Any], start: Model, epochs: int | None, path: str
-) -> dict[str, Any]:
-    """Return the header of `start`, if it is of the training that `header` describes."""
-    if start.kind != "autoencoder":
-        raise ModelError(f"{path}: holds a {start.kind}, which `train` cannot go on with.")
-    then = start.header
-    for what, was, now in (
-        ("other scans", _signatures(then), _signatures(header)),
-        ("the preset", then.get("preset"), header["preset"]),
-        ("an embedding of", _channels(then), _channels(header)),
-        ("the seed", then.get("seed"), header["seed"]),
-        ("another preparation of the patterns", then.get("preprocess"), header["preprocess"]),
-    ):
-        if was != now:
-            plain = isinstance(now, str | int)
-            said = f"{what} {was}, not {now}" if plain else what
-            raise ModelError(
-                f"{path}: this training began with {said}; resume with the same, or start anew "
-                "without resuming."
-            )
-    schedule = header["schedule"] if epochs is not None else start.header["schedule"]
-    return {**start.header, "schedule": schedule}
-
-
-def _signatures(header: Mapping[str, Any]) -> list[str]:
-    # The counts decide, not the name: a scan may have moved, or changed its format.
-    return [str(scan.get("signature")) for scan in header.get("scans", ())]
-
-
-def _channels(header: Mapping[str, Any]) -> int:
-    return int(header.get("network", {}).get("embedding", 0))

@@ -1,8 +1,18 @@
-"""The patterns to learn from: read once, preprocessed, kept in memory. Knows no torch."""
+"""The patterns to learn from: read once, preprocessed, kept in memory or in a file. Knows no torch.
+
+No pattern is decoded twice: what is preprocessed stays in memory while it takes at most half of
+what is free, else in a temporary file that is mapped into memory. The file is in ``$TMPDIR`` if
+that is set, else in ``/var/tmp`` or where the system keeps temporary files; it has no name any more
+once it is open, so that it goes away with the process, however that ends.
+"""
 
 from __future__ import annotations
 
+import errno
 import math
+import os
+import shutil
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -14,81 +24,260 @@ from napari_ferro4d.jobs import Report
 from napari_ferro4d.reduce import over_blocks
 from napari_ferro4d.scan import Scan
 
+from .memory import available_memory, local_processes
 from .preprocess import Preprocess, prepare
 
-__all__ = ["CACHE_BYTES", "Samples", "read_patterns", "read_samples", "thinned"]
+__all__ = [
+    "Cache",
+    "Room",
+    "Samples",
+    "find_room",
+    "read_patterns",
+    "read_samples",
+    "thinned",
+    "thinning",
+]
 
-CACHE_BYTES = 2 * 2**30
-"""Most memory that preprocessed patterns may take: 131 072 of 64 x 64, or 8 192 of 256 x 256."""
+MEMORY_SHARE = 0.5
+"""Of the free memory, for preprocessed patterns."""
+
+DISK_SHARE = 0.9
+"""Of the free disk, for the file of preprocessed patterns."""
+
+FILE_BYTES = 256 * 2**30
+"""Most bytes of that file: 2^20 patterns of 256 x 256."""
 
 
-def thinned(scans: Sequence[Scan], size: int) -> tuple[Scan, ...]:
-    """Return the scans, or every n-th row and column of them if all would not fit in the cache.
+@dataclass(frozen=True)
+class Room:
+    """Most bytes that preprocessed patterns may take, in memory or else in a file."""
 
-    Neighbouring positions of a finely sampled scan tell nearly the same, so that a regular grid
-    loses least. One n for all scans: the smallest with which they fit.
+    memory: int
+    file: int
+
+
+@dataclass(frozen=True, eq=False)
+class Cache:
+    """Preprocessed patterns.
+
+    Parameters
+    ----------
+    patterns : ndarray
+        ``[n, size, size]`` float32, in scan order, without the positions that a file lacks.
+    places : tuple of ndarray
+        For each scan ``[y, x]``: the number that the pattern has among those of all scans, -1
+        where the file lacks it.
+    first : int
+        Number of the first of `patterns` among those of all scans.
+    on_disk : bool
+        Whether they are in a file.
+    dark : bool
+        Whether every count is zero.
     """
-    most = CACHE_BYTES // (size * size * 4)
+
+    patterns: npt.NDArray[np.float32]
+    places: tuple[npt.NDArray[np.int64], ...]
+    first: int = 0
+    on_disk: bool = False
+    dark: bool = False
+
+    @property
+    def total(self) -> int:
+        """Number of patterns of all scans."""
+        return total(self.places)
+
+
+def total(places: Sequence[npt.NDArray[np.int64]]) -> int:
+    """Return the number of patterns in numbered `places`."""
+    return sum(int(np.count_nonzero(one >= 0)) for one in places)
+
+
+def find_room() -> Room:
+    """Return how much may be kept: a share of the free memory, and of the free disk.
+
+    The processes of one training on this machine share it.
+    """
+    processes = local_processes()
+    disk = shutil.disk_usage(_folder()).free
+    return Room(
+        int(MEMORY_SHARE * available_memory()) // processes,
+        min(FILE_BYTES, int(DISK_SHARE * disk)) // processes,
+    )
+
+
+def thinning(scans: Sequence[Scan], size: int, room: Room, processes: int = 1) -> int:
+    """Return the smallest n such that every n-th row and column of all scans has room.
+
+    1, which is all, unless the patterns exceed both the memory and the file.
+    """
+    most = processes * max(room.memory, room.file) // (size * size * 4)
 
     def kept(n: int) -> int:
         return sum(math.ceil(s.shape[0] / n) * math.ceil(s.shape[1] / n) for s in scans)
 
     every = 1
-    while kept(every) > most:
+    while kept(every) > most and every < max(max(s.scan_shape) for s in scans):
         every += 1
+    return every
+
+
+def thinned(scans: Sequence[Scan], every: int) -> tuple[Scan, ...]:
+    """Return every n-th row and column of `scans`, the same n for all.
+
+    Neighbouring positions of a finely sampled scan tell nearly the same, so that a regular grid
+    loses least.
+    """
     if every == 1:
         return tuple(scans)
+    return tuple(_part(scan, slice(None, None, every), slice(None, None, every)) for scan in scans)
+
+
+def _part(scan: Scan, rows: slice, columns: slice) -> Scan:
     # `frames` would map the whole file again, past the slicing.
-    return tuple(
-        replace(
-            s,
-            data=s.data[::every, ::every],
-            frames=None,
-            missing=None if s.missing is None else s.missing[::every, ::every],
-        )
-        for s in scans
-    )
+    missing = None if scan.missing is None else scan.missing[rows, columns]
+    return replace(scan, data=scan.data[rows, columns], frames=None, missing=missing)
+
+
+def numbered(scans: Sequence[Scan]) -> tuple[npt.NDArray[np.int64], ...]:
+    """Return the number of each pattern among those of all scans, -1 where a file lacks it."""
+    places, before = [], 0
+    for scan in scans:
+        there = np.ones(scan.scan_shape, bool) if scan.missing is None else ~scan.missing
+        place = np.where(there, before + np.cumsum(there).reshape(there.shape) - 1, -1)
+        places.append(place)
+        before += int(np.count_nonzero(there))
+    return tuple(places)
 
 
 def read_patterns(
-    scans: Sequence[Scan], how: Preprocess, report: Report | None = None
-) -> npt.NDArray[np.float32]:
-    """Read and preprocess every pattern of `scans`, in scan order.
+    scans: Sequence[Scan],
+    how: Preprocess,
+    report: Report | None = None,
+    *,
+    part: tuple[int, int] = (0, 1),
+    room: Room | None = None,
+    note: str = "",
+) -> Cache:
+    """Read and preprocess the patterns of `scans`, or a part of them.
 
-    Returns
-    -------
-    ndarray
-        ``[n, size, size]`` float32, without the positions that a file lacks.
+    Parameters
+    ----------
+    scans : sequence of Scan
+        The scans.
+    how : Preprocess
+        What becomes of a pattern.
+    report : callable, optional
+        Receives a `Progress` per block; may raise `Cancelled`.
+    part : tuple of int
+        ``(number, count)``: read the part of this number, from 0, of `count` equal parts. Rows of
+        the scans outside it are not read.
+    room : Room, optional
+        What it may take; None is what `find_room` finds.
+    note : str
+        Said with the progress.
 
     Raises
     ------
     ScanError
-        If counts are negative or not finite, or a file cannot be read.
+        If counts are negative or not finite, a file cannot be read, there is no position with a
+        pattern, or the patterns have room neither in memory nor on disk.
     """
-    total = sum(s.shape[0] * s.shape[1] for s in scans)
-    cache = np.empty((total, how.size, how.size), np.float32)
-    begin = 0
-    for scan in scans:
-        ny, nx = scan.scan_shape
-        part = cache[begin : begin + ny * nx].reshape(ny, nx, how.size, how.size)
-        fill(part, scan, how, report)
-        begin += ny * nx
-    there = [np.ones(s.scan_shape, bool) if s.missing is None else ~s.missing for s in scans]
-    if not all(one.all() for one in there):
-        cache = cache[np.concatenate([one.ravel() for one in there])]
-    if not cache.any():
-        raise ScanError(f"{scans[0].where()}: every count is zero; there is nothing to learn from.")
-    return cache
+    places = numbered(scans)
+    count = total(places)
+    if count == 0:
+        raise ScanError(f"{scans[0].where()}: holds not one pattern; there is nothing to learn.")
+    number, parts = part
+    begin, end = count * number // parts, count * (number + 1) // parts
+    room = find_room() if room is None else room
+    shape = (end - begin, how.size, how.size)
+    on_disk = math.prod(shape) * 4 > room.memory
+    patterns = _file(shape, room) if on_disk else np.empty(shape, np.float32)
+    message = "reading patterns" + (" into a temporary file" if on_disk else "") + note
+    bright = [
+        _fill(patterns, place, begin, scan, how, report, message)
+        for scan, place in zip(scans, places, strict=True)
+    ]
+    return Cache(patterns, places, begin, on_disk, dark=not any(bright))
 
 
-def fill(part: npt.NDArray[np.float32], scan: Scan, how: Preprocess, report: Report | None) -> None:
-    """Write the preprocessed patterns of one scan into `part`, ``[y, x, size, size]``."""
+def _fill(
+    patterns: npt.NDArray[np.float32],
+    place: npt.NDArray[np.int64],
+    begin: int,
+    scan: Scan,
+    how: Preprocess,
+    report: Report | None,
+    message: str,
+) -> bool:
+    """Put the patterns of one scan into their places; return whether there was any count."""
+    wanted = (place >= begin) & (place < begin + len(patterns))
+    rows = np.flatnonzero(wanted.any(axis=1))
+    if not len(rows):
+        return False
+    first, last = int(rows[0]), int(rows[-1]) + 1
+    if last - first < len(wanted):
+        scan = _part(scan, slice(first, last), slice(None))
+        place, wanted = place[first:last], wanted[first:last]
+    bright = False
 
     def work(block: np.ndarray, where: tuple[slice, slice]) -> None:
-        part[where] = prepare(block, how, scan.centre, scan.where())
+        nonlocal bright
+        here = wanted[where]
+        if here.all():  # as in nearly every block, which then need not be copied
+            found = prepare(block, how, scan.centre, scan.where())
+            found = found.reshape(-1, how.size, how.size)
+        else:
+            found = prepare(block[here], how, scan.centre, scan.where())
+        patterns[place[where][here] - begin] = found
+        bright = bright or bool(found.any())
 
-    for _ in over_blocks(scan, work, report, "reading patterns"):
+    for _ in over_blocks(scan, work, report, message):
         pass
+    return bright
+
+
+def _folder() -> str:
+    # /tmp is memory on many systems; /var/tmp is a disk, by the Filesystem Hierarchy Standard.
+    if "TMPDIR" not in os.environ and os.access("/var/tmp", os.W_OK):
+        return "/var/tmp"
+    return tempfile.gettempdir()
+
+
+def _file(shape: tuple[int, ...], room: Room) -> npt.NDArray[np.float32]:
+    """Return an array in a temporary file without a name.
+
+    Raises
+    ------
+    ScanError
+        If the file is too large for the disk, or for what the system allows.
+    """
+    folder, size = _folder(), math.prod(shape) * 4
+    told = f"{size / 1e9:.3g} GB of preprocessed patterns"
+    if size > room.file:
+        raise ScanError(
+            f"{folder}: has no room for {told}; free some, set TMPDIR to a folder on a larger "
+            "disk, or bin the scan."
+        )
+    try:
+        with tempfile.TemporaryFile(dir=folder, prefix="ferro4d-") as file:
+            # Now, with an error, and not at some write into the map, which would kill the process.
+            _reserve(file.fileno(), size)
+            return np.memmap(file, np.float32, mode="r+", shape=shape)
+    except OSError as error:
+        raise ScanError(
+            f"{folder}: {told} cannot be kept there ({error.strerror or error}); free some disk, "
+            "or set TMPDIR to a folder on a larger one."
+        ) from error
+
+
+def _reserve(file: int, size: int) -> None:
+    try:
+        os.posix_fallocate(file, 0, size)
+    except (AttributeError, OSError) as error:
+        # Systems and file systems without it; not a disk that is full.
+        if getattr(error, "errno", None) not in (None, errno.EOPNOTSUPP, errno.EINVAL):
+            raise
+        os.truncate(file, size)
 
 
 SAMPLES = 8192

@@ -1,25 +1,33 @@
-"""The training loop of the autoencoder: batches, losses, checkpoints."""
+"""The training loop of the autoencoder: epochs, batches, checkpoints."""
 
 from __future__ import annotations
 
 import math
 import os
+import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from napari_ferro4d.errors import ModelError
 from napari_ferro4d.io.model import Model, save_model
 from napari_ferro4d.jobs import Report, Steps
 
-from .compact_autoencoder import CompactAutoencoder
-from .losses import activity, divergence, similarity
-from .networks import Autoencoder, build_autoencoder
-from .precision import reduced_precision
+from .automatic import AUTOMATIC, most_epochs, onward
+from .cache import Cache
+from .checkpoint import BEST, sweep
+from .feed import Feed
+from .glance import Glance, active_in, likeness, thumbnails
+from .gradient import Gradient, portion_for
+from .history import TERMS, History
+from .memory import BATCH
+from .networks import build_autoencoder
+from .order import batches, seed_of
 from .progress import TrainingState
+from .ranks import ALONE, Ranks
 from .schedule import Phase, learning_rate, phase_at, total_epochs
 from .watch import watched
 from .weights import (
@@ -30,55 +38,68 @@ from .weights import (
     seeded,
 )
 
-__all__ = ["Training", "backward"]
-
-BATCH = {"paper": 32, "compact": 64}
-"""Patterns per optimiser step."""
-
-CPU_PART = {"paper": 1, "compact": 64}
-"""Patterns at a time on a CPU: the paper's network needs 0.5 GB for the gradient of one pattern."""
+__all__ = ["Training"]
 
 START_PATTERNS = 8192
 """Most patterns from which the principal components of a compact network are taken."""
 
+THUMBNAILS_EVERY_S = 2.0
+TELL_EVERY_S = 0.1
+"""On a GPU, where asking for the loss means to wait for it."""
+
 
 class Training:
-    """One training, from the start or from a checkpoint.
+    """One training, from the beginning or from a checkpoint.
 
     Parameters
     ----------
     header : mapping
         Of the model in the making; says all but the patterns.
-    cache : ndarray
-        Preprocessed patterns ``[n, size, size]``.
+    cache : Cache
+        The patterns, or this process's part of them.
     device : torch.device
         Where to compute.
     start : Model or None
+        Whose network to begin with.
+    resume : Model or None
         Checkpoint to go on from.
+    ranks : Ranks
+        The processes that share the work.
     """
 
     def __init__(
         self,
         header: Mapping[str, Any],
-        cache: npt.NDArray[np.float32],
+        cache: Cache,
         device: torch.device,
+        *,
         start: Model | None = None,
+        resume: Model | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         self._header = dict(header)
-        self._device = device
-        self._phases = [Phase.from_json(phase) for phase in header["schedule"]]
-        self._losses: list[float] = list(header["history"]["losses"])
-        self._patterns = torch.from_numpy(cache)[:, None]
+        self._device, self._ranks, self._cache = device, ranks, cache
+        self._phases = tuple(Phase.from_json(phase) for phase in header["schedule"])
+        self._how = AUTOMATIC[header["preset"]] if header["automatic"] else None
+        self._history = History.from_json(header["history"]) if resume else History()
         with seeded(int(header["seed"])):
             network = build_autoencoder(header)
-            if start is not None:
-                load_network(network, start.weights)
-            elif isinstance(network, CompactAutoencoder):
-                network.start(self._patterns[:: -(-len(cache) // START_PATTERNS)])
+            before = resume or start
+            if before is None:
+                network.start(self._sample())
+            else:
+                load_network(network, before.weights)
         self._network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._optimizer = torch.optim.Adam(network.parameters(), fused=True)
-        if start is not None and len(self._losses) < total_epochs(self._phases):
-            load_optimizer(self._optimizer, start.weights)
+        if resume is not None and len(self._history) < total_epochs(self._phases):
+            load_optimizer(self._optimizer, resume.weights)
+        self._best = {} if resume is None else _kept(resume)
+        self._feed = Feed(cache.patterns, device, cache.on_disk)
+        self._gradient = Gradient(network, header, portion_for(header, device), ranks, device)
+        self._glance = Glance(cache, ranks, device)
+        self._maps = self._look() if self._how is not None and resume is not None else None
+        self._thumbnails: np.ndarray | None = None
+        self._refreshed = -math.inf
 
     def run(self, checkpoint: str | os.PathLike[str] | None, report: Report | None) -> Model:
         """Train until the schedule is over and return the model.
@@ -86,104 +107,167 @@ class Training:
         Raises
         ------
         ModelError
-            If the loss is no longer finite.
+            If the loss is no longer finite, one pattern takes more memory than there is, or
+            another process has ended.
+        ScanError
+            If the checkpoint cannot be written.
         """
-        epochs, batches = total_epochs(self._phases), len(self._batches(0))
-        first = len(self._losses)
-        steps = Steps(report, max(0, epochs - first) * batches, "training")
+        if checkpoint is not None and self._ranks.first:
+            sweep(Path(checkpoint))
+        self._steps = Steps(report, self._left() * self._per_epoch(), "training")
 
         def look() -> None:
-            steps.add(0, partial=self._state())
+            self._steps.add(0, partial=self._state())
 
         with watched(self._network, look, self._device):
-            for epoch in range(first, epochs):
-                self._losses.append(self._epoch(epoch, steps))
-                if checkpoint is not None:
-                    save_model(self._model(optimizer_arrays(self._optimizer)), checkpoint)
+            while len(self._history) < total_epochs(self._phases):
+                self._epoch()
+                if checkpoint is not None and self._ranks.first:
+                    save_model(self._model(resumable=True), checkpoint)
                 look()
-        return self._model({})
+        return self._model()
 
-    def _epoch(self, epoch: int, steps: Steps) -> float:
+    def _epoch(self) -> None:
+        epoch = len(self._history)
         phase, number = phase_at(self._phases, epoch)
-        batches = self._batches(epoch)
-        preset = self._header["preset"]
-        part = CPU_PART[preset] if self._device.type == "cpu" else BATCH[preset]
-        total = 0.0
+        chosen = batches(
+            self._cache.total, BATCH[self._header["preset"]], int(self._header["seed"]), epoch
+        )
+        own = [_own(batch, self._cache) for batch in chosen]
+        fed = self._feed.batches(
+            [batch[rows] - self._cache.first for batch, rows in zip(chosen, own, strict=True)]
+        )
+        done = torch.zeros(1 + len(TERMS), dtype=torch.float64, device=self._device)
+        told = -math.inf
+        rate = phase.learning_rate
         self._network.train()
-        for done, chosen in enumerate(batches):
-            rate = learning_rate(phase, (number + done / len(batches)) / phase.epochs)
+        for index, patterns in enumerate(fed):
+            rate = learning_rate(phase, (number + index / len(chosen)) / phase.epochs)
             for group in self._optimizer.param_groups:
                 group["lr"] = rate
-            batch = self._patterns[chosen].to(self._device)
             self._optimizer.zero_grad()
-            with reduced_precision(self._device, preset):
-                loss = backward(self._network, batch, phase, part)
-            if not math.isfinite(loss):
-                raise ModelError(
-                    f"the loss is no longer finite in epoch {epoch + 1}; the last checkpoint is "
-                    "kept. Look for hot pixels in the scan."
-                )
+            noise = self._noise(epoch, index, len(chosen[index]), own[index])
+            terms = self._gradient.add(patterns, phase, len(chosen[index]), noise)
             self._optimizer.step()
-            total += loss
-            message = f"epoch {epoch + 1} of {total_epochs(self._phases)}, loss {loss:.4g}"
-            steps.add(1, message, self._state())
-        return total / len(batches)
+            done += terms
+            message = f"epoch {epoch + 1} of {self._epochs()}"
+            if self._device.type == "cpu" or time.monotonic() - told > TELL_EVERY_S:
+                told = time.monotonic()
+                loss = _finite(float(terms[0]), epoch)
+                message += f", loss {loss:.4g}"
+            self._steps.add(1, message + self._gradient.note, self._state())
+        mean = (done / len(chosen)).tolist()
+        self._record(_finite(mean[0], epoch), dict(zip(TERMS, mean[1:], strict=True)), rate)
 
-    def _batches(self, epoch: int) -> list[torch.Tensor]:
-        # The order depends on seed and epoch alone, so that a checkpoint needs no random state.
-        order = np.random.default_rng([int(self._header["seed"]), epoch]).permutation(
-            len(self._patterns)
+    def _noise(self, epoch: int, index: int, count: int, rows: np.ndarray) -> torch.Tensor | None:
+        """Return what the patterns of a batch that are here are sampled with, if anything."""
+        with seeded(seed_of(int(self._header["seed"]), epoch, index)):
+            drawn = self._network.noise(count)
+        return None if drawn is None else drawn[torch.from_numpy(rows).to(drawn.device)]
+
+    def _record(self, loss: float, terms: dict[str, float], rate: float) -> None:
+        history = self._history
+        epoch = len(history)
+        history.losses.append(loss)
+        history.learning_rates.append(rate)
+        for name, value in terms.items():
+            history.terms[name].append(value)
+        self._remember_best(epoch)
+        if self._how is None and epoch % self._glance.every and epoch + 1 < self._epochs():
+            history.active.append(history.active[-1])
+            return
+        maps = self._look()
+        history.active.append(len(active_in(maps)))
+        if maps and time.monotonic() - self._refreshed > THUMBNAILS_EVERY_S:
+            self._thumbnails, self._refreshed = thumbnails(maps), time.monotonic()
+        if self._how is not None:
+            history.alike.append(0.0 if self._maps is None else likeness(maps, self._maps))
+            self._maps = maps
+            self._phases = onward(self._how, self._phases, history.active, history.alike)
+            self._header["schedule"] = [phase.to_json() for phase in self._phases]
+            self._steps.total = self._steps.done + self._left() * self._per_epoch()
+
+    def _look(self) -> list[np.ndarray]:
+        channels = int(self._header["network"]["embedding"])
+        return self._glance.maps(self._network, channels, self._gradient.portion.patterns)
+
+    def _remember_best(self, epoch: int) -> None:
+        """Keep the network if this epoch is the best so far of its phase."""
+        best = self._header.get("best")
+        loss = self._history.losses[epoch]
+        phase = phase_at(self._phases, epoch)[1]
+        # The number within the phase tells how many epochs back the phase began.
+        if best is None or best["epoch"] <= epoch - phase or loss <= best["loss"]:
+            self._header["best"] = {"epoch": epoch + 1, "loss": loss}
+            self._best = network_arrays(self._network)
+
+    def _sample(self) -> torch.Tensor:
+        """Return a regular sample of all patterns, the same in every process."""
+        cache = self._cache
+        step = -(-cache.total // START_PATTERNS)
+        if self._ranks.count == 1:
+            return torch.from_numpy(cache.patterns[::step])[:, None]
+        size = cache.patterns.shape[-1]
+        sample = torch.zeros(-(-cache.total // step), 1, size, size, device=self._device)
+        first = -(-cache.first // step)
+        own = torch.from_numpy(cache.patterns[first * step - cache.first :: step])[:, None]
+        sample[first : first + len(own)] = own.to(self._device)
+        self._ranks.sum(sample)
+        return sample.cpu()
+
+    def _epochs(self) -> int:
+        return (
+            total_epochs(self._phases)
+            if self._how is None
+            else most_epochs(self._how, self._phases)
         )
-        size = BATCH[self._header["preset"]]
-        return [torch.from_numpy(order[i : i + size]) for i in range(0, len(order), size)]
+
+    def _left(self) -> int:
+        over = len(self._history) >= total_epochs(self._phases)
+        return 0 if over else self._epochs() - len(self._history)
+
+    def _per_epoch(self) -> int:
+        return -(-self._cache.total // BATCH[self._header["preset"]])
 
     def _state(self) -> TrainingState:
-        losses = tuple(self._losses)
-        return TrainingState(len(losses), total_epochs(self._phases), losses)
+        history = self._history
+        return TrainingState(
+            len(history),
+            len(history) + self._left(),
+            tuple(history.losses),
+            terms={name: tuple(values) for name, values in history.terms.items()},
+            learning_rates=tuple(history.learning_rates),
+            active=tuple(history.active),
+            thumbnails=self._thumbnails,
+        )
 
-    def _model(self, extra: Mapping[str, np.ndarray]) -> Model:
-        header = {**self._header, "history": {"losses": list(self._losses)}}
-        return Model("autoencoder", header, {**network_arrays(self._network), **extra})
+    def _model(self, *, resumable: bool = False) -> Model:
+        header = {
+            **self._header,
+            "history": self._history.to_json(),
+            "portion": self._gradient.portion_json(),
+        }
+        weights = network_arrays(self._network)
+        if resumable:
+            weights |= optimizer_arrays(self._optimizer)
+            if self._header["best"]["epoch"] != len(self._history):
+                weights |= {BEST + name: value for name, value in self._best.items()}
+        return Model("autoencoder", header, weights)
 
 
-def backward(network: Autoencoder, batch: torch.Tensor, phase: Phase, part: int) -> float:
-    """Add the gradients of the loss of one batch to the network's, `part` patterns at a time.
+def _own(batch: np.ndarray, cache: Cache) -> np.ndarray:
+    """Return which patterns of a batch are in this process's part."""
+    return np.flatnonzero((batch >= cache.first) & (batch < cache.first + len(cache.patterns)))
 
-    Whatever `part` is, the result is that of the whole batch to rounding. All terms but one are
-    means over the patterns, so that parts add up. The similarity couples all patterns: its gradient
-    with respect to the embedding comes from an extra pass through the encoder alone.
 
-    Returns
-    -------
-    float
-        The loss.
-    """
-    n, coupling, loss = len(batch), None, 0.0
-    if phase.similarity and part < n:
-        coupling, loss = _coupling(network, batch, phase, part)
-    for begin in range(0, n, part):
-        x = batch[begin : begin + part]
-        embedding = network.encode(x).float()
-        image = network.decode(embedding).float()
-        # Divided by the network's unit, so that the lambdas mean the same on every scan.
-        term = (image - x).square().mean() / network.scale**2
-        term = term + phase.l1 * activity(embedding) - phase.divergence * divergence(embedding)
-        term = term * (len(x) / n)
-        if phase.similarity and coupling is None:
-            term = term + phase.similarity * similarity(embedding)
-        loss += float(term.detach())
-        if coupling is not None:
-            term = term + (embedding * coupling[begin : begin + part]).sum()
-        term.backward()  # type: ignore[no-untyped-call]
+def _kept(resume: Model) -> dict[str, np.ndarray]:
+    return {k.removeprefix(BEST): v for k, v in resume.weights.items() if k.startswith(BEST)}
+
+
+def _finite(loss: float, epoch: int) -> float:
+    if not math.isfinite(loss):
+        raise ModelError(
+            f"the loss is no longer finite in epoch {epoch + 1}; the last checkpoint is kept. "
+            "Look for hot pixels in the scan, or train with a lower learning rate."
+        )
     return loss
-
-
-def _coupling(
-    network: Autoencoder, batch: torch.Tensor, phase: Phase, part: int
-) -> tuple[torch.Tensor, float]:
-    with torch.no_grad():
-        parts = [network.encode(batch[i : i + part]).float() for i in range(0, len(batch), part)]
-    embedding = torch.cat(parts).requires_grad_()
-    term = phase.similarity * similarity(embedding)
-    (gradient,) = torch.autograd.grad(term, embedding)
-    return gradient, float(term.detach())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -12,9 +13,11 @@ from torch import nn
 
 from napari_ferro4d.errors import ModelError
 
-from .checkpoint import OPTIMIZER
+from .checkpoint import BEST, OPTIMIZER
+from .networks import build_autoencoder
 
 __all__ = [
+    "check_network",
     "load_network",
     "load_optimizer",
     "network_arrays",
@@ -48,7 +51,7 @@ def load_network(network: nn.Module, weights: Mapping[str, np.ndarray]) -> None:
     state = {
         name: torch.from_numpy(np.array(value))
         for name, value in weights.items()
-        if not name.startswith(OPTIMIZER)
+        if not name.startswith((OPTIMIZER, BEST))
     }
     try:
         network.load_state_dict(state)
@@ -61,32 +64,96 @@ def load_network(network: nn.Module, weights: Mapping[str, np.ndarray]) -> None:
         raise ModelError("the model holds weights that are not finite; train it again.")
 
 
+def check_network(header: Mapping[str, Any], weights: Mapping[str, np.ndarray]) -> None:
+    """Refuse a model whose header describes another network than its weights are of.
+
+    The network is built without memory for its numbers, so that a header that asks for a trillion
+    of them is found out and not obeyed.
+
+    Raises
+    ------
+    ModelError
+        If it does, or if its patterns are prepared for another network.
+    """
+    lie = ModelError(
+        "the model's header describes another network than its weights are of; the file was "
+        "changed. Train it again."
+    )
+    network = header.get("network")
+    if not isinstance(network, Mapping):
+        raise lie
+    for value in network.values():
+        numbers = value if isinstance(value, list | tuple) else (value,)
+        # No list longer than the arrays it makes, no size that no detector has.
+        if len(numbers) > len(weights) or not all(_sensible(number) for number in numbers):
+            raise lie
+    size = header.get("preprocess", {}).get("size")
+    if "size" in network and size is not None and network["size"] != size:
+        raise lie
+    with torch.device("meta"):
+        empty = build_autoencoder(header)
+    wanted = {name: tuple(value.shape) for name, value in empty.state_dict().items()}
+    given = {
+        name: tuple(value.shape)
+        for name, value in weights.items()
+        if not name.startswith((OPTIMIZER, BEST))
+    }
+    if wanted != given or any(value.dtype.kind not in "fiu" for value in weights.values()):
+        raise ModelError(
+            "the model's weights do not fit the network its header describes; "
+            "the file was changed. Train it again."
+        )
+
+
+def _sensible(number: Any) -> bool:
+    return isinstance(number, str) or (isinstance(number, int | float) and 0 <= number <= 2**16)
+
+
 def load_optimizer(optimizer: torch.optim.Optimizer, weights: Mapping[str, np.ndarray]) -> None:
     """Put the optimiser's arrays of a checkpoint back into it.
 
     Raises
     ------
     ModelError
-        If the model is not a checkpoint, but a finished model without these arrays.
+        If the model is not a checkpoint, but a finished model without these arrays, or if they are
+        not those of this optimiser.
     """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     state: dict[int, dict[str, Any]] = {}
-    for name, value in weights.items():
-        if name.startswith(OPTIMIZER):
-            number, key = name.removeprefix(OPTIMIZER).split(".", 1)
-            stored = torch.from_numpy(np.array(value))
-            if key == "step":
-                stored = stored.reshape(())
-            else:
-                # In the memory format of its parameter: the fused Adam looks at nothing else.
-                stored = torch.empty_like(parameters[int(number)]).copy_(stored)
-            state.setdefault(int(number), {})[key] = stored
-    groups = optimizer.state_dict()["param_groups"]
-    if set(state) != set(range(len(parameters))):
+    stored = {k: v for k, v in weights.items() if k.startswith(OPTIMIZER)}
+    if not stored:
         raise ModelError(
             "the model to resume from is finished, not a checkpoint; start a new training."
         )
+    for number, parameter in enumerate(parameters):
+        state[number] = {"step": torch.tensor(_taken(stored, number, "step", ()))}
+        for key in ("exp_avg", "exp_avg_sq"):
+            values = torch.from_numpy(_taken(stored, number, key, tuple(parameter.shape)))
+            # In the memory format of its parameter: the fused Adam looks at nothing else.
+            state[number][key] = torch.empty_like(parameter).copy_(values)
+    if stored:
+        raise _no_optimizer()
+    groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _taken(
+    stored: dict[str, np.ndarray], number: int, key: str, shape: tuple[int, ...]
+) -> np.ndarray:
+    """Take one array out of those `stored`, if it is what it should be."""
+    values = stored.pop(f"{OPTIMIZER}{number}.{key}", None)
+    if values is None or values.size != math.prod(shape) or not np.isfinite(values).all():
+        raise _no_optimizer()
+    if key != "step" and values.shape != shape:
+        raise _no_optimizer()
+    return np.array(values, np.float32).reshape(shape)
+
+
+def _no_optimizer() -> ModelError:
+    return ModelError(
+        "the checkpoint's optimiser does not fit its network; the file was changed. Start a new "
+        "training."
+    )
 
 
 def _array(value: torch.Tensor) -> np.ndarray:

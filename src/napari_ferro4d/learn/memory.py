@@ -1,0 +1,140 @@
+"""How much memory there is, and how much of it a training may take at a time. Knows no torch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Portion", "available_memory", "fitting", "is_out_of_memory", "smaller"]
+
+BATCH = {"paper": 32, "compact": 64}
+"""Patterns per optimiser step: as the paper's, and as measured for the compact preset."""
+
+AT_ONCE_ON_A_CPU = {"paper": 1, "compact": 64}
+"""Patterns at a time on a CPU, where more of the paper's network at once is no faster."""
+
+PATTERN_BYTES = {"paper": 1.0e9, "compact": 4.0e6}
+"""What the gradient of one pattern takes at most: of 256 x 256 with 128 filters, of 64 x 64."""
+
+RECOMPUTED = 0.4
+"""Share of that which is left where the insides of blocks are computed twice instead of kept."""
+
+
+@dataclass(frozen=True)
+class Portion:
+    """How much a training computes at a time. The result is the same to rounding, whatever it is.
+
+    Parameters
+    ----------
+    patterns : int
+        Patterns whose gradient is computed at once.
+    recompute : bool
+        Keep only what goes in and out of a block of layers, and compute what is between once more
+        for the gradient (gradient checkpointing): less than half the memory, a third more time.
+    """
+
+    patterns: int
+    recompute: bool = False
+
+    def __str__(self) -> str:
+        number = "1 pattern" if self.patterns == 1 else f"{self.patterns} patterns"
+        return f"{number} at a time" + (", layers computed twice" if self.recompute else "")
+
+
+def available_memory() -> int:
+    """Return how many bytes of memory this process could still take without swapping.
+
+    That of the machine, or what a container (cgroup) or a limit of the process (``ulimit -v``)
+    leaves, whichever is least.
+    """
+    import psutil
+
+    least = int(psutil.virtual_memory().available)
+    for limit, used in (
+        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+        (
+            "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+            "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+        ),
+    ):
+        # "max" where there is no limit; no such file outside Linux.
+        with suppress(OSError, ValueError):
+            least = min(least, int(Path(limit).read_text()) - int(Path(used).read_text()))
+    with suppress(ImportError, ValueError, OSError):
+        import resource
+
+        most, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if most != resource.RLIM_INFINITY:
+            least = min(least, most - int(psutil.Process().memory_info().vms))
+    return max(0, least)
+
+
+def fitting(header: Mapping[str, Any], memory: int, *, cpu: bool) -> Portion:
+    """Return how much to compute at a time with so many bytes of `memory`.
+
+    Parameters
+    ----------
+    header : mapping
+        Of the model: says the preset and the size of its network.
+    memory : int
+        Free bytes, on the GPU or of the machine.
+    cpu : bool
+        Whether it is the machine's own; then no more is taken than is of use.
+
+    Examples
+    --------
+    >>> paper = {"preset": "paper", "network": {"size": 256}}
+    >>> fitting(paper, 100 * 2**30, cpu=False)
+    Portion(patterns=32, recompute=False)
+    >>> fitting(paper, 2**30, cpu=True)
+    Portion(patterns=1, recompute=True)
+    """
+    preset = header["preset"]
+    network = header["network"]
+    most = (AT_ONCE_ON_A_CPU if cpu else BATCH)[preset]
+    unit = (256, 128) if preset == "paper" else (64, 1)
+    each = PATTERN_BYTES[preset] * (int(network.get("size", unit[0])) / unit[0]) ** 2
+    each *= int(network.get("filters", unit[1])) / unit[1]
+    # A part of the memory stays free for what else goes on, and for what is not counted above.
+    free = 0.8 * memory
+    patterns = 1
+    while 2 * patterns <= most and 2 * patterns * each <= free:
+        patterns *= 2
+    return Portion(patterns, recompute=preset == "paper" and patterns * each > free)
+
+
+def smaller(portion: Portion, preset: str) -> Portion | None:
+    """Return what to try when `portion` took more memory than there is; None if it is the least.
+
+    Examples
+    --------
+    >>> smaller(Portion(8), "paper"), smaller(Portion(1), "paper")
+    (Portion(patterns=4, recompute=False), Portion(patterns=1, recompute=True))
+    """
+    if portion.patterns > 1:
+        return replace(portion, patterns=portion.patterns // 2)
+    if preset == "paper" and not portion.recompute:
+        return replace(portion, recompute=True)
+    return None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that memory ran out, on a GPU or here."""
+    # On a CPU, torch raises a plain RuntimeError; the words are its allocator's.
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "can't allocate memory" in str(error)
+        or "CUDA out of memory" in str(error)
+    )
+
+
+def local_processes() -> int:
+    """Return how many processes of this training share the machine, as ``torchrun`` says."""
+    with suppress(ValueError):
+        return max(1, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    return 1
