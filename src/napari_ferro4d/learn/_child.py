@@ -104,7 +104,7 @@ class Trainer:
         # It finds the packages of this process, also those that a notebook added to its path, and
         # nothing that lies in the working folder by chance (-P).
         paths = [os.path.abspath(path) for path in sys.path]
-        command = [sys.executable, "-P", "-m", "napari_ferro4d.learn._trainer", str(folder)]
+        command = [sys.executable, "-P", "-m", "napari_ferro4d.learn._trainer"]
         with (folder / _WORDS).open("wb") as words:
             try:
                 self._process = subprocess.Popen(
@@ -202,8 +202,8 @@ def _arrived(messages: queue.Queue[bytes | None]) -> Iterator[dict[str, Any]]:
     with suppress(queue.Empty):
         line = messages.get(timeout=EVERY_S)
         while line is not None:
-            # Anything else was written by what starts with Python, before the trainer did.
-            if line.startswith(b"{"):
+            # What is no JSON was written by what starts with Python, before the trainer did.
+            with suppress(ValueError):
                 yield json.loads(line)
             line = messages.get_nowait()
         yield {}

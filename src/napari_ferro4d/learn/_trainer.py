@@ -11,7 +11,6 @@ import os
 import queue
 import signal
 import sys
-import tempfile
 import threading
 import time
 import traceback
@@ -41,13 +40,11 @@ EVERY_S = 0.1
 """Least time between two messages on the progress."""
 
 
-def main(folder: str) -> None:
+def main() -> None:
     """Do jobs until there are no more, then end the process."""
     answers, requests = _take_pipes()
     # A Ctrl-C in a terminal is for the process that asks; it says what is to happen.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # What a killed trainer leaves behind goes with the folder.
-    tempfile.tempdir = folder
     jobs: queue.Queue[Any] = queue.Queue()
     stop = threading.Event()
     threading.Thread(target=_listen, args=(requests, jobs, stop), daemon=True).start()
@@ -135,9 +132,6 @@ def _train(job: Mapping[str, Any], talk: _Talk) -> Mapping[str, Any]:
         options["schedule"] = tuple(Phase.from_json(phase) for phase in options["schedule"])
     if job["model"] is not None:
         options["start"] = load_model(job["model"])
-    import inspect
-
-    options = {k: v for k, v in options.items() if k in inspect.signature(train).parameters}
     model = train(scans, **options, report=talk.report)
     return {"model": str(save_model(model, Path(job["folder"]) / "trained.safetensors"))}
 
@@ -156,4 +150,4 @@ _DO = {"train": _train, "embed": _embed}
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

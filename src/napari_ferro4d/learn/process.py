@@ -31,8 +31,8 @@ __all__ = ["Trainer", "embed_in_process", "train_in_process"]
 def train_in_process(
     scans: Scan | Sequence[Scan],
     *,
-    preset: str = "compact",
-    embedding: int = 32,
+    preset: str | None = None,
+    embedding: int | None = None,
     epochs: int | None = None,
     schedule: str | os.PathLike[str] | Sequence[Phase] | None = None,
     start: Model | None = None,

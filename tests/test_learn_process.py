@@ -1,0 +1,321 @@
+"""Training in a process of its own: the same result, and an end to it whatever happens."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import dask.array as da
+import numpy as np
+import psutil
+import pytest
+
+from napari_ferro4d import ModelError, Scan, ScanError, embed, open_scan, train
+from napari_ferro4d.correction import correct, not_negative
+from napari_ferro4d.jobs import Cancelled, Progress
+from napari_ferro4d.learn import Phase, Trainer, TrainingState, embed_in_process, train_in_process
+from napari_ferro4d.learn._messages import (
+    ProgressReader,
+    ProgressWriter,
+    give_scan,
+    plain,
+    take_scan,
+)
+
+
+@pytest.fixture
+def counts() -> np.ndarray:
+    """Patterns of a beam that goes up on the left half of the scan and down on the right."""
+    rng = np.random.default_rng(4)
+    _, x, ky, kx = np.ogrid[:10, :12, :16, :16]
+    beam = 60 * np.exp(-((ky - np.where(x < 6, 6.5, 8.5)) ** 2 + (kx - 7.5) ** 2) / 8)
+    return rng.poisson(np.broadcast_to(beam, (10, 12, 16, 16))).astype(np.uint16)
+
+
+@pytest.fixture
+def scan(counts: np.ndarray) -> Scan:
+    missing = np.zeros((10, 12), bool)
+    missing[3, 4:6] = True
+    return Scan.from_array(counts, scan_step=1.5, centre=(7.0, 7.5), missing=missing)
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keep temporary files of a test where they can be counted."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+def trainers() -> list[psutil.Process]:
+    def ours(one: psutil.Process) -> bool:
+        try:
+            return any("_trainer" in word for word in one.cmdline())
+        except psutil.Error:
+            return False
+
+    return [one for one in psutil.Process().children() if ours(one)]
+
+
+def wait(done, seconds: float) -> float:
+    """Wait until something is done and return how long that took."""
+    begin = time.monotonic()
+    while not done():
+        assert time.monotonic() - begin < seconds
+        time.sleep(0.02)
+    return time.monotonic() - begin
+
+
+# --- what goes through the pipe
+
+
+def again(scan: Scan, folder: Path) -> Scan:
+    message = json.dumps(give_scan(scan, folder, 0, None), default=plain)
+    return take_scan(json.loads(message))
+
+
+def same(one: Scan, other: Scan) -> None:
+    np.testing.assert_array_equal(one.data.compute(), not_negative(other).data.compute())
+    assert one.dtype == other.dtype.newbyteorder("=")
+    for name in ("signature", "name", "scan_step", "k_step", "centre", "complete"):
+        assert getattr(one, name) == getattr(other, name), name
+    np.testing.assert_array_equal(one.missing, other.missing)
+
+
+def test_a_scan_from_a_file_is_opened_again_and_not_copied(
+    tmp_path: Path, counts: np.ndarray, monkeypatch: pytest.MonkeyPatch, temporary: Path
+) -> None:
+    np.save(tmp_path / "scan.npy", counts.reshape(120, 16, 16))
+    monkeypatch.chdir(tmp_path)
+    scan = open_scan(
+        "scan.npy",
+        scan_shape=(np.int64(10), 12),
+        scan_step=np.float32(1.5),
+        snake=True,
+        crop=((0, 12), (2, None)),
+        bad_pixels="3,4;3,5",
+        bin=2,
+    )
+    taken = again(replace(scan, centre=(2.0, 3.0)), temporary)
+    assert taken.detector_shape == (6, 7)
+    same(taken, replace(scan, centre=(2.0, 3.0)))
+    assert not list(temporary.glob("ferro4d-*"))
+
+
+def test_any_other_scan_goes_through_a_file(
+    tmp_path: Path, scan: Scan, counts: np.ndarray, temporary: Path
+) -> None:
+    np.save(tmp_path / "scan.npy", counts)
+    opened = open_scan(tmp_path / "scan.npy")
+    dark = np.full((16, 16), 3.0)
+    odd = da.from_array(counts.astype(">f4"), chunks=(3, 5, 16, 16))
+    for other in (
+        scan,
+        Scan.from_array(odd, k_step=0.1),
+        replace(opened, data=opened.data[2:8, ::3], frames=None),
+        correct(scan, dark=dark, bin=2),
+        correct(opened, dark=dark),
+    ):
+        same(again(other, temporary), other)
+
+
+def test_a_file_that_has_changed_since_is_an_error(tmp_path: Path, counts: np.ndarray) -> None:
+    np.save(tmp_path / "scan.npy", counts)
+    message = give_scan(open_scan(tmp_path / "scan.npy"), tmp_path, 0, None)
+    np.save(tmp_path / "scan.npy", counts[:, ::-1])
+    with pytest.raises(ScanError, match=r"scan\.npy: .* open it again"):
+        take_scan(message)
+
+
+def test_a_scan_in_memory_larger_than_the_disk_is_an_error(temporary: Path) -> None:
+    scan = Scan.from_array(da.zeros((10**5, 10**5, 256, 256), chunks=(1, 100, -1, -1)))
+    with pytest.raises(ScanError, match="save the scan and open the file"):
+        give_scan(scan, temporary, 0, None)
+
+
+def test_progress_arrives_as_it_was_and_stays_short() -> None:
+    writer, reader = ProgressWriter(), ProgressReader()
+    random = np.random.default_rng(0)
+    losses = tuple(float(v) for v in random.random(5000))
+    pictures = [random.random((6, 32, 30)).astype(np.float32) for _ in range(2)]
+    lengths = []
+    for epoch, picture in ((0, None), (4998, pictures[0]), (4999, pictures[0]), (7, pictures[1])):
+        terms = {name: losses[:epoch] for name in ("reconstruction", "activity")}
+        state = TrainingState(
+            epoch,
+            5000,
+            losses[5000 - epoch :],  # of which no message is the beginning of the next
+            terms=terms,
+            learning_rates=losses[:epoch],
+            active=tuple(range(epoch)),
+            thumbnails=picture,
+        )
+        line = json.dumps(writer.message(Progress(epoch, 5000, "training", 1.5, state)))
+        lengths.append(len(line))
+        progress = reader.progress(json.loads(line))
+        assert replace(progress, partial=None) == Progress(epoch, 5000, "training", 1.5)
+        for name, value in vars(state).items():
+            if name == "thumbnails":
+                np.testing.assert_array_equal(progress.partial.thumbnails, value)
+            else:
+                assert getattr(progress.partial, name) == value
+    line = json.dumps(writer.message(Progress(7, 5000, "training", None, state)))
+    assert len(line) < 500
+    assert reader.progress(json.loads(line)).partial.thumbnails.shape == (6, 32, 30)
+    assert ProgressReader().progress(ProgressWriter().message(Progress(1, 2))) == Progress(1, 2)
+
+
+# --- the process
+
+
+def test_the_result_is_that_of_training_here(
+    scan: Scan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, temporary: Path
+) -> None:
+    # What is on this process's path is there too, even something that disturbs the pipe.
+    (tmp_path / "path").mkdir()
+    (tmp_path / "path" / "sitecustomize.py").write_text("print('{hello', flush=True)\n")
+    monkeypatch.syspath_prepend(tmp_path / "path")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "json.py").write_text("1 / 0\n")  # a file of the user's that nobody imports
+    seen: list[Progress] = []
+    phases = Phase(1, 1e-3, l1=1e-3), Phase(1, 1e-4, cycle=(1e-3, 5), similarity=1e-4, beta=0.1)
+    options = {"embedding": 3, "seed": 5, "device": "cpu", "schedule": phases, "variational": True}
+    with Trainer() as trainer:
+        model = train_in_process(
+            [scan, scan],
+            **options,
+            checkpoint="kept.safetensors",
+            report=seen.append,
+            trainer=trainer,
+        )
+        (process,) = trainers()
+        embedding = embed_in_process(scan, model, device="cpu", trainer=trainer)
+        more = train_in_process(scan, start=model, schedule=phases[:1], trainer=trainer)
+        assert trainers() == [process]
+    here = train([scan, scan], **options)
+    assert json.dumps(model.header) == json.dumps(here.header)
+    assert json.dumps(more.header) == json.dumps(
+        train(scan, start=here, schedule=phases[:1]).header
+    )
+    assert model.weights.keys() == here.weights.keys()
+    for name, weights in here.weights.items():
+        np.testing.assert_array_equal(model.weights[name], weights)
+    there = embed(scan, here, device="cpu")
+    np.testing.assert_array_equal(embedding.channels, there.channels)
+    assert np.isnan(embedding.channels[:, 3, 4]).all()
+    assert embedding.active == there.active
+    assert (tmp_path / "kept.safetensors").exists()
+    messages = [progress.message for progress in seen]
+    assert messages[0] == "handing the scan to the trainer"
+    assert "starting the trainer (0 s)" in messages
+    assert seen[-1].partial.losses == tuple(here.header["history"]["losses"])
+    assert not process.is_running()
+    assert not list(temporary.glob("ferro4d-*"))
+
+
+def test_errors_are_those_of_training_here_and_a_crash_is_one_line(
+    counts: np.ndarray, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONFAULTHANDLER", "1")
+
+    def crash(number: int):
+        def report(progress: Progress) -> None:
+            for process in trainers():
+                os.kill(process.pid, number)
+
+        return report
+
+    negative = Scan.from_array(counts.astype(np.int32) - 5)
+    with Trainer() as trainer:
+        with pytest.raises(ModelError, match=r"^the trainer was ended by signal SIGKILL .*memory"):
+            train_in_process(negative, report=crash(signal.SIGKILL), trainer=trainer)
+        # It was not told yet to write where it is; in the next, a report comes when it has been.
+        with pytest.raises(
+            ModelError, match=r"^the trainer was ended by signal SIG[A-Z]+"
+        ) as error:
+            train_in_process(negative, report=crash(signal.SIGSEGV), trainer=trainer)
+        assert "\n" not in str(error.value)
+        with pytest.raises(ScanError) as there:
+            train_in_process(negative, device="cpu", trainer=trainer)
+    with pytest.raises(ScanError) as here:
+        train(negative, device="cpu")
+    assert str(there.value) == str(here.value)
+    assert type(there.value) is type(here.value)
+    wait(lambda: not trainers() and not list(temporary.glob("ferro4d-*")), 3)
+
+
+def test_cancel_comes_back_at_once_and_the_process_ends(scan: Scan, temporary: Path) -> None:
+    asked = 0.0
+
+    def report(progress: Progress) -> None:
+        nonlocal asked
+        if getattr(progress.partial, "losses", ()):
+            asked = time.monotonic()
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        train_in_process(scan, epochs=100_000, device="cpu", report=report)
+    assert time.monotonic() - asked < 0.5
+    wait(lambda: not trainers() and not list(temporary.glob("ferro4d-*")), 2)
+
+
+def test_a_process_that_does_not_stop_is_killed(scan: Scan, temporary: Path) -> None:
+    asked, stopped = 0.0, []
+
+    def report(progress: Progress) -> None:
+        nonlocal asked
+        if not stopped and trainers():
+            stopped.extend(trainers())
+            stopped[0].suspend()
+        elif stopped:
+            asked = time.monotonic()
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        train_in_process(scan, report=report)
+    assert time.monotonic() - asked < 0.5
+    assert stopped[0].is_running()
+    assert wait(lambda: not stopped[0].is_running(), 4) > 1
+    wait(lambda: not list(temporary.glob("ferro4d-*")), 1)
+
+
+def test_the_process_ends_with_the_one_that_asked(tmp_path: Path) -> None:
+    code = """
+import sys
+import numpy as np
+from napari_ferro4d import Scan
+from napari_ferro4d.learn import train_in_process
+def report(progress):
+    assert "torch" not in sys.modules
+    print(flush=True)
+scan = Scan.from_array(np.ones((4, 4, 16, 16), np.uint8))
+train_in_process(scan, epochs=100_000, report=report)
+"""
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, env=environment
+    ) as asks:
+        assert asks.stdout is not None
+        found: list[psutil.Process] = []
+        while not found:
+            assert asks.stdout.readline()
+            found = psutil.Process(asks.pid).children()
+        asks.kill()
+    wait(lambda: not found[0].is_running() or found[0].status() == psutil.STATUS_ZOMBIE, 5)
+
+
+def test_a_python_that_cannot_be_started_is_one_line(
+    scan: Scan, monkeypatch: pytest.MonkeyPatch, temporary: Path
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(temporary / "no-python"))
+    with pytest.raises(ModelError, match="no-python: cannot be started"):
+        train_in_process(scan)
+    assert not list(temporary.glob("ferro4d-*"))
