@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 __all__ = ["grammar"]
 
-Run = Callable[[argparse.Namespace], dict[str, Any]]
+Run = Callable[[argparse.Namespace], dict[str, Any] | None]
 
 
 class _Parser(argparse.ArgumentParser):
@@ -69,6 +69,12 @@ def _channels(text: str) -> int:
     return int(text)
 
 
+def _channel_list(text: str) -> list[int]:
+    if not re.fullmatch(r"\d{1,5}(,\d{1,5})*", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of channels such as 0,3,7")
+    return [int(number) for number in text.split(",")]
+
+
 def _seed(text: str) -> int:
     if not (text.isdecimal() and len(text) < 20 and int(text) < 2**63):
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 to 2^63 - 1")
@@ -91,9 +97,12 @@ def grammar(verbs: Mapping[str, Run]) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
         sub.set_defaults(run=verbs[name], interrupted=lambda: "interrupted; nothing was written.")
         sub.add_argument("--json", action="store_true", help="print one JSON document")
-        if name in ("simulate", "demo"):
+        if name in ("simulate", "demo", "cluster"):
             return sub
-        sub.add_argument("scan", metavar="SCAN", nargs=scans, help="the 4D-STEM file or folder")
+        if name == "channels":
+            sub.add_argument("--scan", metavar="SCAN", help="what the embedding is of")
+        else:
+            sub.add_argument("scan", metavar="SCAN", nargs=scans, help="the 4D-STEM file or folder")
         hints = sub.add_argument_group("what the file does not say")
         hints.add_argument("--format", help="format of the file, where its name does not tell")
         hints.add_argument("--scan-shape", type=_scan_shape, metavar="Y,X", help="probe positions")
@@ -206,10 +215,26 @@ def grammar(verbs: Mapping[str, Run]) -> argparse.ArgumentParser:
     output(sub, "RESULTS", results)
 
     sub = verb("train", "Train the autoencoder.", "+")
-    sub.add_argument("--preset", choices=("paper", "compact"), default="compact")
-    sub.add_argument("--embedding", type=_channels, default=32, metavar="N", help="channels")
-    sub.add_argument("--epochs", type=_positive, metavar="N", help="instead of the preset's own")
-    sub.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    sub.add_argument("--preset", choices=("paper", "compact"), help="compact unless --start")
+    sub.add_argument("--embedding", type=_channels, metavar="N", help="channels; 32")
+    sub.add_argument("--epochs", type=_positive, metavar="N", help="instead of the schedule's own")
+    sub.add_argument(
+        "--schedule",
+        metavar="NAME|FILE",
+        help="auto, compact, paper-ds1, paper-ds2, paper-walls, or a .toml file of phases",
+    )
+    sub.add_argument(
+        "--divergence",
+        choices=("code", "text"),
+        default="code",
+        help="the divergence term as in the paper's code (subtracted) or its text (added)",
+    )
+    sub.add_argument("--variational", action="store_true", help="a beta-VAE, for comparison")
+    going_on = sub.add_mutually_exclusive_group()
+    going_on.add_argument(
+        "--start", metavar="MODEL.safetensors", help="train this model on with another schedule"
+    )
+    going_on.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     learning(sub)
     output(sub, "MODEL.safetensors", "model file")
 
@@ -217,6 +242,30 @@ def grammar(verbs: Mapping[str, Run]) -> argparse.ArgumentParser:
     sub.add_argument("--model", required=True, metavar="MODEL.safetensors")
     learning(sub, seed=False)
     output(sub, "RESULTS", results)
+
+    embedded = "results folder with an embedding"
+    sub = verb("channels", "Rank the channels of an embedding, and say which are extrinsic.")
+    sub.add_argument("results", metavar="RESULTS", help=embedded)
+
+    sub = verb("difference", "Subtract the mean patterns of a channel's lowest and highest values.")
+    sub.add_argument("--results", required=True, metavar="RESULTS", help=embedded)
+    sub.add_argument("--channel", type=int, required=True, metavar="N", help="of the embedding")
+    sub.add_argument(
+        "--against", type=int, metavar="M", help="subtract where channel M is highest instead"
+    )
+    sub.add_argument(
+        "--share", type=float, default=0.05, help="of the positions, on each side; 0.05 is 5 %%"
+    )
+    output(sub, "RESULTS", results)
+
+    sub = verb("cluster", "Divide the probe positions into classes by their embedding.")
+    sub.add_argument("results", metavar="RESULTS", help=f"{embedded}; the classes go there too")
+    sub.add_argument("--method", choices=("gaussian", "hdbscan"), default="gaussian")
+    sub.add_argument("--classes", type=_positive, metavar="N", help="instead of what the data say")
+    sub.add_argument(
+        "--channels", type=_channel_list, metavar="N,N", help="instead of all that are active"
+    )
+    sub.add_argument("--seed", type=_seed, default=0, help="of the random numbers")
 
     sub = verb("classify", "Classify every probe position from a few labels.")
     given = sub.add_mutually_exclusive_group(required=True)

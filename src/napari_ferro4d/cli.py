@@ -42,6 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return fail(f"{error.filename or 'the system'}: {error.strerror or error}.", 2)
     except MemoryError as error:
         return fail(f"there is not enough memory ({error}).", 2)
+    if document is None:  # of several processes that do one work, the first tells
+        return 0
     return print_document(document, as_json=args.json)
 
 
@@ -129,41 +131,10 @@ def _com(args: argparse.Namespace) -> Document:
     return {**written, **_beam(maps.centre), "rotation_degrees": maps.rotation}
 
 
-def _train(args: argparse.Namespace) -> Document:
-    from .io import save_model
-    from .io.model import check_model_target
-    from .learn import train
+def _train(args: argparse.Namespace) -> Document | None:
+    from ._learn_commands import train_command
 
-    target = check_model_target(args.output)
-    checkpoint = target.with_name(target.stem + ".checkpoint.safetensors")
-    scans = [_open(args, path) for path in args.scan]
-    before = _changed(checkpoint)
-
-    def interrupted() -> str:
-        if _changed(checkpoint) == before:
-            return "interrupted before the first epoch was over; nothing was written."
-        return f"interrupted; the last whole epoch is in {checkpoint}, go on with --resume."
-
-    args.interrupted = interrupted
-    with progress_bar() as report:
-        model = train(
-            scans,
-            preset=args.preset,
-            embedding=args.embedding,
-            epochs=args.epochs,
-            device=args.device,
-            seed=args.seed,
-            checkpoint=checkpoint,
-            resume=checkpoint if args.resume else None,
-            report=report,
-        )
-    save_model(model, target)
-    checkpoint.unlink(missing_ok=True)
-    return {"model": str(target), "preset": args.preset, **_history(model.header)}
-
-
-def _changed(path: Path) -> int | None:
-    return path.stat().st_mtime_ns if path.exists() else None
+    return train_command(args, lambda path: _open(args, path))
 
 
 def _embed(args: argparse.Namespace) -> Document:
@@ -181,6 +152,28 @@ def _embed(args: argparse.Namespace) -> Document:
     parameters = {"model": args.model, "trained": described(model)}
     written = _write(args, scan, "embed", parameters, maps=maps)
     return {**written, "active_channels": [int(channel) for channel in embedding.active]}
+
+
+def _channels(args: argparse.Namespace) -> Document:
+    from .embedding._commands import channels_command
+
+    scan = _open(args) if args.scan else None
+    with progress_bar() as report:
+        return channels_command(args, scan, report)
+
+
+def _difference(args: argparse.Namespace) -> Document:
+    from .embedding._commands import difference_command
+
+    scan = _open(args)
+    with progress_bar() as report:
+        return difference_command(args, scan, report)
+
+
+def _cluster(args: argparse.Namespace) -> Document:
+    from .embedding._commands import cluster_command
+
+    return cluster_command(args)
 
 
 def _classify(args: argparse.Namespace) -> Document:
@@ -324,17 +317,15 @@ def _beam(centre: tuple[float, float] | None) -> Document:
     return {} if centre is None else {"centre": [float(c) for c in centre]}
 
 
-def _history(header: Any) -> Document:
-    losses = list(header.get("history", {}).get("losses", []))
-    return {"epochs": len(losses), "loss": losses[-1] if losses else None}
-
-
-_VERBS: dict[str, Callable[[argparse.Namespace], Document]] = {
+_VERBS: dict[str, Callable[[argparse.Namespace], Document | None]] = {
     "info": _info,
     "virtual": _virtual,
     "com": _com,
     "train": _train,
     "embed": _embed,
+    "channels": _channels,
+    "difference": _difference,
+    "cluster": _cluster,
     "classify": _classify,
     "simulate": _simulate,
     "demo": _demo,

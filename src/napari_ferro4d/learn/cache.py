@@ -24,7 +24,8 @@ from napari_ferro4d.jobs import Report
 from napari_ferro4d.reduce import over_blocks
 from napari_ferro4d.scan import Scan
 
-from .memory import available_memory, local_processes
+from .launch import launched
+from .memory import available_memory
 from .preprocess import Preprocess, prepare
 
 __all__ = [
@@ -97,7 +98,7 @@ def find_room() -> Room:
 
     The processes of one training on this machine share it.
     """
-    processes = local_processes()
+    processes = launched().local_count
     disk = shutil.disk_usage(_folder()).free
     return Room(
         int(MEMORY_SHARE * available_memory()) // processes,

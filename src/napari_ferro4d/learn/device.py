@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from napari_ferro4d.errors import ScanError
 
+from .launch import launched
+
 if TYPE_CHECKING:
     import torch
 
@@ -50,7 +52,8 @@ def devices() -> list[str]:
 def choose_device(name: str) -> torch.device:
     """Return the device called `name`: ``auto``, ``cpu``, ``cuda`` or ``cuda:i``.
 
-    ``auto`` is the first CUDA device, or the CPU where there is none.
+    ``auto`` is the first CUDA device, or the CPU where there is none. Of several processes that
+    train together, each takes one of its machine's CUDA devices for ``auto`` and ``cuda``.
 
     Raises
     ------
@@ -59,10 +62,11 @@ def choose_device(name: str) -> torch.device:
     """
     library = import_torch()
     present = devices()
-    if name == "auto":
-        name = "cuda:0" if "cuda:0" in present else "cpu"
-    elif name == "cuda":
-        name = "cuda:0"
+    gpus = len(present) - 2
+    if name == "auto" and not gpus:
+        name = "cpu"
+    elif name in ("auto", "cuda"):
+        name = f"cuda:{launched().local_rank % max(1, gpus)}"
     if name not in present:
         raise ScanError(
             f"device {name!r}: not on this machine, which has {', '.join(present[1:])}; "

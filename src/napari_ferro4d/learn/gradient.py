@@ -10,13 +10,13 @@ import torch
 from napari_ferro4d.errors import ModelError
 
 from .history import TERMS
+from .launch import launched
 from .losses import Reading, Whole, objective, survey
 from .memory import (
     Portion,
     available_memory,
     fitting,
     is_out_of_memory,
-    local_processes,
     smaller,
 )
 from .networks import Autoencoder
@@ -37,7 +37,7 @@ def portion_for(header: Mapping[str, Any], device: torch.device) -> Portion:
         return Portion(int(stored["patterns"]), bool(stored["recompute"]))
     if device.type == "cuda":
         return fitting(header, torch.cuda.mem_get_info(device)[0], cpu=False)
-    return fitting(header, available_memory() // local_processes(), cpu=True)
+    return fitting(header, available_memory() // launched().local_count, cpu=True)
 
 
 class Gradient:

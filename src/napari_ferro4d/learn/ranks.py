@@ -13,7 +13,6 @@ of: the gradient of the paper's network is 19 MB, and takes 16 TFLOP per batch t
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -23,6 +22,8 @@ import torch
 import torch.distributed as dist
 
 from napari_ferro4d.errors import ModelError
+
+from .launch import launched
 
 __all__ = ["ALONE", "Ranks", "joined"]
 
@@ -120,8 +121,7 @@ def joined(device: torch.device) -> Iterator[Ranks]:
     ModelError
         If they do not meet.
     """
-    count = int(os.environ.get("WORLD_SIZE", "1"))
-    if count == 1 or not {"RANK", "MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys():
+    if launched().count == 1:
         yield ALONE
         return
     ours = not dist.is_initialized()
