@@ -35,6 +35,7 @@ def test_one_reader_and_every_widget_the_menus_name(manifest):
         "Diffraction",
         "Centre of mass",
         "Autoencoder",
+        "Embedding",
         "Classifier",
     }
     commands = {command.id for command in contributions.commands}
