@@ -68,13 +68,14 @@ def save_model(model: Model, path: str | os.PathLike[str]) -> Path:
     ScanError
         If the file cannot be written.
     """
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     target = check_model_target(path)
     header = json.dumps({"kind": model.kind, **model.header})
     tensors = {name: np.ascontiguousarray(value) for name, value in model.weights.items()}
     with atomic_file(target) as temporary:
-        save_file(tensors, temporary, metadata={_KEY: header})
+        # Written here and not by `save_file`, whose error for a full disk is one of its own.
+        temporary.write_bytes(save(tensors, metadata={_KEY: header}))
     return target
 
 

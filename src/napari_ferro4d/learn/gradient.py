@@ -101,6 +101,9 @@ class Gradient:
         """
         whole = Whole(count, self._direction(patterns, phase, noise))
         terms = self._retried(lambda: self._parts(patterns, phase, whole, noise))
+        if not phase.similarity:
+            # Without a weight every part counts its own pairs alone: a number that says nothing.
+            terms[1 + TERMS.index("similarity")] = 0.0
         self._ranks.sum(terms)
         self._ranks.sum_gradients(self._network.parameters())
         return terms

@@ -98,7 +98,7 @@ def check_network(header: Mapping[str, Any], weights: Mapping[str, np.ndarray]) 
         for name, value in weights.items()
         if not name.startswith((OPTIMIZER, BEST))
     }
-    if wanted != given or any(value.dtype.kind not in "fiu" for value in weights.values()):
+    if wanted != given or any(value.dtype.kind not in "bfiu" for value in weights.values()):
         raise ModelError(
             "the model's weights do not fit the network its header describes; "
             "the file was changed. Train it again."
