@@ -17,6 +17,7 @@ __all__ = [
     "Trainer",
     "TrainingState",
     "classify",
+    "convert",
     "devices",
     "embed",
     "embed_in_process",
@@ -24,6 +25,7 @@ __all__ = [
     "read_schedule",
     "train",
     "train_in_process",
+    "traverse",
 ]
 
 _HOME = {
@@ -35,6 +37,7 @@ _HOME = {
     "Trainer": ".process",
     "TrainingState": ".progress",
     "classify": ".classifier",
+    "convert": ".reference_checkpoint",
     "devices": ".device",
     "embed": ".autoencoder",
     "embed_in_process": ".process",
@@ -42,6 +45,7 @@ _HOME = {
     "read_schedule": ".schedule",
     "train": ".autoencoder",
     "train_in_process": ".process",
+    "traverse": ".traversal",
 }
 
 

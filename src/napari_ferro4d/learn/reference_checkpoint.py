@@ -20,17 +20,19 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from napari_ferro4d.errors import ModelError
 from napari_ferro4d.io.model import Model
 
-from .networks import build_autoencoder
+from .device import import_torch
 from .preprocess import fit_preprocess
 from .versions import versions
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["convert"]
 
@@ -67,6 +69,7 @@ def convert(path: str | os.PathLike[str], *, detector: tuple[int, int] = (256, 2
         TypeError,
         AttributeError,
         ArithmeticError,
+        RuntimeError,
         ModelError,
     ) as error:
         raise ModelError(
@@ -77,7 +80,7 @@ def convert(path: str | os.PathLike[str], *, detector: tuple[int, int] = (256, 2
         raise ModelError(
             f"{source}: holds weights that are not finite; convert another checkpoint."
         )
-    said = {k: v for k in ("epoch", "beta", "loss") if isinstance(v := content.get(k), int | float)}
+    said = {key: content[key] for key in ("epoch", "beta", "loss") if _is_number(content.get(key))}
     header = {
         "preset": "paper",
         "network": network,
@@ -95,6 +98,7 @@ def convert(path: str | os.PathLike[str], *, detector: tuple[int, int] = (256, 2
 def _read(source: Path) -> dict[str, Any]:
     if not os.path.isfile(source):
         raise ModelError(f"{source}: there is no such checkpoint file.")
+    torch = import_torch()
     try:
         with zipfile.ZipFile(source) as archive:
             compressed = any(i.compress_type != zipfile.ZIP_STORED for i in archive.infolist())
@@ -113,6 +117,10 @@ def _read(source: Path) -> dict[str, Any]:
     if sum(t.numel() * t.element_size() for t in tensors) > source.stat().st_size:
         raise ModelError(f"{source}: claims more numbers than it holds; the file was changed.")
     return content
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _line(error: Exception) -> str:
@@ -134,8 +142,10 @@ def _translated(
         arguments.update(filters=filters, pooling=pooling)
     if "enc.set_mean.weight" in net:
         arguments["variational"] = True
+    from .networks import build_autoencoder
+
     # A network without memory: its names and shapes are all that is wanted.
-    with torch.device("meta"):
+    with import_torch().device("meta"):
         ours = build_autoencoder({"preset": "paper", "network": arguments})
     weights = {name: np.ones(buffer.shape, np.float32) for name, buffer in ours.named_buffers()}
     theirs = list(_names(blocks, bool(arguments.get("variational"))))
