@@ -97,7 +97,7 @@ def grammar(verbs: Mapping[str, Run]) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
         sub.set_defaults(run=verbs[name], interrupted=lambda: "interrupted; nothing was written.")
         sub.add_argument("--json", action="store_true", help="print one JSON document")
-        if name in ("simulate", "demo", "cluster"):
+        if name in ("simulate", "demo", "cluster", "convert"):
             return sub
         if name == "channels":
             sub.add_argument("--scan", metavar="SCAN", help="what the embedding is of")
@@ -242,6 +242,17 @@ def grammar(verbs: Mapping[str, Run]) -> argparse.ArgumentParser:
     sub.add_argument("--model", required=True, metavar="MODEL.safetensors")
     learning(sub, seed=False)
     output(sub, "RESULTS", results)
+
+    sub = verb("convert", "Make a model of a checkpoint of the paper's own code (m3_learning).")
+    sub.add_argument("checkpoint", metavar="CHECKPOINT.pkl", help="nothing in it is run")
+    sub.add_argument(
+        "--detector-shape",
+        type=_scan_shape,
+        default=(256, 256),
+        metavar="KY,KX",
+        help="of the patterns to use the model on; 256,256 unless given",
+    )
+    output(sub, "MODEL.safetensors", "model file")
 
     embedded = "results folder with an embedding"
     sub = verb("channels", "Rank the channels of an embedding, and say which are extrinsic.")

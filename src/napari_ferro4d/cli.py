@@ -154,6 +154,12 @@ def _embed(args: argparse.Namespace) -> Document:
     return {**written, "active_channels": [int(channel) for channel in embedding.active]}
 
 
+def _convert(args: argparse.Namespace) -> Document:
+    from ._convert_command import convert_command
+
+    return convert_command(args)
+
+
 def _channels(args: argparse.Namespace) -> Document:
     from .embedding._commands import channels_command
 
@@ -323,6 +329,7 @@ _VERBS: dict[str, Callable[[argparse.Namespace], Document | None]] = {
     "com": _com,
     "train": _train,
     "embed": _embed,
+    "convert": _convert,
     "channels": _channels,
     "difference": _difference,
     "cluster": _cluster,

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_ferro4d.errors import ModelError
+from napari_ferro4d.errors import ModelError, ScanError
 from napari_ferro4d.io.model import Model
 
 from .device import import_torch
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     import torch
 
 __all__ = ["convert"]
+
+_LARGEST = 2**16
+"""Pixels on a side that no detector has."""
 
 
 def convert(path: str | os.PathLike[str], *, detector: tuple[int, int] = (256, 256)) -> Model:
@@ -58,7 +61,11 @@ def convert(path: str | os.PathLike[str], *, detector: tuple[int, int] = (256, 2
     ------
     ModelError
         If the file is no such checkpoint, is damaged, or holds more than numbers.
+    ScanError
+        If there is no detector of that shape.
     """
+    if not all(1 <= side <= _LARGEST for side in detector):
+        raise ScanError(f"{detector[0]} x {detector[1]} pixels are no detector; give KY,KX.")
     source = Path(path)
     content = _read(source)
     try:
@@ -150,8 +157,8 @@ def _translated(
     weights = {name: np.ones(buffer.shape, np.float32) for name, buffer in ours.named_buffers()}
     theirs = list(_names(blocks, bool(arguments.get("variational"))))
     for (name, parameter), there in zip(ours.named_parameters(), theirs, strict=True):
-        if net[there].shape != parameter.shape:
-            raise ValueError(f"{there} has the shape {tuple(net[there].shape)}")
+        if net[there].shape != parameter.shape or not net[there].is_floating_point():
+            raise ValueError(f"{there} is {net[there].dtype} of shape {tuple(net[there].shape)}")
         weights[name] = net[there].detach().float().numpy()
     if len(theirs) != len(net):
         raise ValueError(f"it has {len(net)} arrays, not {len(theirs)}")
