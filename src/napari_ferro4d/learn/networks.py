@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -36,8 +38,17 @@ class Autoencoder(nn.Module, ABC):
         super().__init__()
         self.register_buffer("scale", torch.ones(1))
 
-    def start(self, patterns: torch.Tensor) -> None:
-        """Take over what is to be known of the patterns ``[n, 1, size, size]`` before training."""
+    def start(self, patterns: torch.Tensor, places: Sequence[npt.NDArray[np.int64]] = ()) -> None:
+        """Take over what is to be known of patterns before training.
+
+        Parameters
+        ----------
+        patterns : Tensor
+            ``[n, 1, size, size]``.
+        places : sequence of ndarray
+            Parts of scans, each ``[y, x]``: the number of the pattern among `patterns`, -1 where
+            there is none.
+        """
 
     @abstractmethod
     def encode(self, x: torch.Tensor) -> torch.Tensor:

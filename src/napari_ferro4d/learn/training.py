@@ -29,6 +29,7 @@ from .order import batches, seed_of
 from .progress import TrainingState
 from .ranks import ALONE, Ranks
 from .schedule import Phase, learning_rate, phase_at, total_epochs
+from .tiles import numbered_anew, sample_tiles
 from .watch import watched
 from .weights import (
     load_network,
@@ -41,7 +42,7 @@ from .weights import (
 __all__ = ["Training"]
 
 START_PATTERNS = 8192
-"""Most patterns from which the principal components of a compact network are taken."""
+"""Patterns from which a compact network is started, about."""
 
 THUMBNAILS_EVERY_S = 2.0
 TELL_EVERY_S = 0.1
@@ -86,7 +87,7 @@ class Training:
             network = build_autoencoder(header)
             before = resume or start
             if before is None:
-                network.start(self._sample())
+                network.start(*self._sample())
             else:
                 load_network(network, before.weights)
         self._network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -201,19 +202,19 @@ class Training:
             self._header["best"] = {"epoch": epoch + 1, "loss": loss}
             self._best = network_arrays(self._network)
 
-    def _sample(self) -> torch.Tensor:
-        """Return a regular sample of all patterns, the same in every process."""
+    def _sample(self) -> tuple[torch.Tensor, tuple[np.ndarray, ...]]:
+        """Return tiles of the scans, the same in every process: their patterns and places."""
         cache = self._cache
-        step = -(-cache.total // START_PATTERNS)
+        places, numbers = numbered_anew(sample_tiles(cache.places, START_PATTERNS))
         if self._ranks.count == 1:
-            return torch.from_numpy(cache.patterns[::step])[:, None]
+            return torch.from_numpy(cache.patterns[numbers])[:, None], places
         size = cache.patterns.shape[-1]
-        sample = torch.zeros(-(-cache.total // step), 1, size, size, device=self._device)
-        first = -(-cache.first // step)
-        own = torch.from_numpy(cache.patterns[first * step - cache.first :: step])[:, None]
-        sample[first : first + len(own)] = own.to(self._device)
+        sample = torch.zeros(len(numbers), 1, size, size, device=self._device)
+        own = _own(numbers, cache)
+        here = torch.from_numpy(cache.patterns[numbers[own] - cache.first])[:, None]
+        sample[torch.from_numpy(own)] = here.to(self._device)
         self._ranks.sum(sample)
-        return sample.cpu()
+        return sample.cpu(), places
 
     def _epochs(self) -> int:
         return (

@@ -9,6 +9,10 @@ Higgins et al., beta-VAE, ICLR 2017.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -42,9 +46,9 @@ class VariationalAutoencoder(Autoencoder):
         self.log_variance = nn.Linear(embedding, embedding)
 
     @torch.no_grad()
-    def start(self, patterns: torch.Tensor) -> None:
+    def start(self, patterns: torch.Tensor, places: Sequence[npt.NDArray[np.int64]] = ()) -> None:
         """Start what is wrapped, and the distributions narrow and about what it says."""
-        self.base.start(patterns)
+        self.base.start(patterns, places)
         self.scale.copy_(self.base.scale)
         nn.init.eye_(self.mean.weight)
         nn.init.zeros_(self.mean.bias)
