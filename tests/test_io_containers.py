@@ -21,7 +21,7 @@ from PIL import Image
 from napari_ferro4d import ScanError, open_scan
 from napari_ferro4d.io import _blosc, is_scan
 from napari_ferro4d.io._hdf5 import Hdf5Array
-from napari_ferro4d.io._plain_chunks import plain_chunks
+from napari_ferro4d.io._plain_chunks import _MAPPED, plain_chunks
 from scan_containers import write_dectris, write_ncem, write_zspy
 from scan_files import CENTRE, COUNTS, SHAPE, WRITERS
 
@@ -99,8 +99,10 @@ def test_chunks_of_a_scan_with_the_detector_axes_first(tmp_path, filters):
     """As HyperSpy writes EMD: whole images of the scan in a chunk; compressed only if told so."""
     path = write_ncem(tmp_path, COUNTS, (5, 6, 4, 3), **filters)
     scan = open_scan(path)
+    assert str(path) not in _MAPPED  # pages that stay mapped count as memory
     np.testing.assert_array_equal(scan.data.compute(), COUNTS)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(scan.data))[1, 2], COUNTS[1, 2])
+    assert str(path) not in _MAPPED
     assert scan.centre == pytest.approx(CENTRE)
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2])

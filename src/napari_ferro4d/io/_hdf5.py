@@ -135,6 +135,7 @@ def read_hdf5(path: Path, hints: Hints) -> Stored:
         stored = _frames(path, data)
         array = Hdf5Array.of(data) if stored is None else stored[0]
         unwritten = None if stored is not None else never_written(data)
+        held = None
         data_name = str(data.name)
         metadata: dict[str, Any] = {"dataset": data_name}
         # HyperSpy writes EMD files with the fastest axis first, as their specification has it.
@@ -143,6 +144,7 @@ def read_hdf5(path: Path, hints: Hints) -> Stored:
             metadata.update(pieces_of(data.chunks))
         if found is not array and unwritten is None and (plain := plain_chunks(path, data)):
             found = replace(found, array=plain)
+            held = plain.mapped()
     missing = None
     if unwritten is not None:
         if hints.incomplete == "error" or found is not array:
@@ -162,6 +164,7 @@ def read_hdf5(path: Path, hints: Hints) -> Stored:
         centre=_py4dstem_centre(calibration) or centre_of(axes),
         missing=missing,
         metadata=metadata,
+        held=held,
     )
 
 

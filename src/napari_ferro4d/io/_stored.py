@@ -75,6 +75,8 @@ class Stored:
         bool ``[y, x]``, True where a scan that is stored by position has no pattern.
     metadata : mapping
         What else the file says.
+    held : object
+        What makes reading faster while it is there: until the scan is opened.
     """
 
     array: Any
@@ -86,6 +88,7 @@ class Stored:
     centre: tuple[float, float] | None = None
     missing: np.ndarray | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    held: Any = None
 
 
 @dataclass(frozen=True)
