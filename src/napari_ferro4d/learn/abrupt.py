@@ -31,6 +31,15 @@ MOST_WEIGHT = 3.0
 CLEAR = 5.0
 """Least variance of an axis at abrupt places, in units of that at calm ones."""
 
+MIDDLE = 0.25
+"""Of a wall: at most so far from the mean of its two sides, in units of their difference."""
+
+ALONG = 1.5
+"""Standard deviation in positions of the mean along a wall of how it differs from its sides."""
+
+APART = 3.5
+"""Least distance of the means of two kinds of walls, in their standard deviations."""
+
 FEW = 20
 """Fewer abrupt places than this tell nothing."""
 
@@ -47,9 +56,10 @@ class Abrupt:
     strength : tuple of ndarray
         Of each scan, float32 ``[y, x]``: 0 where nothing is abrupt, up to 4; NaN where unknown.
     kinds : tuple of ndarray
-        Of each scan, float32 ``[kind, y, x]``, not negative: how far the position differs from
-        those on both sides in one way or another, not counting what lies between the two sides;
-        0 where nothing is abrupt.
+        Of each scan, float32 ``[kind, y, x]``: the strength where a wall is of this kind, 0 where
+        it is not or nothing is abrupt, NaN where that is not known. Kinds come in pairs: along an
+        axis by which the middles of walls differ from what lies on both sides, a mixture of the
+        sides not counted, walls are in two groups.
     """
 
     jumps: Array
@@ -65,7 +75,7 @@ def find_abrupt(scores: Sequence[Array], axes: int = 3) -> Abrupt | None:
     scores : sequence of ndarray
         Of each scan ``[k, y, x]``; NaN where a pattern is missing.
     axes : int
-        Most jumps, and most axes of kinds (each gives two kinds, one for either side).
+        Most jumps, and most axes of kinds (each gives two kinds).
 
     Returns
     -------
@@ -176,27 +186,88 @@ def _kinds(
     weights: Sequence[tuple[Array, ...]],
     axes: int,
 ) -> tuple[npt.NDArray[np.float32], ...]:
-    bumps, along = [], []
     metric = _calm_covariance(_pooled([_bumps(one, REACH + 1) for one in scores]))
-    for one in scores:
-        pair = []
-        for bump, step in zip(_bumps(one, REACH + 1), _differences(one, REACH + 1), strict=True):
-            # What lies between the two sides is a mixture of them: that is the jump, not a kind.
-            normal = np.linalg.solve(metric, step.reshape(len(step), -1)).reshape(step.shape)
-            share = (bump * normal).sum(axis=0) / np.maximum((step * normal).sum(axis=0), 1e-12)
-            pair.append(bump - share * step)
-        bumps.append((pair[0], pair[1]))
-    # A wall counts in the direction that crosses it.
-    for pair_change, pair_weight in zip(change, weights, strict=True):
-        x, y = (np.nan_to_num(d, nan=0.0) for d in pair_change)
-        along.append((np.where(x >= y, pair_weight[0], 0), np.where(x < y, pair_weight[1], 0)))
-    found = _contrast(bumps, along, axes)
-    maps = []
-    for pair_bump, pair_weight in zip(bumps, along, strict=True):
-        total = sum(
-            np.einsum("km,kyx->myx", found, np.nan_to_num(bump)) * np.minimum(weight, 1)
-            for bump, weight in zip(pair_bump, pair_weight, strict=True)
+    bumps, middles = [], []
+    for one, both, weight in zip(scores, change, weights, strict=True):
+        (bump_x, share_x), (bump_y, share_y) = (
+            _beside(bump, step, metric)
+            for bump, step in zip(_bumps(one, REACH + 1), _differences(one, REACH + 1), strict=True)
         )
-        both = np.stack([np.maximum(total, 0), np.maximum(-np.asarray(total), 0)], axis=1)
-        maps.append(both.reshape(-1, *both.shape[2:]).astype(np.float32))
-    return tuple(maps)
+        # A wall counts in the direction that crosses it, and where both sides share alike.
+        x, y = (np.nan_to_num(d, nan=0.0) for d in both)
+        bumps.append((bump_x, bump_y))
+        middles.append(
+            (
+                np.where((x >= y) & (np.abs(share_x) < MIDDLE), weight[0], 0),
+                np.where((x < y) & (np.abs(share_y) < MIDDLE), weight[1], 0),
+            )
+        )
+    found = _contrast(bumps, middles, axes)
+    ways = [_ways(found, bump, middle) for bump, middle in zip(bumps, middles, strict=True)]
+    known = np.concatenate([way[:, np.isfinite(way).all(axis=0)] for way in ways], axis=1)
+    between = [_valley(one) for one in known]
+    ways = [way[[b is not None for b in between]] for way in ways]
+    limits = np.array([b for b in between if b is not None])[:, None, None]
+    return tuple(
+        _split(way - limits, _strength(both), sum(weight) > 0)
+        for way, both, weight in zip(ways, change, weights, strict=True)
+    )
+
+
+def _beside(bump: Array, step: Array, metric: Array) -> tuple[Array, Array]:
+    """Split off what lies between the two sides: a mixture of them is the jump, not a kind.
+
+    Returns
+    -------
+    rest : ndarray
+        The bump without it.
+    share : ndarray
+        Where between the two sides the position lies: 0 in the middle, 0.5 at either.
+    """
+    normal = np.linalg.solve(metric, step.reshape(len(step), -1)).reshape(step.shape)
+    share = (bump * normal).sum(axis=0) / np.maximum((step * normal).sum(axis=0), 1e-12)
+    return bump - share * step, share
+
+
+def _ways(axes: Array, bump: tuple[Array, Array], middle: tuple[Array, ...]) -> Array:
+    """Return in what way walls differ from their sides ``[axis, y, x]``, averaged along them.
+
+    NaN where the middle of no wall is near.
+    """
+    from scipy.ndimage import gaussian_filter
+
+    total, count = np.zeros((axes.shape[1], *middle[0].shape)), np.zeros(middle[0].shape)
+    for values, weight in zip(bump, middle, strict=True):
+        here = np.minimum(weight, 1)
+        total += np.einsum("km,kyx->myx", axes, np.nan_to_num(values)) * here
+        count += here
+    near = gaussian_filter(count, ALONG)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ways = np.stack([gaussian_filter(one, ALONG) for one in total]) if len(total) else total
+        ways = np.where(near > 0.01, ways / near, np.nan)
+    return ways
+
+
+def _valley(values: Array) -> float | None:
+    """Return the value that parts `values` in two groups; None if they are one."""
+    middle = float(values.mean()) if len(values) else 0.0
+    for _ in range(50):
+        above, below = values[values > middle], values[values <= middle]
+        if min(len(above), len(below)) < FEW:
+            return None
+        middle = float(above.mean() + below.mean()) / 2
+    apart = float(above.mean() - below.mean())
+    # Halves of one bell curve are 1.6 of its deviations apart, and 2.6 of their own.
+    return middle if apart > APART * float(np.sqrt((above.var() + below.var()) / 2)) else None
+
+
+def _split(
+    ways: Array, strength: npt.NDArray[np.float32], abrupt: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.float32]:
+    """Return walls of either sort as maps, see `Abrupt.kinds`."""
+    sides = np.stack([ways > 0, ways < 0], axis=1).reshape(-1, *strength.shape)
+    maps = np.where(sides, strength, 0)
+    unknown = np.isnan(np.repeat(ways, 2, axis=0))
+    maps[unknown] = np.nan
+    maps[:, ~abrupt] = 0
+    return maps.astype(np.float32)

@@ -37,7 +37,8 @@ class Found:
     thresholds : Tensor
         ``[m]``: between the two sides.
     targets : Tensor
-        ``[n, channel]``, not negative: what the perceptron is to tell; 0 for jumps.
+        ``[n, channel]``, not negative: what the perceptron is to tell; NaN where that is not
+        known, 0 for jumps.
     """
 
     names: tuple[str, ...]
@@ -107,9 +108,9 @@ def _listed(
     count: int,
 ) -> npt.NDArray[np.float32]:
     """Return the values of maps by pattern, in units of the root mean square where not 0."""
-    values = np.zeros(count, np.float32)
+    values = np.full(count, np.nan, np.float32)
     for one, place in zip(maps, places, strict=True):
-        values[place[place >= 0]] = np.nan_to_num(one[place >= 0])
+        values[place[place >= 0]] = one[place >= 0]
     shown = values[values > 0]
     return values / np.sqrt(np.mean(shown**2)) if len(shown) else values
 
@@ -169,7 +170,7 @@ def _fit(
             # A ReLU follows: where nothing is wanted, any negative value will do.
             error = torch.where(wanted > 0, said - wanted, F.relu(said))
             optimizer.zero_grad()
-            error.square().mean().backward()  # type: ignore[no-untyped-call]
+            error[wanted.isfinite()].square().mean().backward()  # type: ignore[no-untyped-call]
             optimizer.step()
 
 
