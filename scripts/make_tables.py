@@ -20,10 +20,11 @@ import numpy as np
 from napari_ferro4d.jobs import Progress
 from napari_ferro4d.simulate._table_compute import compute
 from napari_ferro4d.simulate._table_file import write_table
+from napari_ferro4d.simulate._wall_crystals import ermno3_wall
 from napari_ferro4d.simulate.crystal import ermno3
 from napari_ferro4d.simulate.scattering import wavelength
 from napari_ferro4d.simulate.structures import BORACITE_STATES, boracite, boracite_cubic
-from napari_ferro4d.simulate.table import State, Table
+from napari_ferro4d.simulate.table import Computed, State, Table, turned
 
 MARGIN = 2  # grid points beyond the range promised, for the spline
 
@@ -42,18 +43,23 @@ def grids(
 
 
 def ermno3_table() -> Table:
-    """Return the table of ErMnO3 [100], c up: +P, -P and the non-polar parent structure."""
+    """Return the table of ErMnO3 [100], c up: +P, -P, the non-polar parent, charged walls."""
     grid = grids(200.0, reach=3.8, mrad_step=0.35, nm=(40.0, 100.0, 2.0))
     how = {"zone_axis": (1, 0, 0), "up": (0, 0, 1), "k_max": 1.05, "kilovolts": 200.0, **grid}
-    polar, parent = ermno3(1), ermno3(0)
+    polar, parent, heads, tails = ermno3(1), ermno3(0), ermno3_wall(1), ermno3_wall(-1)
+    upright = ("left-right", "up-down")
     computed = (
         compute(polar, **how, g_max=3.0, symmetries=("left-right",), report=said),
-        compute(parent, **how, g_max=3.0, symmetries=("left-right", "up-down"), report=said),
+        compute(parent, **how, g_max=3.0, symmetries=upright, report=said),
+        both_senses(compute(heads, **how, g_max=3.0, symmetries=("half turn",), report=said)),
+        compute(tails, **how, g_max=3.0, symmetries=upright, report=said),
     )
     states = (
         State("+P", 0, "same", (-1.0, 0.0, 0.0)),
         State("-P", 0, "up-down", (1.0, 0.0, 0.0)),
         State("nonpolar", 1, "same", (0.0, 0.0, 0.0)),
+        State("head-to-head", 2, "same", (0.0, 0.0, 0.0)),
+        State("tail-to-tail", 3, "same", (0.0, 0.0, 0.0)),
     )
     return Table(
         name="ermno3",
@@ -63,9 +69,24 @@ def ermno3_table() -> Table:
         computed=computed,
         states=states,
         nonpolar="nonpolar",
-        notes={"crystals": [polar.name, parent.name], "source": polar.source, "g_max": 3.0},
+        charged=("head-to-head", "tail-to-tail"),
+        notes={
+            "crystals": [one.name for one in (polar, parent, heads, tails)],
+            "source": polar.source,
+            "g_max": 3.0,
+        },
         **grid,
     )
+
+
+def both_senses(computed: Computed) -> Computed:
+    """Return the mean of a crystal with a half turn only, and of its mirror image.
+
+    The phase of the trimerisation may turn either way inside a wall.
+    """
+    mirrored = turned(computed, "left-right")
+    intensity = (computed.intensity + mirrored.intensity) / 2
+    return Computed(computed.hkl, computed.g, intensity, ("left-right", "up-down"))
 
 
 def boracite_table() -> Table:

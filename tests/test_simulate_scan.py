@@ -219,7 +219,10 @@ def test_a_sharp_wall_is_as_wide_as_the_probe(fwhm):
     share = fraction_of(spec, "-P")[0]
     x = (np.arange(161) - 80) * 0.15
     (place, sigma), _ = curve_fit(
-        lambda x, place, sigma: (1 + erf((x - place) / (np.sqrt(2) * sigma))) / 2, x, share, (0, 1)
+        lambda x, place, sigma: (1 + erf((x - place) / (np.sqrt(2) * sigma))) / 2,
+        x,
+        share,
+        (0.1, 1),
     )
     assert 2.3548 * sigma == pytest.approx(fwhm, rel=0.02)
     assert place == pytest.approx(0, abs=0.02 * fwhm)

@@ -10,6 +10,7 @@ The layout is the contract with other programs::
       truth/polarization        float32 [3, y, x]: y, x, z
       truth/wall                bool [y, x]
       truth/charge              float32 [y, x]
+      truth/charge_class        uint8 [y, x]: 0 no wall, 1 head to head, 2 tail to tail, 3 neutral
       truth/thickness           float32 [y, x], nm
       truth/tilt                float32 [2, y, x]: y, x; mrad
       truth/shift               float32 [2, y, x]: ky, kx; pixels
@@ -58,6 +59,7 @@ _TRUTH: dict[str, tuple[str, str, str, Callable[[Row], Array]]] = {
     "polarization": ("float32", "yxz", "spontaneous polarization", lambda row: row.polarisation),
     "wall": ("bool", "", "", lambda row: row.wall),
     "charge": ("float32", "", "spontaneous polarization per nm", lambda row: row.charge),
+    "charge_class": ("uint8", "", "", lambda row: row.charge_class),
     "thickness": ("float32", "", "nm", lambda row: row.thickness),
     "tilt": ("float32", "yx", "mrad", lambda row: row.tilt),
     "shift": ("float32", "yx", "pixels", lambda row: row.shift),
@@ -84,6 +86,9 @@ class ScanTruth:
     charge : ndarray
         float32 ``[y, x]``: bound charge, minus the divergence of `polarization`, per nm;
         positive where it meets head to head, negative tail to tail.
+    charge_class : ndarray
+        uint8 ``[y, x]``: 0 where `wall` is not, else the nearest wall: 1 head to head, 2 tail to
+        tail, 3 neutral, which is less than half the charge of a wall square to the polarization.
     thickness : ndarray
         float32 ``[y, x]``, nm.
     tilt : ndarray
@@ -102,6 +107,7 @@ class ScanTruth:
     polarization: Array
     wall: Array
     charge: Array
+    charge_class: Array
     thickness: Array
     tilt: Array
     shift: Array

@@ -63,6 +63,7 @@ def write_table(path: str | os.PathLike[str], table: Table) -> Path:
             [one.name, one.computed, one.turn, list(one.polarisation)] for one in table.states
         ],
         "nonpolar": table.nonpolar,
+        **({"charged": list(table.charged)} if table.charged else {}),
         "notes": dict(table.notes or {}),
     }
     arrays: dict[str, Any] = {"header": np.frombuffer(json.dumps(header).encode(), np.uint8)}
@@ -153,6 +154,7 @@ def _read(stored: Any) -> Table:
             [turned_grid(kept[at], matrix) for at, matrix in zip(place, matrices, strict=True)]
         )
         computed.append(Computed(stored[f"hkl{number}"], g, intensity, tuple(symmetries)))
+    charged = header.get("charged")
     states = [State(name, of, turn, (p[0], p[1], p[2])) for name, of, turn, p in header["states"]]
     return Table(
         header["name"],
@@ -164,5 +166,6 @@ def _read(stored: Any) -> Table:
         tuple(computed),
         tuple(states),
         header["nonpolar"],
+        (charged[0], charged[1]) if charged else None,
         header["notes"],
     )

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Regions", "regions"]
 
+_SMOOTH = 2.0  # pixels over which the direction of a wall in a label image is taken
+
 
 @dataclass(frozen=True, eq=False)
 class Regions:
@@ -32,12 +34,15 @@ class Regions:
         To that wall, nm; never negative.
     domain : ndarray
         uint16, number of the domain from 1: a vortex has six, of two states.
+    normal : ndarray
+        ``[2, ...]`` (y, x), unit vector across that wall, from `own` to `other`.
     """
 
     own: Array
     other: Array
     distance: Array
     domain: Array
+    normal: Array
 
 
 def regions(spec: Spec) -> Callable[[Array, Array], Regions]:
@@ -73,6 +78,17 @@ def half_side(spec: Spec) -> float:
     return max(max(spec.scan.shape) - 1, 1) / 2 * spec.scan.step
 
 
+def _frame(spec: Spec) -> tuple[Array, Array]:
+    """Return the unit vectors (y, x) along the wall and across it, see `_axes`."""
+    angle = np.deg2rad(spec.geometry.angle)
+    return np.array([-np.sin(angle), np.cos(angle)]), np.array([np.cos(angle), np.sin(angle)])
+
+
+def _times(vector: Array, factor: Array) -> Array:
+    """Return a vector ``[2]`` times a number at each point, ``[2, ...]``."""
+    return np.multiply.outer(vector, factor)
+
+
 def _axes(spec: Spec, y: Array, x: Array) -> tuple[Array, Array]:
     """Return coordinates along and across the wall; across grows to the right of a vertical one."""
     angle = np.deg2rad(spec.geometry.angle)
@@ -82,14 +98,19 @@ def _axes(spec: Spec, y: Array, x: Array) -> tuple[Array, Array]:
 
 def _domains(spec: Spec) -> Callable[[Array, Array], Regions]:
     half, bow = half_side(spec), spec.geometry.bow or 0.0
+    to_along, to_across = _frame(spec)
 
     def at(y: Array, x: Array) -> Regions:
         along, across = _axes(spec, y, x)
         beyond = across - bow * (along / half) ** 2
         # To first order in the distance from a bowed wall.
-        distance = np.abs(beyond) / np.hypot(1, 2 * bow * along / half**2)
+        slope = 2 * bow * along / half**2
+        steepness = np.hypot(1, slope)
+        distance = np.abs(beyond) / steepness
         own = (beyond >= 0).astype(np.intp)
-        return Regions(own, 1 - own, distance, (own + 1).astype(np.uint16))
+        back = np.where(beyond >= 0, -1, 1) / steepness
+        normal = _times(to_across, back) - _times(to_along, back * slope)
+        return Regions(own, 1 - own, distance, (own + 1).astype(np.uint16), normal)
 
     return at
 
@@ -97,6 +118,7 @@ def _domains(spec: Spec) -> Callable[[Array, Array], Regions]:
 def _stripes(spec: Spec) -> Callable[[Array, Array], Regions]:
     width = (spec.geometry.period or np.inf) / 2
     reach = int(np.ceil(2 * half_side(spec) / width)) + 1
+    to_across = _frame(spec)[1]
 
     def at(y: Array, x: Array) -> Regions:
         # The middle of a stripe of the first state is at the centre.
@@ -105,7 +127,8 @@ def _stripes(spec: Spec) -> Callable[[Array, Array], Regions]:
         within = place - number
         own = np.mod(number, 2)
         domain = np.clip(number + reach + 1, 1, 65_535).astype(np.uint16)
-        return Regions(own, 1 - own, np.minimum(within, 1 - within) * width, domain)
+        normal = _times(to_across, np.where(within < 0.5, -1.0, 1.0))
+        return Regions(own, 1 - own, np.minimum(within, 1 - within) * width, domain, normal)
 
     return at
 
@@ -123,7 +146,14 @@ def _vortex(spec: Spec) -> Callable[[Array, Array], Regions]:
         # Walls turn slowly: across one, it is as if they were straight.
         distance = radius * np.sin(np.deg2rad(np.minimum(within, 60 - within)))
         own = np.mod(sector, 2)
-        return Regions(own, 1 - own, np.maximum(distance, 0), (sector + 1).astype(np.uint16))
+        # Where the nearest wall runs to: outwards, and on with its twist.
+        twist = (geometry.twist or 0.0) * radius / half
+        onward = geometry.angle + twist + 60 * (sector + (within > 30))
+        onward = np.deg2rad(onward) + np.arctan(np.deg2rad(twist))
+        turn = np.where(within > 30, 1, -1)
+        normal = -turn * np.stack([np.cos(onward), np.sin(onward)])
+        number = (sector + 1).astype(np.uint16)
+        return Regions(own, 1 - own, np.maximum(distance, 0), number, normal)
 
     return at
 
@@ -134,6 +164,7 @@ def _three_state(spec: Spec) -> Callable[[Array, Array], Regions]:
     # One round of stripes across the wall region: the third state alternates with the other two,
     # which grow out of their own domains as needles.
     cycle = np.array([2, 0, 2, 1])
+    to_along, to_across = _frame(spec)
 
     def at(y: Array, x: Array) -> Regions:
         along, across = _axes(spec, y, x)
@@ -157,13 +188,21 @@ def _three_state(spec: Spec) -> Callable[[Array, Array], Regions]:
         stripe_nearer = ~outside & (to_stripe < edge)
         other = np.where(stripe_nearer, beside, edge_other)
         distance = np.where(stripe_nearer, to_stripe, edge)
-        return Regions(own, other, distance, (own + 1).astype(np.uint16))
+        # Round the end of a needle the way is oblique, else along or across the region.
+        corner = merged & outside
+        outwards = np.where(across >= 0, 1, -1) * np.where(merged | outside, -1, 1)
+        over_edge = np.where(stripe_nearer, 0, np.where(corner, to_edge, 1)) * outwards
+        over_stripe = np.where(stripe_nearer, 1, np.where(corner, to_stripe, 0))
+        over_stripe = over_stripe * np.where(within < 0.5, -1, 1)
+        length = np.maximum(np.hypot(over_edge, over_stripe), 1e-12)
+        normal = _times(to_across, over_edge / length) + _times(to_along, over_stripe / length)
+        return Regions(own, other, distance, (own + 1).astype(np.uint16), normal)
 
     return at
 
 
 def _image(spec: Spec) -> Callable[[Array, Array], Regions]:
-    from scipy.ndimage import distance_transform_edt
+    from scipy.ndimage import distance_transform_edt, gaussian_filter
 
     from napari_ferro4d.io import read_labels
 
@@ -187,6 +226,7 @@ def _image(spec: Spec) -> Callable[[Array, Array], Regions]:
     own_at = labels.astype(np.intp) - 1
     distance_at = np.full(labels.shape, np.inf)
     other_at = own_at.copy()
+    normal_at = np.zeros((2, *labels.shape))
     for state in np.unique(own_at):
         here = own_at == state
         if here.all():
@@ -194,6 +234,13 @@ def _image(spec: Spec) -> Callable[[Array, Array], Regions]:
         nearest, index = distance_transform_edt(here, sampling=pixel, return_indices=True)
         distance_at[here] = nearest[here]
         other_at[here] = own_at[tuple(index)][here]
+        # Smooth, or an oblique wall of square pixels would face along the axes only.
+        beyond = distance_transform_edt(~here, sampling=pixel) - nearest
+        smooth = np.pad(gaussian_filter(beyond, _SMOOTH, mode="nearest"), 1, mode="edge")
+        slope_y = (smooth[2:, 1:-1] - smooth[:-2, 1:-1]) / (2 * pixel[0])
+        slope_x = (smooth[1:-1, 2:] - smooth[1:-1, :-2]) / (2 * pixel[1])
+        length = np.maximum(np.hypot(slope_y, slope_x), 1e-12)
+        normal_at[:, here] = np.stack([slope_y / length, slope_x / length])[:, here]
     # From the middle of a pixel to the edge of the next one.
     distance_at = np.maximum(distance_at - pixel.mean() / 2, 0)
 
@@ -205,6 +252,7 @@ def _image(spec: Spec) -> Callable[[Array, Array], Regions]:
             np.clip(column, 0, labels.shape[1] - 1),
         )
         own = own_at[where]
-        return Regions(own, other_at[where], distance_at[where], (own + 1).astype(np.uint16))
+        number = (own + 1).astype(np.uint16)
+        return Regions(own, other_at[where], distance_at[where], number, normal_at[:, *where])
 
     return at

@@ -71,7 +71,7 @@ class WallKeys:
     """``[wall]``: what stands between two domains."""
 
     width: float = 0.6  # nm
-    structure: Literal["mixed", "nonpolar", "intermediate"] = "mixed"
+    structure: Literal["mixed", "nonpolar", "intermediate", "charged"] = "mixed"
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,9 @@ _FWHM = 2.354820045  # of a Gaussian, in standard deviations
 _PER_FWHM = 8  # points across the probe at which the specimen is looked at
 _WINGS = 4.0  # standard deviations of the probe that are taken into account
 _WALL = 0.05  # share of a minority state from which on a position counts as wall
+_CHARGED = 0.5  # of the bound charge of a wall square to P, from which on it is head to head
+# Widths of walls that stand square on P, in widths of a neutral one.
+_HEAD_TO_HEAD, _TAIL_TO_TAIL = 2.0, 1.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +44,9 @@ class Row:
         bool ``[n]``: more than 5 % of the probe is not in the state it is mostly in.
     charge : ndarray
         ``[n]``, bound charge ``-div P`` under the probe, per nm in units of the polarisation.
+    charge_class : ndarray
+        uint8 ``[n]``: 0 where there is no wall, else the kind of the nearest one: 1 head to head,
+        2 tail to tail, 3 neutral.
     thickness : ndarray
         ``[n]`` nm.
     tilt : ndarray
@@ -55,6 +61,7 @@ class Row:
     polarisation: Array
     wall: Array
     charge: Array
+    charge_class: Array
     thickness: Array
     tilt: Array
     shift: Array
@@ -69,7 +76,8 @@ class Specimen:
     spec : Spec
         What it is made of.
     states : tuple of str
-        States of the geometry, then that of the wall's inside, if there is one.
+        States of the geometry, then those of the wall's inside: none, the one without
+        polarisation, or that and those of head-to-head and of tail-to-tail walls.
     polarisation : ndarray
         ``[state, 3]``.
     at : callable
@@ -87,7 +95,9 @@ class Specimen:
         y, x = _positions(spec, number)
         fractions, slope_y, slope_x = self._under_probe(y, x)
         here = self.at(y, x)
-        inside = fractions.max(axis=0)
+        wall = fractions.max(axis=0) < 1 - _WALL
+        facing = self._facing(here)
+        kind = np.select([facing > _CHARGED, facing < -_CHARGED], [1, 2], 3)
         polarisation = self.polarisation.T @ fractions
         charge = -(self.polarisation[:, 0] @ slope_y + self.polarisation[:, 1] @ slope_x)
         time = number / max(spec.scan.shape[0] - 1, 1) - 0.5
@@ -99,8 +109,9 @@ class Specimen:
             labels=(here.own + 1).astype(np.uint8),
             domains=here.domain,
             polarisation=polarisation,
-            wall=inside < 1 - _WALL,
+            wall=wall,
             charge=np.where(np.abs(charge) < 1e-6, 0, charge),
+            charge_class=np.where(wall, kind, 0).astype(np.uint8),
             thickness=_thickness(spec, y, x),
             tilt=_tilt(spec, y, x),
             shift=shift,
@@ -133,7 +144,10 @@ class Specimen:
         wall = self.spec.wall
         # A wall cannot be sharper than the distance of the points, or it would jump from one to
         # the next; the probe is eight times as wide.
-        width = max(wall.width, pitch)
+        width: Array = np.asarray(max(wall.width, pitch))
+        facing = self._facing(found) if wall.structure == "charged" else np.zeros(y.shape)
+        heads, tails = np.maximum(facing, 0), np.maximum(-facing, 0)
+        width = width * (1 + (_HEAD_TO_HEAD - 1) * heads + (_TAIL_TO_TAIL - 1) * tails)
         shares = np.zeros((len(self.states), *y.shape))
         if wall.structure == "mixed":
             own = (1 + np.tanh(2 * found.distance / width)) / 2
@@ -149,9 +163,18 @@ class Specimen:
         _put(shares, found.own, own)
         if wall.structure == "mixed":
             _put(shares, found.other, 1 - own)
+        elif wall.structure == "charged":
+            for state, part in zip((-3, -2, -1), (1 - heads - tails, heads, tails), strict=True):
+                shares[state] += inside * part
         else:
             shares[-1] += inside
         return shares
+
+    def _facing(self, found: Regions) -> Array:
+        """Return the bound charge of the nearest wall: 1 head to head, -1 tail to tail."""
+        jump = self.polarisation[found.own] - self.polarisation[found.other]
+        across = jump[..., 0] * found.normal[0] + jump[..., 1] * found.normal[1]
+        return np.asarray(np.clip(across / 2, -1, 1))
 
 
 def _put(shares: Array, state: Array, value: Array) -> None:
@@ -182,6 +205,14 @@ def specimen_of(spec: Spec, table: Table) -> Specimen:
                 f"{table.name} lacks; use 'mixed'.",
             )
         states = (*states, table.nonpolar)
+    if spec.wall.structure == "charged":
+        if table.charged is None:
+            raise spec.error(
+                "wall.structure",
+                "'charged' needs states of head-to-head and tail-to-tail walls, which table "
+                f"{table.name} lacks; use 'mixed'.",
+            )
+        states = (*states, *table.charged)
     polarisation = np.array([table.state(name).polarisation for name in states])
     return Specimen(spec, states, polarisation, regions(spec))
 

@@ -104,6 +104,8 @@ class Table:
         What they stand for.
     nonpolar : str or None
         Name of the state without polarisation, if there is one.
+    charged : tuple of str or None
+        Names of the states inside head-to-head and tail-to-tail walls, if there are such.
     notes : mapping
         Anything else worth keeping, as JSON types.
     """
@@ -117,6 +119,7 @@ class Table:
     computed: tuple[Computed, ...]
     states: tuple[State, ...]
     nonpolar: str | None = None
+    charged: tuple[str, str] | None = None
     notes: Mapping[str, Any] | None = None
 
     @property
