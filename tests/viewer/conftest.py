@@ -91,3 +91,27 @@ def finish(qtbot):
         qtbot.waitUntil(lambda: not row.busy, timeout=int(1000 * seconds))
 
     return wait
+
+
+@pytest.fixture
+def results(tmp_path, scan, channels):
+    """A results folder with an embedding of the scan; its `channels` are the test module's."""
+    from napari_ferro4d.io import provenance, write_results
+    from napari_ferro4d.io.maps import embedding_result
+    from napari_ferro4d.learn import Embedding
+    from napari_ferro4d.learn.structure import active_channels
+
+    made = embedding_result(Embedding(channels, active_channels(channels)), scan)
+    return write_results(
+        tmp_path / "wedge.results.zarr", maps=[made], provenance=[provenance("embed", {}, scan)]
+    )
+
+
+@pytest.fixture
+def embedded(shown, dock, results, qtbot):
+    """The dock "Embedding", in a viewer that shows the scan and its embedding."""
+    shown.open(results, plugin="napari-ferro4d")
+    widget = dock("Embedding")
+    qtbot.waitUntil(lambda: not widget._rankings, timeout=20_000)
+    qtbot.wait(1)
+    return widget

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QTabWidget
 
 from napari_ferro4d.embedding import ChannelReport, proxies, rank
@@ -51,6 +51,7 @@ class EmbeddingWidget(Dock):
         self._channel: int | None = None
         self._reports: tuple[ChannelReport, ...] = ()
         self._rankings: list[Job] = []
+        self._ended = False
         self.table = ChannelTable()
         self.mark_button = QPushButton("Mark extrinsic channels")
         self.range = RangePanel(self)
@@ -232,7 +233,7 @@ class EmbeddingWidget(Dock):
     def _on_ranked(self, job: Job, ranked: tuple[ShownEmbedding, Any]) -> None:
         self._rankings.remove(job)
         shown, reports = ranked
-        if shown.noted("reports") is None:
+        if not self._ended and shown.noted("reports") is None:
             self._take(shown, reports)
 
     def _on_rank_failed(self, job: Job, error: Exception) -> None:
@@ -282,8 +283,24 @@ class EmbeddingWidget(Dock):
     def _on_visible(self, event: Any = None) -> None:
         self._seen.start()
 
+    def event(self, event: QEvent) -> bool:
+        """Let go of layers and threads when the dock is closed."""
+        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            self._end()
+        return super().event(event)
+
     def _end(self) -> None:
+        if self._ended:
+            return
+        self._ended = True
         self.range.end()
+        self.choice.end()
+        self._seen.stop()
+        for event in (self.viewer.layers.events.inserted, self.viewer.layers.events.removed):
+            event.disconnect(self._on_layers)
+        for layer in self._watched:
+            layer.events.visible.disconnect(self._on_visible)
+        self._watched = []
 
 
 def _unranked(shown: ShownEmbedding) -> tuple[ChannelReport, ...]:

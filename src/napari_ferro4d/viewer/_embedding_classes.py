@@ -46,6 +46,7 @@ class ClassesPanel(QWidget):
         super().__init__()
         self._dock = dock
         self._gates: list[Gate] = []
+        self._chosen: int | None = None
         self.other = QComboBox()
         self.other.setToolTip("The channel drawn upwards; the one chosen above is drawn across.")
         self.plane = GatePlane()
@@ -67,6 +68,7 @@ class ClassesPanel(QWidget):
         self.run = QPushButton("Find clusters")
         self._lay_out()
         self.other.currentIndexChanged.connect(self._on_other)
+        self.other.activated.connect(self._on_chosen)
         self.plane.drawn.connect(self._on_drawn)
         self.undo_button.clicked.connect(self.remove_last)
         self.clear_button.clicked.connect(self.remove_all)
@@ -113,14 +115,13 @@ class ClassesPanel(QWidget):
     def set_channel(self, found: ShownEmbedding | None, channel: int | None) -> None:
         """Draw a channel across, against the next best one unless another was chosen."""
         self._gates = [] if found is None else list(found.noted("gates") or ())
-        before = self.other.currentData()
         self.other.blockSignals(True)
         self.other.clear()
         if found is not None:
             for number in self._dock.order:
                 if number != channel:
                     self.other.addItem(found.name(number), number)
-        self.other.setCurrentIndex(max(0, self.other.findData(before)))
+        self.other.setCurrentIndex(max(0, self.other.findData(self._chosen)))
         self.other.blockSignals(False)
         self._on_other()
 
@@ -192,6 +193,9 @@ class ClassesPanel(QWidget):
         if found is None or channel is None or other is None:
             return None
         return found, channel, int(other)
+
+    def _on_chosen(self, index: int) -> None:
+        self._chosen = self.other.itemData(index)
 
     def _on_other(self, *_: Any) -> None:
         pair = self._pair()

@@ -29,6 +29,7 @@ from napari_ferro4d.scan import Scan
 from ._embedding_pattern import PatternImage, Picture
 from ._job import JobRow
 from ._parts import form
+from ._session import session
 from ._settings import remember, remembered
 
 if TYPE_CHECKING:
@@ -48,13 +49,15 @@ class CompareDialog(QDialog):
     ----------
     parent : QWidget
         The dock.
+    viewer : napari.Viewer
+        Its viewer.
     scan : Scan
         The scan.
     found : Difference
         The measured difference.
     """
 
-    def __init__(self, parent: QWidget, scan: Scan, found: Difference) -> None:
+    def __init__(self, parent: QWidget, viewer: Any, scan: Scan, found: Difference) -> None:
         super().__init__(parent)
         self.setWindowTitle(f"{scan.name}: difference and simulation")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -103,6 +106,7 @@ class CompareDialog(QDialog):
         self.known.toggled.connect(self.angle.setEnabled)
         self.run.clicked.connect(self.compare)
         self.row.running.connect(self.refresh)
+        session(viewer).closing.connect(self.row.stop)
         self._put_back()
         self._on_reference(self.reference.currentText())
 

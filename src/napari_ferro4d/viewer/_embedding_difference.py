@@ -61,6 +61,7 @@ class DifferencePanel(QWidget):
         self.share.setValue(5.0)
         self.share.setDecimals(1)
         self.share.setSuffix(" %")
+        self.share.setMinimumWidth(92)
         self.share.setToolTip("Share of the probe positions in each of the two groups.")
         self.run = QPushButton("Subtract patterns")
         self.log = QCheckBox("log")
@@ -90,8 +91,8 @@ class DifferencePanel(QWidget):
         rows = form()
         rows.addRow("Top less", self.against)
         share = QHBoxLayout()
-        share.addWidget(self.share, 1)
-        share.addWidget(self.run, 2)
+        share.addWidget(self.share)
+        share.addWidget(self.run, 1)
         rows.addRow("Share", share)
         boxes = QHBoxLayout()
         boxes.addWidget(self.only_sure)
@@ -171,6 +172,7 @@ class DifferencePanel(QWidget):
             self._found, self._scan = found, scan
             self._draw()
             self._mark(shown, found, said)
+            self.refresh()
             return f"Subtracted the patterns of {_what(said)}."
 
         self._dock.keep()
@@ -180,7 +182,7 @@ class DifferencePanel(QWidget):
         """Ask what to compare the difference with, and compare."""
         if self._found is None or self._scan is None:
             return
-        dialog = CompareDialog(self._dock, self._scan, self._found)
+        dialog = CompareDialog(self._dock, self._dock.viewer, self._scan, self._found)
         dialog.show()
 
     def _mark(self, shown: ShownEmbedding, found: Difference, said: dict[str, Any]) -> None:

@@ -22,7 +22,7 @@ _DECADES = 4.0
 """Range of a logarithmic picture, unless the pattern holds no values that small."""
 
 _MISSING = (90, 90, 90)
-_UNSURE = (200, 200, 200)
+_UNSURE = (214, 214, 214)
 # Blue, white, red: light where nothing differs, as in print.
 _SIGNED = ((5, 48, 97), (67, 147, 195), (247, 247, 247), (214, 96, 77), (103, 0, 31))
 

@@ -137,6 +137,17 @@ class EmbeddingChoice(QComboBox):
         index = self.currentIndex()
         return self._found[index] if 0 <= index < len(self._found) else None
 
+    def end(self) -> None:
+        """Follow the layers no longer."""
+        self._later.stop()
+        events = self._viewer.layers.events
+        for event in (events.inserted, events.removed):
+            event.disconnect(self._on_layers)
+        for one in self._found:
+            for layer in one.layers().values():
+                layer.events.data.disconnect(self._on_layers)
+        self._found = []
+
     def refresh(self) -> None:
         """Look at the layers again; the choice stays where it can."""
         before = self.embedding()

@@ -16,6 +16,7 @@ __all__ = ["ChannelTable", "report_text"]
 _SEEN, _NAME, _STRUCTURE, _FOLLOWS = range(4)
 _ROW = 23  # pixels
 _ROWS = 6  # at most seen at once
+_MARK = "#d97a00"  # told from the text in both of napari's themes
 _WORTH_SAYING = 0.3  # correlation
 _NUMBER = Qt.ItemDataRole.UserRole
 
@@ -108,15 +109,17 @@ class ChannelTable(QTableWidget):
             _FOLLOWS: QTableWidgetItem(report_text(report)),
         }
         items[_STRUCTURE].setTextAlignment(right)
+        faint = self.palette().text().color()
+        faint.setAlpha(150)
         font = self.font()
         font.setPointSizeF(0.9 * font.pointSizeF())
         for column, item in items.items():
             item.setToolTip(tip)
             item.setFont(font)
             if not report.active or (column == _FOLLOWS and report.extrinsic is None):
-                item.setForeground(QColor("#9aa3ad"))
+                item.setForeground(faint)
             elif report.extrinsic is not None and column == _FOLLOWS:
-                item.setForeground(QColor("#e69f00"))
+                item.setForeground(QColor(_MARK))
             self.setItem(row, column, item)
 
     def _number(self, row: int) -> int:

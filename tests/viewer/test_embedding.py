@@ -1,0 +1,304 @@
+"""The dock that reads embeddings, used as a user does: channels, ranges, differences."""
+
+from __future__ import annotations
+
+import time
+
+import dask.array as da
+import numpy as np
+import pytest
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
+from scipy.stats import spearmanr
+
+from napari_ferro4d.embedding import proxies, within
+from napari_ferro4d.io.maps import embedding_result
+from napari_ferro4d.learn import Embedding
+from napari_ferro4d.scan import Scan
+from napari_ferro4d.viewer._layers import Origin, add_layers, map_layers, scan_layers
+
+PLUGIN = "napari-ferro4d"
+DOMAIN, THICKNESS, NOISE, WALL, OFF = range(5)
+
+
+@pytest.fixture
+def counts():
+    """Patterns of two domains, left and right, under which the specimen gets thicker downwards.
+
+    What differs is which of two reflections, above or below the beam, is the brighter.
+    """
+    y, x, ky, kx = np.ogrid[:24, :28, :25, :25]
+
+    def disk(centre):
+        return np.hypot(ky - centre, kx - 12) <= 3
+
+    up = np.where(x < 14, 0.3, 0.15)
+    beam = (30 - y) * (disk(12) + up * disk(4) + (0.45 - up) * disk(20))
+    return np.random.default_rng(4).poisson(beam).astype(np.uint16)
+
+
+@pytest.fixture
+def channels():
+    """A channel for the domains, one for the thickness, noise, the wall, and one that is off."""
+    y, x = np.indices((24, 28))
+    random = np.random.default_rng(7)
+    maps = [x < 14, y / 23, np.zeros_like(y), np.abs(x - 13.5) < 2, np.zeros_like(y)]
+    noisy = [
+        one + random.normal(0, spread, y.shape)
+        for one, spread in zip(maps, (0.15, 0.03, 0.3, 0.1, 0.0), strict=True)
+    ]
+    return np.array(noisy, np.float32)
+
+
+@pytest.fixture
+def widget(embedded):
+    return embedded
+
+
+def x_on(histogram, value):
+    return QPoint(round(histogram.x_of(value)), histogram.height() // 2)
+
+
+def drag(histogram, start, end, steps=8):
+    """Drag on a histogram from a value to a value; return the time that each move took."""
+    QTest.mousePress(histogram, Qt.MouseButton.LeftButton, pos=x_on(histogram, start))
+    took = []
+    for value in np.linspace(start, end, steps + 1)[1:]:
+        began = time.thread_time()
+        QTest.mouseMove(histogram, x_on(histogram, value))
+        took.append(time.thread_time() - began)
+    QTest.mouseRelease(histogram, Qt.MouseButton.LeftButton, pos=x_on(histogram, end))
+    return took
+
+
+def overlay(viewer):
+    return viewer.layers["wedge embedding range"]
+
+
+def rows(table):
+    return [
+        [table.item(row, column).text() for column in (1, 3)] for row in range(table.rowCount())
+    ]
+
+
+def box(table, channel):
+    """Return the box of a channel in the table."""
+    items = [table.item(row, 0) for row in range(table.rowCount())]
+    return next(item for item in items if item.data(Qt.ItemDataRole.UserRole) == channel)
+
+
+def test_all_channels_are_listed_and_can_be_shown(shown, widget, channels, scan, qtbot):
+    names = {layer.name for layer in shown.layers if "embedding" in layer.name}
+    assert names == {f"wedge embedding channel {number}" for number in (0, 1, 3)}
+    assert set(widget.order[:3]) == {DOMAIN, THICKNESS, WALL}
+    assert set(widget.order[3:]) == {NOISE, OFF}
+    assert [text for name, text in rows(widget.table) if name in ("2", "4")] == ["noise"] * 2
+    seen = [n for n in range(5) if box(widget.table, n).checkState() == Qt.CheckState.Checked]
+    assert seen == [widget.channel]
+    box(widget.table, NOISE).setCheckState(Qt.CheckState.Checked)
+    added = shown.layers["wedge embedding channel 2"]
+    np.testing.assert_array_equal(added.data, channels[NOISE])
+    assert tuple(added.scale) == (1.5, 2.0)
+    assert added.visible
+    box(widget.table, NOISE).setCheckState(Qt.CheckState.Unchecked)
+    assert not added.visible
+    row = [name for name, _ in rows(widget.table)].index("3")
+    place = widget.table.visualItemRect(widget.table.item(row, 1)).center()
+    QTest.mouseClick(widget.table.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    assert widget.channel == WALL
+    maps = {layer.name: layer.visible for layer in shown.layers if "channel" in layer.name}
+    assert [name for name, seen in maps.items() if seen] == ["wedge embedding channel 3"]
+    shown.layers["wedge embedding channel 0"].visible = True
+    checked = Qt.CheckState.Checked
+    qtbot.waitUntil(lambda: box(widget.table, DOMAIN).checkState() == checked, timeout=2000)
+    # Another embedding of the same scan takes the place of this one.
+
+    result = embedding_result(Embedding(channels[::-1].copy(), (4, 3, 1)), scan)
+    add_layers(shown, map_layers(Origin.of(scan), result))
+    qtbot.waitUntil(
+        lambda: widget.embedding is not None and widget.embedding.whole is result, timeout=5000
+    )
+    widget.pick(4)
+    counted = np.histogram(channels[DOMAIN], 200)[0]
+    np.testing.assert_array_equal(widget.range.histogram.histogram.counts, counted)
+
+
+def test_extrinsic_channels_are_marked_and_a_dock_opened_again_knows_all(
+    shown, dock, scan, widget, channels, finish
+):
+    widget.mark_button.click()
+    finish(widget.row)
+    expected = spearmanr(channels[THICKNESS].ravel(), proxies(scan)["thickness"].ravel())[0]
+    said = dict(rows(widget.table))
+    assert said["1"] == f"extrinsic: thickness ({expected:.2f})".replace("-", "\N{MINUS SIGN}")
+    assert abs(expected) > 0.9
+    assert widget.extrinsic == {THICKNESS}
+    assert widget.order[:2] in ([DOMAIN, WALL], [WALL, DOMAIN])
+    assert "1 of 5 channels" in widget.row.text
+    widget.pick(DOMAIN)
+    drag(widget.range.histogram, 0.5, 1.0)
+    chosen = widget.range.histogram.range
+    widget.tabs.setCurrentWidget(widget.difference)
+    widget.difference.share.setValue(12.0)
+    widget.difference.run.click()
+    finish(widget.row)
+    shown.window.remove_dock_widget(widget)
+    again = dock("Embedding")
+    assert again.extrinsic == {THICKNESS}
+    assert again.channel == DOMAIN
+    assert again.range.histogram.range == chosen
+    assert again.tabs.currentWidget() is again.difference
+    assert again.difference.share.value() == 12.0
+
+
+def test_positions_and_mean_pattern_follow_the_range_that_is_dragged(
+    shown, widget, channels, counts, qtbot
+):
+    widget.pick(DOMAIN)
+    view = widget.range.histogram
+    took = drag(view, 0.6, 1.2)
+    assert np.median(took[1:]) < 0.05  # without drawing on the screen, which comes when it can
+    low, high = view.range
+    assert (low, high) == pytest.approx((0.6, 1.2), abs=0.03)
+    mask = within(channels[DOMAIN], low, high)
+    assert 0 < mask.sum() < mask.size
+    np.testing.assert_array_equal(overlay(shown).data, mask)
+    assert overlay(shown).visible
+    qtbot.waitUntil(lambda: not widget.range.live.busy, timeout=10_000)
+    assert widget.range.mean.patterns == mask.sum()
+    np.testing.assert_allclose(widget.range.pattern.picture.values, counts[mask].mean(axis=0))
+    assert f"{mask.sum()} of {mask.size}" in widget.range.said.text()
+
+    panel = widget.range
+    drag(view, view.range[1], 1.1)
+    assert view.range == pytest.approx((0.6, 1.1), abs=0.03)
+    width = view.range[1] - view.range[0]
+    drag(view, 0.8, 0.9)
+    assert view.range[0] == pytest.approx(0.7, abs=0.04)
+    assert view.range[1] - view.range[0] == pytest.approx(width)
+    panel.low.setValue(0.65)
+    panel.low.editingFinished.emit()
+    assert view.range[0] == pytest.approx(0.65)
+    np.testing.assert_array_equal(overlay(shown).data, within(channels[DOMAIN], *view.range))
+    kept = view.range
+    widget.pick(THICKNESS)
+    assert view.range is None
+    assert not overlay(shown).visible
+    widget.pick(DOMAIN)
+    assert view.range == kept
+    widget.tabs.setCurrentWidget(widget.classes)
+    assert not overlay(shown).visible
+    widget.tabs.setCurrentWidget(panel)
+    assert overlay(shown).visible
+    QTest.mouseDClick(view, Qt.MouseButton.LeftButton, pos=x_on(view, 0.9))
+    assert view.range is None
+    assert not overlay(shown).visible
+    assert panel.pattern.picture is None
+
+
+def test_differences_by_both_definitions_with_their_error(
+    shown, widget, channels, counts, finish, notes
+):
+    widget.pick(DOMAIN)
+    widget.tabs.setCurrentWidget(widget.difference)
+    panel = widget.difference
+    panel.share.setValue(10.0)
+    panel.run.click()
+    finish(widget.row)
+    values = channels[DOMAIN]
+    n = round(0.1 * values.size)
+    ordered = np.sort(values.ravel())
+    high, low = counts[values >= ordered[-n]], counts[values <= ordered[n - 1]]
+    expected = high.mean(axis=0) - low.mean(axis=0)
+    picture = panel.pattern.picture
+    np.testing.assert_allclose(picture.values, expected)
+    assert picture.signed
+    assert panel.pattern.limits[0] == -panel.pattern.limits[1]
+    error = np.sqrt(high.sum(axis=0) / len(high) ** 2 + low.sum(axis=0) / len(low) ** 2)
+    ratio = np.abs(expected) / np.where(error > 0, error, np.inf)
+    panel.only_sure.setChecked(True)
+    np.testing.assert_array_equal(panel.pattern.picture.sure, ratio >= 3)
+    assert 0 < panel.pattern.picture.sure.sum() < ratio.size
+    assert f"{100 * np.mean(ratio >= 3):.3g} % of the pixels" in panel.said.text()
+    panel.log.setChecked(True)
+    logs = np.log1p(high.mean(axis=0)) - np.log1p(low.mean(axis=0))
+    np.testing.assert_allclose(panel.pattern.picture.values, logs)
+    extremes = shown.layers["wedge extremes"]
+    assert (extremes.data == 1).sum() == len(high)
+    assert list(extremes.features["class"])[1:] == [
+        "top 10 % of channel 0",
+        "bottom 10 % of channel 0",
+    ]
+    panel.log.setChecked(False)
+    panel.against.setCurrentIndex(panel.against.findData(THICKNESS))
+    panel.run.click()
+    finish(widget.row)
+    other = channels[THICKNESS] >= np.sort(channels[THICKNESS].ravel())[-n]
+    top = values >= ordered[-n]
+    expected = counts[top & ~other].mean(axis=0) - counts[other & ~top].mean(axis=0)
+    np.testing.assert_allclose(panel.pattern.picture.values, expected)
+    assert shown.layers["wedge extremes"] is extremes
+    widget.pick(OFF)
+    panel.against.setCurrentIndex(0)
+    panel.run.click()
+    finish(widget.row)
+    assert len(notes) == 1
+    assert "no contrast" in notes[0]
+
+
+def test_without_an_embedding_or_its_scan_the_dock_says_what_to_open(viewer, results, scan, qtbot):
+    widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Embedding")[1]
+    assert widget.choice.currentText() == "no embedding yet"
+    for button in (widget.mark_button, widget.difference.run, widget.classes.run):
+        assert not button.isEnabled()
+        assert "Embed a scan" in button.toolTip()
+    viewer.open(results, plugin=PLUGIN)
+    qtbot.waitUntil(lambda: widget.embedding is not None, timeout=5000)
+    assert "Open the scan wedge" in widget.mark_button.toolTip()
+    assert not widget.difference.run.isEnabled()
+    assert widget.classes.run.isEnabled()
+    widget.pick(DOMAIN)
+    drag(widget.range.histogram, 0.5, 1.0)
+    assert "Open the scan" in widget.range.said.text()
+    assert overlay(viewer).data.any()
+    add_layers(viewer, scan_layers(scan))
+    assert widget.scan is scan
+    assert widget.mark_button.isEnabled()
+    qtbot.waitUntil(lambda: "The mean of" in widget.range.said.text(), timeout=5000)
+
+
+@pytest.fixture
+def slow(viewer, counts, channels):
+    """A viewer with a scan on a slow disk, and its embedding."""
+
+    def read(block):
+        time.sleep(0.1 if block.size else 0)
+        return block
+
+    lazy = da.from_array(counts, chunks=(1, *counts.shape[1:]))
+    scan = Scan.from_array(lazy.map_blocks(read, dtype=counts.dtype, meta=counts[:0, :0, :0, :0]))
+    add_layers(viewer, scan_layers(scan))
+    result = embedding_result(Embedding(channels, (0,)), scan)
+    add_layers(viewer, map_layers(Origin.of(scan), result))
+    return viewer.window.add_plugin_dock_widget(PLUGIN, "Embedding")[1]
+
+
+def test_on_a_slow_disk_a_first_look_comes_soon_and_the_next_range_ends_the_pass(
+    slow, counts, channels, qtbot
+):
+    seen = []
+    slow.range.live.averaged.connect(seen.append)
+    drag(slow.range.histogram, 0.5, 1.4)
+    qtbot.waitUntil(lambda: "first look" in slow.range.said.text(), timeout=5000)
+    first = seen[-1]
+    assert 0 < first.patterns < first.of
+    qtbot.waitUntil(lambda: "%" in slow.range.said.text(), timeout=5000)
+    asked = time.perf_counter()
+    slow.range.histogram.set_range((-0.3, 0.3))
+    slow.range._take((-0.3, 0.3))
+    assert time.perf_counter() - asked < 0.1
+    mask = within(channels[DOMAIN], -0.3, 0.3)
+    qtbot.waitUntil(lambda: seen[-1].patterns == mask.sum(), timeout=20_000)
+    np.testing.assert_allclose(seen[-1].mean, counts[mask].mean(axis=0))
+    # The pass over the first range was given up.
+    assert not any(one.patterns == one.of and one.mask is first.mask for one in seen)
