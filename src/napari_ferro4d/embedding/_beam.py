@@ -13,8 +13,8 @@ __all__ = ["find_disk", "some_patterns"]
 
 Floats = npt.NDArray[np.float64]
 
-_BLOCKS, _OF_EACH = 8, 32
-"""Blocks of the scan that are read, and patterns of each that are averaged."""
+_BLOCKS, _PATTERNS = 8, 256
+"""Blocks of the scan that are read, and patterns in them that are averaged."""
 
 
 def some_patterns(scan: Scan, report: Report | None = None) -> Floats:
@@ -27,7 +27,7 @@ def some_patterns(scan: Scan, report: Report | None = None) -> Floats:
     for y, x in some:
         block = np.asarray(scan.data.blocks[y, x].compute(scheduler="synchronous"))
         patterns = block.reshape(-1, *scan.detector_shape)
-        wanted = np.unique(np.linspace(0, len(patterns) - 1, _OF_EACH).astype(int))
+        wanted = np.unique(np.linspace(0, len(patterns) - 1, _PATTERNS // len(some)).astype(int))
         if scan.missing is not None:
             there = ~scan.missing[starts[0][y] :, starts[1][x] :]
             wanted = wanted[there[: block.shape[0], : block.shape[1]].ravel()[wanted]]
@@ -59,10 +59,12 @@ def find_disk(pattern: Floats) -> tuple[tuple[float, float], float]:
 
 def _half_radius(pattern: Floats, centre: tuple[float, float]) -> float:
     profile = radial_profile(pattern, centre)
+    # No pixel is nearer than half a pixel to a centre between four.
+    profile[0] = max(profile[:2])
     area = 2 * np.arange(len(profile)) + 0.25  # of the rings, but for a factor
     inside = np.cumsum(profile * area) / np.cumsum(area)
     below = np.flatnonzero(profile[1:] < inside[1:] / 2) + 1
-    if below.size == 0 or not inside[0] > 0:
+    if below.size == 0:
         return float(min(pattern.shape)) / 2
     ring = int(below[0])
     upper, lower = profile[ring - 1], profile[ring]

@@ -9,16 +9,22 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_ferro4d.errors import ScanError
+from napari_ferro4d.jobs import Report, Steps
 from napari_ferro4d.learn.structure import active_channels
 
 __all__ = ["Clusters", "cluster"]
 
+Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 
-MOST_CLASSES = 12
+MOST_CLASSES = 8
 """Tried at most, where their number is left to the data."""
 
-FITTED = 10_000
+DIRECTIONS = 6
+"""Principal components that are kept: a covariance in many more needs more positions than there
+are, and distances in many more are all alike."""
+
+FITTED = 5_000
 """Positions that a model is fitted to, at most; it then says the class of all."""
 
 
@@ -47,22 +53,25 @@ def cluster(
     method: Literal["gaussian", "hdbscan"] = "gaussian",
     classes: int | None = None,
     seed: int = 0,
+    report: Report | None = None,
 ) -> Clusters:
     """Divide the probe positions into classes, by the active channels of an embedding.
 
     Parameters
     ----------
     channels : array
-        ``[channel, y, x]``; positions with NaN belong to no class. To leave a channel out, give
-        the others: those that only follow the thickness, say.
+        ``[channel, y, x]``; positions with NaN belong to no class. To leave channels out, give the
+        others: those that only follow thickness or tilt, say, which would else be divided too.
     method : str
         ``"gaussian"``, a mixture of Gaussians; or ``"hdbscan"``, which looks for dense regions and
         leaves what lies between them without a class.
     classes : int, optional
-        Of the mixture; by default the number of least Bayesian information criterion, at most 12.
+        Of the mixture; by default the number of least Bayesian information criterion, at most 8.
         HDBSCAN finds their number itself.
     seed : int
         Of the random numbers; the same seed gives the same classes.
+    report : callable, optional
+        Receives a `Progress` per model that is fitted; may raise `Cancelled`.
 
     Returns
     -------
@@ -73,6 +82,21 @@ def cluster(
     ------
     ScanError
         If the channels are no stack of maps or hold nothing to divide, or an option is unknown.
+
+    Notes
+    -----
+    Active channels are brought to mean 0 and variance 1 and, if there are more than six, to their
+    first six principal components. Models are fitted to at most 5,000 positions, drawn at random.
+    What varies smoothly is no cluster, but a mixture of several Gaussians all the same: the
+    information criterion then takes the most it may. Merge classes, or say how many there are.
+
+    Examples
+    --------
+    >>> y, x = np.indices((32, 32))
+    >>> noise = np.random.default_rng(0).normal(0, 0.1, (2, 32, 32))
+    >>> found = cluster(noise + [x > 11, y > 15])
+    >>> found.classes, int(found.labels[0, 31] == found.labels[15, 12])
+    (4, 1)
     """
     stack = np.asarray(channels, np.float32)
     if stack.ndim != 3 or 0 in stack.shape:
@@ -81,67 +105,81 @@ def cluster(
         raise ScanError(f"the method is gaussian or hdbscan, not {method!r}.")
     if classes is not None and method == "hdbscan":
         raise ScanError("hdbscan finds the number of classes itself; leave it out.")
-    if classes is not None and classes < 1:
-        raise ScanError(f"{classes} classes divide nothing; ask for 1 or more.")
-    known: npt.NDArray[np.bool_] = np.asarray(np.isfinite(stack).all(axis=0))
-    points = _standardised(stack, known)
-    find = _gaussian if method == "gaussian" else _hdbscan
-    number, probability = find(points, classes, seed)
+    known: Bools = np.asarray(np.isfinite(stack).all(axis=0))
+    points = _directions(stack, known)
+    if classes is not None and not 1 <= classes <= len(points):
+        raise ScanError(
+            f"{classes} classes are not possible for {len(points)} probe positions; ask for 1 or "
+            "more."
+        )
+    if method == "gaussian":
+        number, probability = _gaussian(points, classes, seed, report)
+    else:
+        number, probability = _hdbscan(points, seed, report)
     return _numbered(known, number, probability)
 
 
-def _standardised(stack: npt.NDArray[np.float32], known: npt.NDArray[np.bool_]) -> Floats:
-    active = active_channels(stack)
+def _directions(stack: npt.NDArray[np.float32], known: Bools) -> Floats:
+    """Return float64 ``[position, direction]``: what the active channels say of each position."""
+    active = active_channels(np.where(known, stack, np.nan)) if known.any() else ()
     points = stack[list(active)][:, known].T.astype(np.float64)
     if points.size == 0 or len(points) < 2:
         raise ScanError("the channels are constant or not known: there is nothing to divide.")
-    return np.asarray((points - points.mean(axis=0)) / points.std(axis=0))
+    points = (points - points.mean(axis=0)) / points.std(axis=0)
+    if points.shape[1] <= DIRECTIONS:
+        return np.asarray(points)
+    _, vectors = np.linalg.eigh(points.T @ points)
+    return np.asarray(points @ vectors[:, : -DIRECTIONS - 1 : -1])
 
 
 def _gaussian(
-    points: Floats, classes: int | None, seed: int
+    points: Floats, classes: int | None, seed: int, report: Report | None
 ) -> tuple[npt.NDArray[np.intp], Floats]:
     from sklearn.mixture import GaussianMixture
 
-    some = _sample(points, seed)
-
-    def fitted(n: int) -> GaussianMixture:
-        return GaussianMixture(n, random_state=seed, n_init=3, reg_covar=1e-4).fit(some)
-
-    most = min(MOST_CLASSES, max(1, len(some) // (10 * some.shape[1])))
-    if classes is not None:
-        best = fitted(min(classes, len(some)))
-    else:
-        best = min((fitted(n) for n in range(1, most + 1)), key=lambda one: one.bic(some))
+    some = points[_drawn(len(points), seed)]
+    # Ten positions at least for every number that describes a Gaussian.
+    most = len(some) // (10 * (some.shape[1] + 1) * (some.shape[1] + 2) // 2)
+    tried = range(1, min(MOST_CLASSES, max(1, most)) + 1) if classes is None else (classes,)
+    steps = Steps(report, len(tried), "fitting classes")
+    best, least = None, np.inf
+    for n in tried:
+        model = GaussianMixture(n, random_state=seed, reg_covar=1e-4, max_iter=1000).fit(some)
+        if best is None or model.bic(some) < least:
+            best, least = model, model.bic(some)
+        steps.add()
+    assert best is not None
     share = best.predict_proba(points)
     return share.argmax(axis=1), share.max(axis=1)
 
 
-def _hdbscan(points: Floats, classes: int | None, seed: int) -> tuple[npt.NDArray[np.intp], Floats]:
+def _hdbscan(
+    points: Floats, seed: int, report: Report | None
+) -> tuple[npt.NDArray[np.intp], Floats]:
+    from scipy.spatial import KDTree
     from sklearn.cluster import HDBSCAN
-    from sklearn.neighbors import KNeighborsClassifier
 
-    some = _sample(points, seed)
-    least = max(5, len(some) // 100)
-    found = HDBSCAN(min_cluster_size=least, copy=True).fit(some)
-    nearest = KNeighborsClassifier(1).fit(some, np.arange(len(some))).predict(points)
+    steps = Steps(report, 1, "looking for dense regions")
+    some = points[_drawn(len(points), seed)]
+    found = HDBSCAN(min_cluster_size=max(5, len(some) // 100), copy=True).fit(some)
+    # A position that was not drawn is what the nearest one is that was.
+    _, nearest = KDTree(some).query(points)
+    steps.add()
     return found.labels_[nearest], found.probabilities_[nearest]
 
 
-def _sample(points: Floats, seed: int) -> Floats:
-    if len(points) <= FITTED:
-        return points
-    return points[np.random.default_rng(seed).choice(len(points), FITTED, replace=False)]
+def _drawn(count: int, seed: int) -> npt.NDArray[np.intp]:
+    if count <= FITTED:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(seed).choice(count, FITTED, replace=False))
 
 
-def _numbered(
-    known: npt.NDArray[np.bool_], number: npt.NDArray[np.intp], probability: Floats
-) -> Clusters:
+def _numbered(known: Bools, number: npt.NDArray[np.intp], probability: Floats) -> Clusters:
     found, sizes = np.unique(number[number >= 0], return_counts=True)
     order = found[np.argsort(-sizes, kind="stable")]
-    labels = np.zeros(known.shape, np.uint16)
-    new = np.zeros(int(number.max(initial=-1)) + 2, np.uint16)  # the last is for -1
+    new = np.zeros(int(number.max(initial=-1)) + 2, np.uint16)  # the last is for -1, no class
     new[order] = np.arange(1, len(order) + 1)
+    labels = np.zeros(known.shape, np.uint16)
     labels[known] = new[number]
     shown = np.zeros(known.shape, np.float32)
     shown[known] = np.where(number >= 0, probability, 0.0)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.jobs import Report
-from napari_ferro4d.reduce import reduce_scan, region_means
+from napari_ferro4d.reduce import Reduction, reduce_scan, region_means
+from napari_ferro4d.reduce._reduction import squares
 from napari_ferro4d.scan import Scan
 
 __all__ = ["Difference", "difference", "log_difference", "mean_pattern"]
@@ -48,6 +50,7 @@ def difference(
     *,
     share: float = 0.05,
     against: npt.ArrayLike | None = None,
+    errors: Literal["counting", "scatter"] = "counting",
     report: Report | None = None,
 ) -> Difference:
     """Subtract the mean pattern where a channel is lowest from that where it is highest.
@@ -66,6 +69,9 @@ def difference(
         the border are all taken: a channel of rectified values may have more than that at zero.
     against : array, optional
         Another channel. Positions that are among the highest of both belong to neither group.
+    errors : str
+        ``"counting"``, of counting statistics; or ``"scatter"``, of how much the patterns of a
+        group differ from one another, thickness and tilt included.
     report : callable, optional
         Receives `Progress`; may raise `Cancelled`.
 
@@ -82,9 +88,12 @@ def difference(
 
     Notes
     -----
-    The error is that of counting: a mean of n patterns with the sum S of counts in a pixel has the
-    variance S / n², and the two groups share no pattern, so that their variances add. Counts that
-    were multiplied by a gain, or summed after a dark image was subtracted, are taken for counts.
+    ``"counting"``: a mean of n patterns with the sum S of counts in a pixel has the variance S / n²
+    (Poisson), and the two groups share no pattern, so that their variances add. A pixel without
+    counts has no error. Numbers that a dark image was subtracted from, or that a gain multiplied,
+    are taken for counts. ``"scatter"``: the variance of the counts in a group, with n - 1 degrees
+    of freedom, over n; NaN for a single pattern. Both are errors of the mean, and say nothing of
+    how much of thickness or tilt is in the difference.
 
     References
     ----------
@@ -101,13 +110,24 @@ def difference(
     """
     high, low = _groups(scan, channel, share, against)
     regions = np.where(high, 1, np.where(low, 2, 0))
-    (means,) = reduce_scan(scan, [region_means(scan, regions)], report, "averaging patterns")
-    errors = [_counting_error(means[n], int(np.count_nonzero(regions == n))) for n in (1, 2)]
+    reductions: list[Reduction[Any]] = [region_means(scan, regions)]
+    if errors == "scatter":
+        # What is missing of a scan is in no sum, so that all but one group may be called missing.
+        reductions += [squares(replace(scan, missing=~group), np.asarray) for group in (high, low)]
+    elif errors != "counting":
+        raise ScanError(f"errors are of 'counting' or 'scatter', not {errors!r}.")
+    means, *squared = reduce_scan(scan, reductions, report, "averaging patterns")
+    counts = [int(np.count_nonzero(group)) for group in (high, low)]
+    deviations = (
+        [_scatter_error(means[i + 1], squared[i], counts[i]) for i in (0, 1)]
+        if squared
+        else [_counting_error(means[i + 1], counts[i]) for i in (0, 1)]
+    )
     return Difference(
         high=means[1],
         low=means[2],
         difference=means[1] - means[2],
-        error=np.hypot(*errors),
+        error=np.hypot(*deviations),
         high_positions=high,
         low_positions=low,
     )
@@ -212,3 +232,12 @@ def _top(values: Floats, share: float) -> Bools:
 
 def _counting_error(mean: Floats, patterns: int) -> Floats:
     return np.asarray(np.sqrt(np.clip(mean, 0, None) / patterns))
+
+
+def _scatter_error(mean: Floats, squared: Floats, patterns: int) -> Floats:
+    """Return the standard error of a mean, from the sum of squared counts."""
+    if patterns < 2:
+        return np.full_like(mean, np.nan)
+    # Rounding may leave a pixel that never varies just below zero.
+    variance = np.maximum(squared / patterns - mean**2, 0) / (patterns - 1)
+    return np.asarray(np.sqrt(variance))

@@ -13,12 +13,23 @@ from napari_ferro4d.learn.structure import active_channels, morans_i
 
 __all__ = ["ChannelReport", "rank"]
 
+Floats = npt.NDArray[np.float64]
+
 EXTRINSIC = ("thickness", "tilt_y", "tilt_x", "shift_y", "shift_x")
 """Proxies that do not see polarity. The others do, so that a channel that follows them may be about
 domains."""
 
-_LEAST = 0.7
+LEAST = 0.7
 """Rank correlation from which on a channel is said to be about such a proxy."""
+
+TIE = 0.05
+"""Difference of two correlations that says nothing. Descan often runs as the wedge does; then it is
+the thickness that is named."""
+
+STEEPER = 3.0
+"""Times as steep as the proxy, in units of their ranges, that a channel may be somewhere and still
+be about it. Domain walls are steeper: a wall that happens to cross a wedge makes polarity and
+thickness correlate by up to 0.87."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +83,13 @@ def rank(
     ScanError
         If the channels are no stack of maps, or a proxy has another shape.
 
+    Notes
+    -----
+    A channel is extrinsic if the modulus of its rank correlation with thickness, tilt or shift is
+    0.7 or more, and it is nowhere more than three times as steep as that proxy: walls between
+    domains are. Polarity takes no part in these proxies, see `proxies`; centre of mass and dark
+    field see domains and therefore mark nothing.
+
     Examples
     --------
     >>> y, x = np.indices((32, 32))
@@ -82,7 +100,7 @@ def rank(
     1 True thickness
     0 False None
     """
-    stack = np.asarray(channels, np.float32)
+    stack = np.asarray(channels, np.float64)
     if stack.ndim != 3 or 0 in stack.shape:
         raise ScanError(f"channels have shape {stack.shape}; a stack of maps is [channel, y, x].")
     maps = {name: np.asarray(proxy, np.float64) for name, proxy in (proxies or {}).items()}
@@ -92,32 +110,66 @@ def rank(
                 f"the proxy {name!r} has shape {proxy.shape}, but the channels are of "
                 f"{stack.shape[1]} x {stack.shape[2]} probe positions."
             )
-    active = set(active_channels(stack))
-    reports = [_report(number, one, maps, number in active) for number, one in enumerate(stack)]
+    active = set(active_channels(stack.astype(np.float32)))
+    correlations = _rank_correlations(stack, maps)
+    reports = []
+    for number, channel in enumerate(stack):
+        found = {name: float(values[number]) for name, values in correlations.items()}
+        extrinsic = _extrinsic(channel, found, maps) if number in active else None
+        structure = morans_i(channel)[0]
+        reports.append(ChannelReport(number, structure, found, extrinsic, number in active))
     return tuple(
         sorted(reports, key=lambda one: (not one.active, one.extrinsic is not None, -one.structure))
     )
 
 
-def _report(
-    number: int,
-    channel: npt.NDArray[np.float32],
-    maps: Mapping[str, npt.NDArray[np.float64]],
-    active: bool,
-) -> ChannelReport:
-    found = {name: _rank_correlation(channel, proxy) for name, proxy in maps.items()}
-    strong = {name: abs(found[name]) for name in EXTRINSIC if abs(found.get(name, 0.0)) >= _LEAST}
-    extrinsic = max(strong, key=lambda name: strong[name]) if active and strong else None
-    return ChannelReport(number, morans_i(channel)[0], found, extrinsic, active)
+def _rank_correlations(stack: Floats, maps: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Return Spearman's correlation of every channel with every proxy, ``[channel]`` by name."""
+    there = {name: np.isfinite(proxy) for name, proxy in maps.items()}
+    # What is nowhere known, as the tilt where disks are too small, has no say in what is.
+    known = np.isfinite(stack).any(axis=0)
+    for one in there.values():
+        known &= one | (not one.any())
+    ranks = _ranks(stack[:, known])
+    return {name: ranks @ _ranks(proxy[known][None])[0] for name, proxy in maps.items()}
 
 
-def _rank_correlation(a: npt.NDArray[np.float32], b: npt.NDArray[np.float64]) -> float:
+def _ranks(values: Floats) -> Floats:
+    """Return ranks ``[n, position]`` of mean 0 and length 1; NaN where all values are the same."""
     from scipy.stats import rankdata
 
-    known = np.isfinite(a) & np.isfinite(b)
-    if np.count_nonzero(known) < 3:
-        return float("nan")
-    ranks = rankdata(np.stack([a[known], b[known]]), axis=1)
-    about = ranks - ranks.mean(axis=1, keepdims=True)
-    norm = float(np.sqrt((about[0] ** 2).sum() * (about[1] ** 2).sum()))
-    return float((about[0] * about[1]).sum() / norm) if norm > 0 else float("nan")
+    if values.shape[1] < 3:
+        return np.full(values.shape, np.nan)
+    known = np.isfinite(values)
+    # An unknown value takes the middle rank: it says nothing.
+    ranks = rankdata(np.where(known, values, np.inf), axis=1)
+    count = known.sum(axis=1, keepdims=True)
+    about = np.where(known, ranks - (count + 1) / 2, 0.0)
+    length = np.sqrt((about**2).sum(axis=1, keepdims=True))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(about / np.where(length > 0, length, np.nan))
+
+
+def _extrinsic(
+    channel: Floats, correlations: Mapping[str, float], maps: Mapping[str, Floats]
+) -> str | None:
+    strong = {
+        name: abs(correlations[name])
+        for name in EXTRINSIC
+        if abs(correlations.get(name, 0.0)) >= LEAST
+        and _steepness(channel) <= STEEPER * _steepness(maps[name])
+    }
+    nearly_best = [name for name in strong if strong[name] >= max(strong.values()) - TIE]
+    return nearly_best[0] if nearly_best else None
+
+
+def _steepness(image: Floats) -> float:
+    """Return the slope of the steepest 2 % of an image, in units of its range per position."""
+    from scipy.ndimage import gaussian_gradient_magnitude
+
+    known = np.isfinite(image)
+    low, high = np.percentile(image[known], (5, 95))
+    filled = np.where(known, np.clip(image, low, high), (low + high) / 2)
+    # Blurred in proportion to the scan, so that noise is not steep.
+    slope = gaussian_gradient_magnitude(filled.astype(np.float64), max(1.0, max(image.shape) / 32))
+    return float(np.percentile(slope[known], 98) / max(high - low, 1e-30))
