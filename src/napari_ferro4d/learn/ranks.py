@@ -69,9 +69,8 @@ class Ranks:
             dist.all_reduce(values)
         except RuntimeError as error:
             raise ModelError(
-                f"process {self.rank} of {self.count}: another process of this training ended "
-                f"({' '.join(str(error).split())[:120]}); see what it said, then go on with "
-                "--resume."
+                f"process {self.rank} of {self.count}: another process of this training ended; "
+                "see what it said, then go on with --resume."
             ) from error
 
     def sum_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:

@@ -87,8 +87,7 @@ def check_network(header: Mapping[str, Any], weights: Mapping[str, np.ndarray]) 
         # No list longer than the arrays it makes, no size that no detector has.
         if len(numbers) > len(weights) or not all(_sensible(number) for number in numbers):
             raise lie
-    size = header.get("preprocess", {}).get("size")
-    if "size" in network and size is not None and network["size"] != size:
+    if not _fits(header.get("preprocess"), network):
         raise lie
     with torch.device("meta"):
         empty = build_autoencoder(header)
@@ -103,6 +102,19 @@ def check_network(header: Mapping[str, Any], weights: Mapping[str, np.ndarray]) 
             "the model's weights do not fit the network its header describes; "
             "the file was changed. Train it again."
         )
+
+
+def _fits(preprocess: Any, network: Mapping[str, Any]) -> bool:
+    """Return whether patterns are prepared as `network` takes them, and not far beyond it."""
+    if not isinstance(preprocess, Mapping):
+        return False
+    try:
+        size, binning = int(preprocess["size"]), int(preprocess["binning"])
+        longest = max(int(length) for length in preprocess["detector"])
+    except (KeyError, TypeError, ValueError):
+        return False
+    padded = binning > 1 and (binning - 1) * size > longest
+    return network.get("size", size) == size and 0 < size <= 2**16 and binning > 0 and not padded
 
 
 def _sensible(number: Any) -> bool:
