@@ -4,7 +4,7 @@
 
 Opens the demo scan, with corrections and without, draws a virtual detector, computes the centre of
 mass, trains an autoencoder, paints fifty positions, trains a classifier, corrects its prediction
-and retrains. Each picture is the whole window.
+and retrains. Each picture is the whole window, but for the dock of a training under way.
 """
 
 from __future__ import annotations
@@ -63,12 +63,13 @@ class Session:
         wait(seconds=0.5)  # until it has its place and its height
         return widget
 
-    def take(self, name: str) -> None:
-        """Save a picture of the window."""
-        self.viewer.fit_to_view()
-        wait(seconds=1.0)
+    def take(self, name: str, part: Any = None) -> None:
+        """Save a picture of the window, or of a part of it."""
+        if part is None:
+            self.viewer.fit_to_view()
+            wait(seconds=1.0)
         path = self.folder / f"{name}.png"
-        self.viewer.window._qt_window.grab().save(str(path))
+        (part or self.viewer.window._qt_window).grab().save(str(path))
         print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
 
     def open_dialog(self) -> None:
@@ -125,10 +126,12 @@ class Session:
         from napari_ferro4d.simulate import demo_truth
 
         widget = self.dock("Autoencoder")
-        widget._embedding.setValue(8)
-        widget._epochs.setValue(EPOCHS)
+        widget.form.embedding.setValue(8)
+        widget.form.epochs.setValue(EPOCHS)
         widget.train()
-        wait(lambda: "active" in widget.row.text and not widget.row.busy)
+        wait(lambda: len(widget.course.losses.losses) > EPOCHS // 2)
+        self.take("autoencoder-training", widget._inside)
+        wait(lambda: not widget.row.busy and not widget.session._steps)
         channels = [layer for layer in self.viewer.layers if "embedding" in layer.name]
         up = demo_truth().labels == 1
         best = max(channels, key=lambda c: abs(np.mean(c.data[up]) - np.mean(c.data[~up])))

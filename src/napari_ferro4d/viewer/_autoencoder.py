@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import tempfile
 import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QSpinBox
+from qtpy.QtWidgets import QHBoxLayout, QPushButton
 
+from napari_ferro4d.errors import ModelError, ScanError
 from napari_ferro4d.io import Model, load_model, provenance
 from napari_ferro4d.io.maps import embedding_result
 from napari_ferro4d.jobs import Cancelled, Progress, Report
+from napari_ferro4d.learn import TrainingState
+from napari_ferro4d.scan import Scan
 
 from . import _model_file
+from ._course import Course
 from ._dock import Dock
-from ._layers import Origin, active_only, add_layers, made, map_layers
-from ._parts import DeviceChoice, enable, form, hint
-from ._plot import LossPlot
+from ._layers import KEY, LayerData, Origin, add_layers, find_layer, made, map_layers
+from ._network_form import NetworkForm
+from ._parts import enable, hint
 
 __all__ = ["AutoencoderWidget"]
 
 
 class AutoencoderWidget(Dock):
-    """Train an autoencoder on a scan and embed scans with it.
+    """Train an autoencoder on a scan and embed scans with it, in a process of its own.
 
     Parameters
     ----------
@@ -37,35 +43,21 @@ class AutoencoderWidget(Dock):
         super().__init__(napari_viewer)
         self._model: Model | None = None
         self._model_name = ""
-        self._preset = QComboBox()
-        self._preset.addItems(["compact", "paper"])
-        self._preset.setToolTip(
-            "compact: a small network that trains on a CPU.\n"
-            "paper: the network of Ludacka et al. (2024), for a GPU."
-        )
-        self._embedding = QSpinBox()
-        self._embedding.setRange(1, 512)
-        self._embedding.setValue(32)
-        self._embedding.setToolTip(
-            "Channels of the embedding; those that show more than noise are added."
-        )
-        self._epochs = QSpinBox()
-        self._epochs.setRange(0, 10000)
-        self._epochs.setSpecialValueText("as the preset")
-        self._epochs.setToolTip("Passes over all patterns of the scan.")
-        self._device = DeviceChoice()
+        self._name = ""
+        self._shown: dict[str, Any] = {}
+        self.form = NetworkForm(self.scans)
         self.train_button = QPushButton("Train and embed")
         self.stop_button = QPushButton("Stop and keep")
         self._stop = threading.Event()
         self.embed_button = QPushButton("Embed scan")
         self.load_button = QPushButton("Load...")
         self.save_button = QPushButton("Save...")
-        self.plot = LossPlot()
+        self.course = Course()
         self._about = hint("No model yet: train one, or load one.")
         self._lay_out()
         self.train_button.clicked.connect(self.train)
-        self.stop_button.clicked.connect(self._stop.set)
-        self.embed_button.clicked.connect(self._on_embed)
+        self.stop_button.clicked.connect(self._on_stop)
+        self.embed_button.clicked.connect(self.embed)
         self.load_button.clicked.connect(self._on_load)
         self.save_button.clicked.connect(self._on_save)
         self.row.progressed.connect(self._on_progress)
@@ -80,22 +72,17 @@ class AutoencoderWidget(Dock):
         """Use `model`, called `name`, for embedding."""
         self._model, self._model_name = model, name
         self._about.setText(_model_file.model_text(model, name))
+        self.form.set_model(model)
         self.refresh()
 
     def _lay_out(self) -> None:
-        rows = form()
-        rows.addRow("Scan", self.scans)
-        rows.addRow("Network", self._preset)
-        rows.addRow("Channels", self._embedding)
-        rows.addRow("Epochs", self._epochs)
-        rows.addRow("Device", self._device)
-        self.column.addLayout(rows)
+        self.column.addWidget(self.form)
         start_stop = QHBoxLayout()
         start_stop.addWidget(self.train_button, 2)
         start_stop.addWidget(self.stop_button, 1)
         self.column.addLayout(start_stop)
         self.column.addWidget(self.row)
-        self.column.addWidget(self.plot)
+        self.column.addWidget(self.course)
         self.column.addWidget(self._about)
         buttons = QHBoxLayout()
         for button in (self.embed_button, self.load_button, self.save_button):
@@ -104,19 +91,11 @@ class AutoencoderWidget(Dock):
 
     def parameters(self) -> dict[str, Any]:
         """Return what the user set."""
-        return {
-            "preset": self._preset.currentText(),
-            "embedding": self._embedding.value(),
-            "epochs": self._epochs.value(),
-            "device": self._device.currentText(),
-        }
+        return self.form.parameters()
 
     def set_parameters(self, values: dict[str, Any]) -> None:
         """Set what `parameters` returned."""
-        self._preset.setCurrentText(str(values["preset"]))
-        self._embedding.setValue(int(values["embedding"]))
-        self._epochs.setValue(int(values["epochs"]))
-        self._device.choose(str(values["device"]))
+        self.form.set_parameters(values)
 
     def refresh(self, *_: Any) -> None:
         """Enable what can be done now."""
@@ -131,80 +110,81 @@ class AutoencoderWidget(Dock):
         enable(self.save_button, busy or no_model, "Save the model as .safetensors.")
 
     def train(self) -> None:
-        """Train on a thread, then embed the same scan."""
-        from napari_ferro4d.learn import finished, train
-
+        """Train in another process, then embed the same scan."""
         scan = self.scans.scan()
         if scan is None:
             return
-        options: dict[str, Any] = {
-            "preset": self._preset.currentText(),
-            "embedding": self._embedding.value(),
-            "epochs": self._epochs.value() or None,
-            "device": self._device.currentText(),
-        }
-
-        self._stop.clear()
-        stop = self._stop
-
-        def work(report: Report) -> Model:
-            def stoppable(progress: Progress) -> None:
-                report(progress)
-                if stop.is_set():
-                    raise Cancelled
-
-            with tempfile.TemporaryDirectory() as folder:
-                checkpoint = Path(folder) / "model.safetensors"
-                try:
-                    return train(scan, **options, checkpoint=checkpoint, report=stoppable)
-                except Cancelled:
-                    if stop.is_set() and checkpoint.exists():
-                        # Without the optimiser's state, which is twice as large as the model.
-                        return finished(load_model(checkpoint))
-                    raise
-
-        def done(model: Model) -> None:
-            self.set_model(model, f"{scan.name} autoencoder")
-            self.embed(scan)
-
+        options = self.form.options()
+        self._stop = threading.Event()
+        work = partial(_train_and_embed, scan, options, self._stop)
         self.keep()
-        self.plot.show_losses(())
-        self.row.start(work, done, "Training")
+        self.course.clear()
+        self._start(work, scan, f"{scan.name} autoencoder", options["device"], "Training")
 
-    def embed(self, scan: Any = None) -> None:
-        """Embed the chosen scan on a thread and add the active channels."""
-        from napari_ferro4d.learn import Embedding, embed
-
-        chosen, model = scan or self.scans.scan(), self._model
-        if chosen is None or model is None:
+    def embed(self) -> None:
+        """Embed the chosen scan in another process and add the active channels."""
+        scan, model = self.scans.scan(), self._model
+        if scan is None or model is None:
             return
-        device = self._device.currentText()
-        name = self._model_name
+        device = self.form.options()["device"]
+        work = partial(_embed, scan, model, device)
+        self._start(work, scan, self._model_name, device, "Embedding")
 
-        def work(report: Report) -> Embedding:
-            return embed(chosen, model, device=device, report=report)
-
-        def done(embedding: Embedding) -> str:
+    def _start(
+        self, work: Callable[[Report], Any], scan: Scan, name: str, device: str, what: str
+    ) -> None:
+        def done(embedding: Any) -> str:
+            assert self._model is not None
             if not embedding.active:
                 return "No channel is active: the network learnt nothing. Train longer."
-            result = embedding_result(embedding, chosen)
-            said = {**_model_file.model_note(model, name), "device": device}
-            note = made(provenance("embed", said, chosen), maps=[result])
-            layers = map_layers(Origin.of(chosen), active_only(result))
-            add_layers(self.viewer, layers, note)
+            result = embedding_result(embedding, scan)
+            said = {**_model_file.model_note(self._model, name), "device": device}
+            note = made(provenance("embed", said, scan), maps=[result])
+            layers = map_layers(Origin.of(scan), result)
+            self._add(layers, note)
             total = len(embedding.channels)
             return f"Added the {len(layers)} active of {total} channels."
 
-        self.row.start(work, done, "Embedding")
+        self._name = name
+        self.row.start(work, done, what)
+
+    def _add(self, layers: list[LayerData], note: dict[str, Any]) -> None:
+        """Update the channels that are shown, add the most telling one, and the others in turn."""
+        first, later = layers[:1], []
+        for layer in layers[1:]:
+            info = layer[1]["metadata"][KEY]
+            shown = find_layer(self.viewer, info["signature"], info["name"], info["channel"])
+            (later if shown is None else first).append(layer)
+        add_layers(self.viewer, first, note)
+        self._shown = note
+        for layer in later:
+            self.session.later(partial(self._add_one, layer, note))
+
+    def _add_one(self, layer: LayerData, note: dict[str, Any]) -> None:
+        if self._shown is note:  # and nothing newer
+            active = self.viewer.layers.selection.active
+            add_layers(self.viewer, [layer], note)
+            # napari selects every new layer, but somebody may be at work with another by now.
+            self.viewer.layers.selection.active = active
 
     def _on_progress(self, progress: Progress) -> None:
-        losses = getattr(progress.partial, "losses", None)
-        if losses:
-            self.plot.show_losses(losses)
-            enable(self.stop_button, None, "Stop training, keep the last finished epoch, embed.")
+        state = progress.partial
+        if isinstance(state, Model):
+            self.set_model(state, self._name)
+        if isinstance(state, TrainingState):
+            self.course.show_state(state)
+            if state.losses and not self._stop.is_set():
+                tip = "Stop training, keep the last finished epoch, embed."
+                enable(self.stop_button, None, tip)
 
-    def _on_embed(self) -> None:
-        self.embed()
+    def _on_running(self, running: bool) -> None:
+        if running:
+            self._scroll.ensureWidgetVisible(self.course, 0, 4)
+        super()._on_running(running)
+
+    def _on_stop(self) -> None:
+        self._stop.set()
+        enable(self.stop_button, "Stopping.", "")
 
     def _on_load(self) -> None:
         found = _model_file.ask_and_load(self, "autoencoder")
@@ -216,3 +196,46 @@ class AutoencoderWidget(Dock):
             name = _model_file.ask_and_save(self, self._model, self._model_name)
             if name:
                 self.row.say(f"Saved {name}.")
+
+
+def _train_and_embed(
+    scan: Scan, options: dict[str, Any], stop: threading.Event, report: Report
+) -> Any:
+    """Train until the end, or until `stop` is set, and embed; the model is reported between."""
+    from napari_ferro4d.learn import Trainer, embed_in_process, finished, train_in_process
+
+    def stoppable(progress: Progress) -> None:
+        report(progress)
+        if stop.is_set():
+            raise Cancelled
+
+    def have(model: Model) -> Model:
+        report(Progress(1, 1, "trained", partial=model))
+        return model
+
+    def kept(checkpoint: Path) -> Model:
+        # Without the optimiser's state, which is twice as large as the model.
+        return have(finished(load_model(checkpoint)))
+
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, Trainer() as trainer:
+        checkpoint = Path(folder) / "model.safetensors"
+        with_all = {**options, "checkpoint": checkpoint, "trainer": trainer}
+        try:
+            model = have(train_in_process(scan, **with_all, report=stoppable))
+        except Cancelled:
+            if not (stop.is_set() and checkpoint.exists()):
+                raise
+            model = kept(checkpoint)
+        except ScanError as error:
+            if not checkpoint.exists():
+                raise
+            epochs = len(kept(checkpoint).header["history"]["losses"])
+            raise ModelError(f"{error} The model after epoch {epochs} is kept.") from error
+        device = options["device"]
+        return embed_in_process(scan, model, device=device, report=report, trainer=trainer)
+
+
+def _embed(scan: Scan, model: Model, device: str, report: Report) -> Any:
+    from napari_ferro4d.learn import embed_in_process
+
+    return embed_in_process(scan, model, device=device, report=report)

@@ -342,11 +342,10 @@ def _place_in(layer: Layer, space: Mapping[str, Any]) -> None:
 
 def _drop_old_channels(viewer: ViewerModel, added: list[Layer]) -> None:
     """Remove channels that an earlier run of the same analysis had and this one has not."""
-    wholes = {
-        (info["name"], info["signature"])
-        for layer in added
-        if "channel" in (info := layer_info(layer))
-    }
+    notes = [info for layer in added if "channel" in (info := layer_info(layer))]
+    wholes = {(info["name"], info["signature"]) for info in notes}
+    # Others of the same run may be there already, or be still to come.
+    runs = [id(info.get("whole")) for info in notes]
     remove_layers(
         viewer,
         [
@@ -355,6 +354,7 @@ def _drop_old_channels(viewer: ViewerModel, added: list[Layer]) -> None:
             if layer not in added
             and "channel" in (info := layer_info(layer))
             and (info["name"], info["signature"]) in wholes
+            and id(info.get("whole")) not in runs
             and is_ours(layer)
         ],
     )

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_ferro4d.errors import ModelError, ScanError
 from napari_ferro4d.io import Model, load_model, save_model
-from napari_ferro4d.learn.checkpoint import OPTIMIZER
+from napari_ferro4d.learn import finished
 
 from ._settings import remember, remembered
 
@@ -20,9 +20,12 @@ _FILTER = "Models (*.safetensors)"
 
 _BUFFERS = (
     *("mean", "scale", "projection"),
-    *("running_mean", "running_var", "num_batches_tracked"),
+    *("running_mean", "running_var", "num_batches_tracked", "found"),
 )
 """Arrays of our networks that are measured, not trained: those of normalisation, mostly."""
+
+_MEASURED = "finder."
+"""Prefix of more such arrays."""
 
 
 def load(path: str | Path, kind: str) -> Model | None:
@@ -77,8 +80,8 @@ def model_text(model: Model, name: str) -> str:
     """Return one line on a model: its name, preset and size."""
     numbers = sum(
         int(weights.size)
-        for array, weights in model.weights.items()
-        if not array.startswith(OPTIMIZER) and array.rsplit(".", 1)[-1] not in _BUFFERS
+        for array, weights in finished(model).weights.items()
+        if not array.startswith(_MEASURED) and array.rsplit(".", 1)[-1] not in _BUFFERS
     )
     preset = model.header.get("preset", "")
     return f"{name}: {preset + ', ' if preset else ''}{numbers:,} parameters"

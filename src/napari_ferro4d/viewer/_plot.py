@@ -1,17 +1,35 @@
-"""A small live plot of a loss against the epoch, painted by hand: no plotting library to load."""
+"""Small live plots, painted by hand: no plotting library to load."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from qtpy.QtCore import QPointF, QRectF, Qt
+import numpy as np
+from qtpy.QtCore import QPointF, QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QPainter, QPaintEvent, QPen, QPolygonF
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
-__all__ = ["LossPlot"]
+__all__ = ["Curve", "CurveRows", "LossPlot", "begin_painting"]
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 10, 8, 20
+
+_BLUE = "#3d9ad6"
+"""Seen as well on napari's dark background as on its light one."""
+
+
+def begin_painting(widget: QWidget) -> tuple[QPainter, QColor, QColor]:
+    """Return a painter with a small font, and the theme's colours of text and of faint lines."""
+    painter = QPainter(widget)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    text = widget.palette().windowText().color()
+    faint = QColor(text)
+    faint.setAlpha(70)
+    font = painter.font()
+    font.setPointSizeF(max(6.5, font.pointSizeF() * 0.8))
+    painter.setFont(font)
+    return painter, text, faint
 
 
 class LossPlot(QWidget):
@@ -20,7 +38,7 @@ class LossPlot(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._losses: tuple[float, ...] = ()
-        self.setMinimumHeight(110)
+        self.setMinimumHeight(96)
         self.setMaximumHeight(170)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.setToolTip("Loss after each epoch; it should fall and level off.")
@@ -37,31 +55,19 @@ class LossPlot(QWidget):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Draw frame, axis texts and curve in the colours of napari's theme."""
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        text = self.palette().windowText().color()
-        faint = QColor(text)
-        faint.setAlpha(70)
+        painter, text, faint = begin_painting(self)
         frame = QRectF(_LEFT, _TOP, self.width() - _LEFT - _RIGHT, self.height() - _TOP - _BOTTOM)
         painter.setPen(QPen(faint, 1))
         painter.drawRect(frame)
-        font = painter.font()
-        font.setPointSizeF(max(6.5, font.pointSizeF() * 0.8))
-        painter.setFont(font)
-        painter.setPen(text)
         if not self._losses:
-            painter.setPen(faint)
             painter.drawText(frame, Qt.AlignmentFlag.AlignCenter, "loss per epoch")
             return
-        low, high = min(self._losses), max(self._losses)
-        self._draw_texts(painter, frame, low, high)
-        curve = QPolygonF(_points(self._losses, low, high, frame))
-        painter.setPen(QPen(QColor("#56b4e9"), 2))
-        painter.drawPolyline(curve)
-        painter.setBrush(QColor("#56b4e9"))
-        painter.drawEllipse(curve[curve.size() - 1], 3, 3)
+        painter.setPen(text)
+        self._draw_texts(painter, frame)
+        _draw_curve(painter, frame, self._losses, QColor(_BLUE))
 
-    def _draw_texts(self, painter: QPainter, frame: QRectF, low: float, high: float) -> None:
+    def _draw_texts(self, painter: QPainter, frame: QRectF) -> None:
+        low, high = min(self._losses), max(self._losses)
         right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         for value, y in ((high, frame.top()), (low, frame.bottom())):
             painter.drawText(QRectF(0, y - 8, _LEFT - 5, 16), right, f"{value:.3g}")
@@ -71,18 +77,112 @@ class LossPlot(QWidget):
         painter.drawText(below, Qt.AlignmentFlag.AlignHCenter, f"loss {self._losses[-1]:.4g}")
 
 
-def _points(losses: Sequence[float], low: float, high: float, frame: QRectF) -> list[QPointF]:
-    logarithmic = low > 0 and high / low > 10
-    bottom, top = (math.log(low), math.log(high)) if logarithmic else (low, high)
-    span = (top - bottom) or 1.0
-    across = max(1, len(losses) - 1)
-    points = []
-    for index, loss in enumerate(losses):
-        height = ((math.log(loss) if logarithmic else loss) - bottom) / span
-        points.append(
-            QPointF(
-                frame.left() + frame.width() * index / across,
-                frame.bottom() - frame.height() * height,
-            )
+@dataclass(frozen=True)
+class Curve:
+    """A quantity per epoch, for a row of its own.
+
+    Parameters
+    ----------
+    name : str
+        What it is.
+    values : tuple of float
+        One per epoch.
+    colour : str
+        Of the line.
+    """
+
+    name: str
+    values: tuple[float, ...]
+    colour: str = _BLUE
+
+
+class CurveRows(QWidget):
+    """Shows quantities of different units below each other: name, curve on its own scale, value."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._curves: tuple[Curve, ...] = ()
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setToolTip(
+            "Each on its own scale, from its lowest value to its highest (logarithmic where they\n"
+            "are far apart), and its last value. The parts of the loss are without their weights."
         )
-    return points
+
+    @property
+    def curves(self) -> tuple[Curve, ...]:
+        """The curves shown."""
+        return self._curves
+
+    def show_curves(self, curves: Sequence[Curve]) -> None:
+        """Show curves, the first on top."""
+        changed = len(curves) != len(self._curves)
+        self._curves = tuple(curves)
+        if changed:
+            self.updateGeometry()
+        self.update()
+
+    def sizeHint(self) -> QSize:
+        """Return the size of the rows at the current font."""
+        return QSize(240, len(self._curves) * self._row())
+
+    def minimumSizeHint(self) -> QSize:
+        """Return the least height; the width is the plots' to use."""
+        return QSize(0, self.sizeHint().height())
+
+    def _row(self) -> int:
+        return round(1.5 * self.fontMetrics().height())
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw the rows in the colours of napari's theme."""
+        painter, text, _ = begin_painting(self)
+        metrics, row = painter.fontMetrics(), self._row()
+        names = max((metrics.horizontalAdvance(c.name) for c in self._curves), default=0) + 10
+        values = metrics.horizontalAdvance("0.0000e-00")
+        middle = Qt.AlignmentFlag.AlignVCenter
+        for index, curve in enumerate(self._curves):
+            top, width = index * row, self.width() - _RIGHT
+            painter.setPen(text)
+            name = QRectF(4, top, names, row)
+            painter.drawText(name, middle | Qt.AlignmentFlag.AlignLeft, curve.name)
+            if not curve.values:
+                continue
+            value = QRectF(width - values, top, values, row)
+            said = f"{curve.values[-1]:.4g}"
+            painter.drawText(value, middle | Qt.AlignmentFlag.AlignRight, said)
+            frame = QRectF(names + 4, top + 5, width - values - names - 8, row - 10)
+            _draw_curve(painter, frame, curve.values, QColor(curve.colour))
+
+
+def _draw_curve(painter: QPainter, frame: QRectF, values: Sequence[float], colour: QColor) -> None:
+    """Draw a curve that fills `frame`, and a dot at its end."""
+    points = _points(values, frame)
+    if not points:
+        return
+    painter.setPen(QPen(colour, 1.6))
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    painter.drawPolyline(QPolygonF(points))
+    painter.setBrush(colour)
+    painter.drawEllipse(points[-1], 2.5, 2.5)
+
+
+def _points(values: Sequence[float], frame: QRectF) -> list[QPointF]:
+    heights = np.asarray(values, float)
+    # Of a long training no more points than are seen.
+    most = max(2, 2 * int(frame.width()))
+    shown = np.unique(np.linspace(0, len(heights) - 1, min(len(heights), most)).astype(int))
+    finite = heights[np.isfinite(heights)]
+    if not finite.size:
+        return []
+    if finite.min() > 0 and finite.max() > 10 * finite.min():
+        heights, finite = np.log(heights), np.log(finite)
+    low, span = finite.min(), finite.max() - finite.min()
+    share = (heights - low) / span if span else np.full(heights.shape, 0.5)
+    across = max(1, len(heights) - 1)
+    return [
+        QPointF(
+            frame.left() + frame.width() * float(index) / across,
+            frame.bottom() - frame.height() * float(share[index]),
+        )
+        for index in shown
+        if math.isfinite(share[index])
+    ]
