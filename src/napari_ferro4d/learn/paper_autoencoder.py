@@ -11,7 +11,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from .networks import Autoencoder, conv
+from .fast_layers import Convolution, MaxPool, NormReLU, Upsample
+from .fast_memory import Memory
+from .networks import Autoencoder
 
 __all__ = ["PaperAutoencoder"]
 
@@ -19,26 +21,28 @@ __all__ = ["PaperAutoencoder"]
 class _ThreeConvolutions(nn.Module):
     """Three convolutions without activation between them, norm, ReLU, plus the input."""
 
-    def __init__(self, channels: int, side: int) -> None:
+    def __init__(self, channels: int, side: int, memory: Memory) -> None:
         super().__init__()
-        self.convolutions = nn.Sequential(*(conv(channels, channels) for _ in range(3)))
-        # Affine over the two image axes, shared by the channels.
-        self.norm = nn.LayerNorm([side, side])
+        layers = (Convolution(channels, channels, memory) for _ in range(3))
+        self.convolutions = nn.Sequential(*layers)
+        self.norm = NormReLU(side, memory)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.relu(self.norm(self.convolutions(x))) + x
+        result: torch.Tensor = self.norm(self.convolutions(x), skip=x)
+        return result
 
 
 class _OneConvolution(nn.Module):
     """Convolution, norm, ReLU; the paper's "identity" block, which has no skip connection."""
 
-    def __init__(self, channels: int, side: int) -> None:
+    def __init__(self, channels: int, side: int, memory: Memory) -> None:
         super().__init__()
-        self.convolution = conv(channels, channels)
-        self.norm = nn.LayerNorm([side, side])
+        self.convolution = Convolution(channels, channels, memory)
+        self.norm = NormReLU(side, memory)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.relu(self.norm(self.convolution(x)))
+        result: torch.Tensor = self.norm(self.convolution(x))
+        return result
 
 
 class PaperAutoencoder(Autoencoder):
@@ -62,26 +66,28 @@ class PaperAutoencoder(Autoencoder):
         pooling: tuple[int, ...] = (4, 4, 2),
     ) -> None:
         super().__init__()
-        blocks: list[nn.Module] = [conv(1, filters)]
+        memory = Memory()
+
+        def pair(side: int) -> list[nn.Module]:
+            return [
+                _ThreeConvolutions(filters, side, memory),
+                _OneConvolution(filters, side, memory),
+            ]
+
+        blocks: list[nn.Module] = [Convolution(1, filters, memory)]
         side = size
         for pool in pooling:
-            blocks += [_ThreeConvolutions(filters, side), _OneConvolution(filters, side)]
-            blocks.append(nn.MaxPool2d(pool))
+            blocks += [*pair(side), MaxPool(pool, memory)]
             side //= pool
-        blocks += [conv(filters, 1), nn.Flatten(), nn.Linear(side * side, embedding), nn.ReLU()]
+        blocks.append(Convolution(filters, 1, memory))
+        blocks += [nn.Flatten(), nn.Linear(side * side, embedding), nn.ReLU()]
         self.encoder = nn.Sequential(*blocks)
-        blocks = [
-            nn.Linear(embedding, side * side),
-            nn.Unflatten(1, (1, side, side)),
-            conv(1, filters),
-            _ThreeConvolutions(filters, side),
-            _OneConvolution(filters, side),
-        ]
+        blocks = [nn.Linear(embedding, side * side), nn.Unflatten(1, (1, side, side))]
+        blocks += [Convolution(1, filters, memory), *pair(side)]
         for scale in reversed(pooling):
             side *= scale
-            blocks.append(nn.Upsample(scale_factor=scale, mode="bilinear", align_corners=True))
-            blocks += [_ThreeConvolutions(filters, side), _OneConvolution(filters, side)]
-        blocks.append(conv(filters, 1))
+            blocks += [Upsample(scale, memory), *pair(side)]
+        blocks.append(Convolution(filters, 1, memory))
         self.decoder = nn.Sequential(*blocks)
 
     def encode(self, x: torch.Tensor) -> torch.Tensor:
