@@ -34,6 +34,9 @@ CLEAR = 5.0
 MIDDLE = 0.25
 """Of a wall: at most so far from the mean of its two sides, in units of their difference."""
 
+NEXT = 4
+"""Positions from a wall up to which it tells the side."""
+
 ALONG = 1.5
 """Standard deviation in positions of the mean along a wall of how it differs from its sides."""
 
@@ -53,6 +56,9 @@ class Abrupt:
     jumps : ndarray
         ``[k, m]``: combinations of components that jump at walls and are calm elsewhere, the
         clearest first; in units of their calm variation.
+    sides : tuple of ndarray
+        Of each scan, float32 ``[y, x]``, -1 to 1: on which side of the first jump the position is,
+        told by the walls next to it; NaN where none is.
     strength : tuple of ndarray
         Of each scan, float32 ``[y, x]``: 0 where nothing is abrupt, up to 4; NaN where unknown.
     kinds : tuple of ndarray
@@ -63,6 +69,7 @@ class Abrupt:
     """
 
     jumps: Array
+    sides: tuple[npt.NDArray[np.float32], ...]
     strength: tuple[npt.NDArray[np.float32], ...]
     kinds: tuple[npt.NDArray[np.float32], ...]
 
@@ -95,8 +102,48 @@ def find_abrupt(scores: Sequence[Array], axes: int = 3) -> Abrupt | None:
     if sum(int((w > 0).sum()) for pair in weights for w in pair) < FEW:
         return None
     jumps = _jumps(scores, weights, axes)
-    strength = tuple(_strength(pair) for pair in change)
-    return Abrupt(jumps, strength, _kinds(scores, change, weights, axes))
+    if not jumps.shape[1]:
+        return None
+    return Abrupt(
+        jumps,
+        tuple(_side(one @ jumps[:, 0], w) for one, w in zip(_last(scores), weights, strict=True)),
+        tuple(_strength(pair) for pair in change),
+        _kinds(scores, change, weights, axes),
+    )
+
+
+def _last(scores: Sequence[Array]) -> list[Array]:
+    return [np.moveaxis(one, 0, -1) for one in scores]
+
+
+def _side(jump: Array, weights: tuple[Array, ...]) -> npt.NDArray[np.float32]:
+    """Return the mean sign that the walls next to a position give it.
+
+    A wall compares its two sides with each other, so that it does not matter how thick or bent
+    the specimen is there.
+    """
+    total, count = np.zeros(jump.shape), np.zeros(jump.shape)
+    for axis, weight in ((1, weights[0]), (0, weights[1])):
+        for offset in range(REACH + 1, NEXT + 1):
+            if jump.shape[axis] <= 2 * offset:
+                continue
+            before, middle, after = (
+                tuple(part if n == axis else slice(None) for n in range(2))
+                for part in (
+                    slice(None, -2 * offset),
+                    slice(offset, -offset),
+                    slice(2 * offset, None),
+                )
+            )
+            step = jump[after] - jump[before]
+            here = np.where(np.isfinite(step), weight[middle], 0)
+            total[after] += np.sign(np.nan_to_num(step)) * here
+            total[before] -= np.sign(np.nan_to_num(step)) * here
+            count[after] += here
+            count[before] += here
+    side = np.full(jump.shape, np.nan, np.float32)
+    np.divide(total, count, out=side, where=count > 0, casting="same_kind")
+    return side
 
 
 def _differences(values: Array, reach: int) -> tuple[Array, Array]:

@@ -70,7 +70,7 @@ def find(
     values = coordinates.double().numpy().T
     maps = [np.where(place >= 0, values[:, np.maximum(place, 0)], np.nan) for place in places]
     abrupt = find_abrupt(maps) if maps and most > 0 else None
-    if abrupt is None or abrupt.jumps.shape[1] == 0:
+    if abrupt is None:
         return None
     jumps = torch.from_numpy(abrupt.jumps).float()
     scores = coordinates @ jumps
@@ -78,7 +78,11 @@ def find(
     jumps, scores = jumps / spread, scores / spread
     thresholds = torch.tensor([_between(one) for one in scores.T.numpy()])
     names, sides, targets = [], [], []
-    walls = [("walls", [one for one in abrupt.strength])]
+    walls = [
+        ("above the walls' jump", [np.maximum(one, 0) for one in abrupt.sides]),
+        ("below the walls' jump", [np.maximum(-one, 0) for one in abrupt.sides]),
+        ("walls", list(abrupt.strength)),
+    ]
     walls += [
         (f"walls of kind {number + 1}", [one[number] for one in abrupt.kinds])
         for number in range(len(abrupt.kinds[0]))
