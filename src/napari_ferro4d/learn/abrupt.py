@@ -256,7 +256,7 @@ def _kinds(
     ways = [way[[b is not None for b in between]] for way in ways]
     limits = np.array([b for b in between if b is not None])[:, None, None]
     return tuple(
-        _split(way - limits, _strength(both), sum(weight) > 0)
+        _split(way - limits, _strength(both), weight[0] + weight[1] > 0)
         for way, both, weight in zip(ways, change, weights, strict=True)
     )
 
