@@ -3,7 +3,7 @@
     python scripts/take_screenshots.py [FOLDER]        (under Xvfb where there is no display)
 
 Opens the demo scan, with corrections and without, draws a virtual detector, computes the centre of
-mass, trains an autoencoder, paints fifty positions, trains a classifier, corrects its prediction
+mass, trains an autoencoder, reads its channels, paints fifty positions, trains a classifier, corrects its prediction
 and retrains. Each picture is the whole window, but for the dock of a training under way.
 """
 
@@ -54,6 +54,7 @@ class Session:
         self.virtual_detector()
         self.centre_of_mass()
         self.autoencoder()
+        self.embedding()
         self.classifier()
         self.viewer.close()
 
@@ -139,8 +140,29 @@ class Session:
             layer.visible = layer is best
         self.take("autoencoder")
         self.viewer.window.remove_dock_widget(widget)
-        for layer in channels:
-            self.viewer.layers.remove(layer)
+
+    def embedding(self) -> None:
+        """Mark a range of that channel's values, with the mean pattern of its positions."""
+        self.viewer.window.remove_dock_widget(self.diffraction)  # the dock needs its height
+        widget = self.dock("Embedding")
+        shown = widget.channel
+        wait(lambda: widget.mark_button.isEnabled())
+        widget.mark()
+        wait(lambda: not widget.row.busy)
+        widget.pick(shown)
+        panel = widget.range
+        low, high = panel.histogram.histogram.edges[[0, -1]]
+        panel.low.setValue(low + 0.55 * (high - low))
+        panel.high.setValue(low + 0.95 * (high - low))
+        panel.high.editingFinished.emit()
+        wait(lambda: not panel.live.busy)
+        self.take("embedding")
+        self.viewer.window.remove_dock_widget(widget)
+        for layer in list(self.viewer.layers):
+            if "embedding" in layer.name:
+                self.viewer.layers.remove(layer)
+        self.diffraction = self.dock("Diffraction")
+        wait(lambda: self.diffraction.pattern is not None)
 
     def classifier(self) -> None:
         """Paint positions, train, correct the prediction, retrain."""

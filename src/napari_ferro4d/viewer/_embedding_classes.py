@@ -87,7 +87,7 @@ class ClassesPanel(QWidget):
         below = form()
         below.addRow("Clusters", clusters)
         column = QVBoxLayout(self)
-        column.setContentsMargins(0, 4, 0, 0)
+        column.setContentsMargins(0, 4, 0, 8)
         column.setSpacing(4)
         column.addLayout(rows)
         column.addWidget(self.plane)

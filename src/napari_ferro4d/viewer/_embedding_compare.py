@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QPushButton,
+    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -149,6 +150,8 @@ class CompareDialog(QDialog):
             label = QLabel(title)
             label.setAlignment(Qt.AlignmentFlag.AlignCenter)
             pictures.addWidget(label, 0, column)
+            picture.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+            picture.setMaximumHeight(700)
             pictures.addWidget(picture, 1, column)
             pictures.setColumnStretch(column, 1)
         whole = QVBoxLayout(self)

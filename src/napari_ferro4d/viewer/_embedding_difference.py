@@ -99,7 +99,7 @@ class DifferencePanel(QWidget):
         boxes.addStretch(1)
         boxes.addWidget(self.log)
         column = QVBoxLayout(self)
-        column.setContentsMargins(0, 4, 0, 0)
+        column.setContentsMargins(0, 4, 0, 8)
         column.setSpacing(4)
         column.addLayout(rows)
         column.addLayout(boxes)

@@ -273,5 +273,5 @@ def _ticks(low: float, high: float, most: int = 5) -> list[float]:
 def _short(value: float) -> str:
     if value == 0:
         return "0"
-    text = f"{value:.2g}" if abs(value) < 1000 else f"{value:.1e}"
-    return text.replace("e-0", "e-").replace("e+0", "e").replace("-", "\N{MINUS SIGN}", 1)
+    text = f"{value:.2g}" if 0.001 <= abs(value) < 1000 else f"{value:.1e}"
+    return text.replace("e-0", "e-").replace("e+0", "e").replace("-", "\N{MINUS SIGN}")

@@ -96,7 +96,7 @@ class RangePanel(QWidget):
         boxes.addStretch(1)
         boxes.addWidget(self.log_pattern)
         column = QVBoxLayout(self)
-        column.setContentsMargins(0, 4, 0, 0)
+        column.setContentsMargins(0, 4, 0, 8)
         column.setSpacing(4)
         column.addWidget(self.histogram)
         column.addLayout(values)
@@ -108,7 +108,8 @@ class RangePanel(QWidget):
     def showEvent(self, event: QEvent) -> None:
         """Give the text two lines at all times, so that nothing moves under the mouse."""
         super().showEvent(event)
-        # napari's style, and with it the font, is in force only now.
+        # napari's style, and with it the font, is in force only then.
+        self.said.ensurePolished()
         self.said.setFixedHeight(2 * self.said.fontMetrics().lineSpacing() + 2)
 
     def parameters(self) -> dict[str, Any]:
