@@ -215,7 +215,11 @@ def grammar(verbs: Mapping[str, Run]) -> argparse.ArgumentParser:
     output(sub, "RESULTS", results)
 
     sub = verb("train", "Train the autoencoder.", "+")
-    sub.add_argument("--preset", choices=("paper", "compact"), help="compact unless --start")
+    sub.add_argument(
+        "--preset",
+        choices=("paper", "compact", "pca", "nmf", "ica"),
+        help="compact unless --start; the last three are linear baselines, fitted in seconds",
+    )
     sub.add_argument("--embedding", type=_channels, metavar="N", help="channels; 32")
     sub.add_argument("--epochs", type=_positive, metavar="N", help="instead of the schedule's own")
     sub.add_argument(

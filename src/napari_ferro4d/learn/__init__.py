@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Any
 
 __all__ = [
+    "LINEAR",
     "PRESETS",
     "SCHEDULES",
     "Classification",
@@ -29,6 +30,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "LINEAR": ".linear",
     "PRESETS": ".schedule",
     "SCHEDULES": ".schedule",
     "Classification": ".classifier",

@@ -18,7 +18,8 @@ from napari_ferro4d.scan import Scan
 
 from .cache import find_room, read_patterns, thinned, thinning
 from .device import choose_device, import_torch
-from .header import Wishes, continued, new_header
+from .header import EMBEDDING, Wishes, continued, new_header
+from .linear import LINEAR, fit_linear, refuse_training
 from .preprocess import Preprocess, preprocess_of
 from .schedule import Phase
 from .structure import active_channels
@@ -39,7 +40,8 @@ class Embedding:
     Parameters
     ----------
     channels : ndarray
-        float32 ``[channel, y, x]``, not negative; NaN where the file lacks a pattern.
+        float32 ``[channel, y, x]``; NaN where the file lacks a pattern. Not negative, but for
+        ``"pca"``, ``"ica"`` and the means of a beta-VAE.
     active : tuple of int
         The channels that show more than noise, the most structured first; see
         `structure.active_channels`.
@@ -80,10 +82,13 @@ def train(
     scans : Scan or sequence of Scan
         Scans ``[y, x, ky, kx]`` of the same detector.
     preset : str, optional
-        ``"paper"`` (256 x 256, for GPUs) or ``"compact"`` (at most 64 x 64, for CPUs). None is
-        that of `start` or `resume`, else ``"compact"``.
+        ``"paper"`` (256 x 256, for GPUs) or ``"compact"`` (at most 64 x 64, for CPUs); or a linear
+        baseline, which is fitted on the CPU in seconds: ``"pca"`` (principal components),
+        ``"nmf"`` (non-negative factors) or ``"ica"`` (independent components, which come apart best
+        where few are asked for). None is that of `start` or `resume`, else ``"compact"``.
     embedding : int, optional
-        Channels of the embedding. None is as in `start` or `resume`, else 32.
+        Channels of the embedding. None is as in `start` or `resume`, else 32. A linear baseline
+        has fewer where the patterns have fewer components.
     epochs : int, optional
         Passes over the patterns; the phases of the schedule are stretched or shortened to it. None
         is the schedule as it is.
@@ -146,6 +151,12 @@ def train(
     wishes.check()
     _of_one_detector(scans)
     where = choose_device(device)
+    if preset in LINEAR:
+        reading = None if divergence == "code" else divergence
+        asked = {"epochs": epochs, "schedule": schedule, "start": start, "resume": resume}
+        refuse_training(preset, **asked, divergence=reading, variational=variational)
+        channels = EMBEDDING if embedding is None else embedding
+        return fit_linear(scans, preset, channels, seed=seed, report=report)
     if resume is not None and start is not None:
         raise ScanError("resume goes on with a training, start begins a new one; give one of them.")
     before = start

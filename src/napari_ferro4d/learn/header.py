@@ -13,6 +13,7 @@ from napari_ferro4d.scan import Scan
 
 from .automatic import AUTOMATIC, first
 from .history import History
+from .linear import LINEAR
 from .preprocess import compact_size, fit_preprocess, preprocess_of
 from .schedule import AUTO, PRESETS, Phase, read_schedule, resize
 from .versions import described as scan_described
@@ -46,10 +47,9 @@ class Wishes:
         ScanError
             Says which, and what there is.
         """
-        if self.preset is not None and self.preset not in PRESETS:
-            raise ScanError(
-                f"preset {self.preset!r} is unknown; choose one of {', '.join(PRESETS)}."
-            )
+        known = (*PRESETS, *LINEAR)
+        if self.preset is not None and self.preset not in known:
+            raise ScanError(f"preset {self.preset!r} is unknown; choose one of {', '.join(known)}.")
         if self.embedding is not None and not 1 <= self.embedding <= 4096:
             raise ScanError(
                 f"an embedding of {self.embedding} channels cannot be; ask for 1 or more, up to "

@@ -102,12 +102,16 @@ def build_autoencoder(header: Mapping[str, Any]) -> Autoencoder:
         If the header does not describe one.
     """
     from .compact_autoencoder import CompactAutoencoder
+    from .linear_autoencoders import LinearAutoencoder, NonNegativeAutoencoder
     from .paper_autoencoder import PaperAutoencoder
     from .variational import VariationalAutoencoder
 
     kinds: dict[str, type[Autoencoder]] = {
         "paper": PaperAutoencoder,
         "compact": CompactAutoencoder,
+        "pca": LinearAutoencoder,
+        "ica": LinearAutoencoder,
+        "nmf": NonNegativeAutoencoder,
     }
     try:
         arguments = dict(header["network"])
