@@ -159,14 +159,13 @@ def train(
         return fit_linear(scans, preset, channels, seed=seed, report=report)
     if resume is not None and start is not None:
         raise ScanError("resume goes on with a training, start begins a new one; give one of them.")
-    before = start
-    if resume is None:
+    before = start if resume is None else load_model(resume)
+    if before is not None and before.kind == "autoencoder":
+        _check_model(before)
+    if resume is None or before is None:
         header = new_header(scans, wishes, start)
     else:
-        before = load_model(resume)
         header = continued(scans, wishes, before, str(resume))
-    if before is not None:
-        _check_model(before)
     with joined(where) as ranks, single_thread(header["preset"] == "compact"):
         training = _prepared(scans, header, where, ranks, start, before, report)
         return training.run(checkpoint, report)

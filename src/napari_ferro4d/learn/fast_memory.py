@@ -44,6 +44,10 @@ class Memory:
         # Turned before it becomes a tensor: autograd adds in place only to what is no view.
         return torch.from_numpy(self.array((n, ny, nx, channels), dtype).transpose(0, 3, 1, 2))
 
+    def clear(self) -> None:
+        """Give back to the system what is not in use."""
+        self._free.clear()
+
     def __deepcopy__(self, _: object) -> Memory:
         return Memory()
 

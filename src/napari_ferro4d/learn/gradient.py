@@ -9,6 +9,7 @@ import torch
 
 from napari_ferro4d.errors import ModelError
 
+from .fast_memory import Memory
 from .history import TERMS
 from .launch import launched
 from .losses import Reading, Whole, objective, survey
@@ -176,5 +177,8 @@ class Gradient:
             # Here, where the error and with it all that the failed attempt kept is gone.
             self.portion, self.note = less, f"; memory is short: {less}"
             self._network.zero_grad()
+            for layer in self._network.modules():
+                if isinstance(kept := getattr(layer, "_memory", None), Memory):
+                    kept.clear()
             if self._device.type == "cuda":
                 torch.cuda.empty_cache()

@@ -163,12 +163,6 @@ def continued(scans: tuple[Scan, ...], wishes: Wishes, resume: Model, path: str)
             "every": 1,
             **then,
         }
-        if wishes.schedule is not None or wishes.epochs is not None:
-            name, phases = _phases(wishes, str(then["preset"]))
-            header["schedule_name"] = name
-            if not (name == AUTO and header["automatic"]):
-                header["automatic"] = name == AUTO
-                header["schedule"] = [phase.to_json() for phase in phases]
         for phase in header["schedule"]:
             Phase.from_json(phase)
         History.from_json(header["history"])
@@ -181,12 +175,16 @@ def continued(scans: tuple[Scan, ...], wishes: Wishes, resume: Model, path: str)
         if best is not None:
             int(best["epoch"]), float(best["loss"])
     except (KeyError, TypeError, ValueError, AttributeError, ScanError) as error:
-        if isinstance(error, ScanError) and not isinstance(error, ModelError):
-            raise
         raise ModelError(
             f"{path}: the header of this checkpoint is incomplete or was changed ({error}); start "
             "a new training."
         ) from error
+    if wishes.schedule is not None or wishes.epochs is not None:
+        name, phases = _phases(wishes, str(then["preset"]))
+        header["schedule_name"] = name
+        if not (name == AUTO and header["automatic"]):
+            header["automatic"] = name == AUTO
+            header["schedule"] = [phase.to_json() for phase in phases]
     return header
 
 
