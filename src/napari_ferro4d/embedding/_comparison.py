@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_ferro4d.errors import ScanError
+from napari_ferro4d.jobs import Report, Steps
 from napari_ferro4d.scan import Scan
 
 from ._beam import find_disk
@@ -24,6 +25,9 @@ Floats = npt.NDArray[np.float64]
 
 _THICKNESS_STEP = 2.0
 """nm between the thicknesses that are tried."""
+
+_NEAR_ANGLE, _NEAR_SCALE = 4.0, 1.03
+"""Degrees and factor within which the pattern of another thickness lies."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +48,8 @@ class DifferenceComparison:
         The same for the registration half a turn away, usually of the opposite sign; None if the
         angle was given.
     registration : Registration
-        How the simulated pattern lies on the detector.
+        How the simulated pattern lies on the detector: of two half a turn apart, with the smaller
+        rotation.
     states : tuple of str
         The two simulated states.
     thickness : float or None
@@ -72,6 +77,7 @@ def compare_difference(
     convergence: float | None = None,
     rotation: tuple[float, float] | None = None,
     window: float = 0.05,
+    report: Report | None = None,
 ) -> DifferenceComparison:
     """Compare a measured difference pattern with that of two simulated polarisation states.
 
@@ -98,6 +104,8 @@ def compare_difference(
         drawn; all by default, and then the half turn, and with it the sign, is open.
     window : float
         Radius of the window of the correlation map, 1/angstrom.
+    report : callable, optional
+        Receives a `Progress` per step; may raise `Cancelled`.
 
     Returns
     -------
@@ -122,10 +130,22 @@ def compare_difference(
             f"{scan.where()}: the size of a detector pixel is not known; give it (k_step, "
             "--k-step) to compare with a simulation."
         )
+    steps = Steps(report, 3, "comparing with simulation")
     both = (found.high + found.low) / 2
     names, nm, plus, minus = _simulated(scan, both, reference, states, thickness, tilt, convergence)
-    laid = register(both, (plus + minus) / 2, rotation=rotation)
-    compared = [_compared(scan, found, plus, minus, one, window) for one in laid]
+    steps.add()
+    # Where disks lie does not depend on the thickness: any will do to begin with.
+    means = (plus + minus) / 2
+    found_at = register(both, means[len(means) // 2], rotation=rotation)
+    # Half a turn makes next to nothing of the mean of two opposite states.
+    laid = tuple(sorted(found_at, key=lambda one: abs((one.rotation + 180) % 360 - 180)))
+    steps.add()
+    best = 0
+    if len(means) > 1:
+        best = int(np.argmax([_fit(both, laid[0], mean) for mean in means]))
+        laid = tuple(_again(both, means[best], one) for one in laid)
+    compared = [_compared(scan, found, plus[best], minus[best], one, window) for one in laid]
+    steps.add()
     measured, simulated, correlation = compared[0]
     return DifferenceComparison(
         measured=measured,
@@ -135,7 +155,7 @@ def compare_difference(
         half_turn=compared[1][2].overall if len(compared) > 1 else None,
         registration=laid[0],
         states=names,
-        thickness=nm,
+        thickness=None if nm is None else float(nm[best]),
     )
 
 
@@ -157,6 +177,23 @@ def _compared(
     )
 
 
+def _fit(both: Floats, laid: Registration, mean: Floats) -> float:
+    """Say how well a simulated pattern, laid onto a measured one, fits it; 1 is best."""
+    there = laid.project(mean)
+    good = np.isfinite(there)
+    # Square roots, so that the undiffracted disk does not decide alone.
+    return float(np.corrcoef(np.sqrt(np.clip([both[good], there[good]], 0, None)))[0, 1])
+
+
+def _again(both: Floats, mean: Floats, laid: Registration) -> Registration:
+    """Lay another simulated pattern where one lies already, and refine that."""
+    from napari_ferro4d.simulate import register
+
+    angles = laid.rotation - _NEAR_ANGLE, laid.rotation + _NEAR_ANGLE
+    scales = laid.scale / _NEAR_SCALE, laid.scale * _NEAR_SCALE
+    return register(both, mean, rotation=angles, scale=scales)[0]
+
+
 def _simulated(
     scan: Scan,
     both: Floats,
@@ -165,17 +202,18 @@ def _simulated(
     thickness: float | None,
     tilt: Sequence[float],
     convergence: float | None,
-) -> tuple[tuple[str, str], float | None, Floats, Floats]:
+) -> tuple[tuple[str, str], Floats | None, Floats, Floats]:
+    """Return the names of two states, thicknesses, and patterns ``[thickness, ky, kx]`` of each."""
     from napari_ferro4d.simulate import Table, load_table, table_patterns
 
     if not isinstance(reference, str | Table):
-        plus, minus = (np.asarray(one, np.float64) for one in reference)
-        if plus.ndim != 2 or plus.shape != minus.shape:
+        first, second = (np.asarray(one, np.float64) for one in reference)
+        if first.ndim != 2 or first.shape != second.shape:
             raise ScanError(
-                f"the simulated patterns have shapes {plus.shape} and {minus.shape}; give two "
+                f"the simulated patterns have shapes {first.shape} and {second.shape}; give two "
                 "[ky, kx] on one grid."
             )
-        return states or ("first", "second"), None, plus, minus
+        return states or ("first", "second"), None, first[None], second[None]
     table = load_table(reference) if isinstance(reference, str) else reference
     names = states or _opposite(table)
     optics = _optics(scan, both, table, convergence)
@@ -184,23 +222,8 @@ def _simulated(
         np.arange(low, high + 1e-6, _THICKNESS_STEP) if thickness is None else np.array([thickness])
     )
     y, x = (np.full(len(nm), float(angle)) for angle in tilt)
-    pairs = [table_patterns(table, name, optics, y, x, nm) for name in names]
-    best = 0 if len(nm) == 1 else _best(both, (pairs[0] + pairs[1]) / 2)
-    return names, float(nm[best]), pairs[0][best].astype(float), pairs[1][best].astype(float)
-
-
-def _best(both: Floats, means: Floats) -> int:
-    """Return which of the simulated patterns ``[n, ky, kx]`` a measured one fits best."""
-    from napari_ferro4d.simulate import register
-
-    def fit(mean: Floats) -> float:
-        there = laid.project(mean)
-        good = np.isfinite(there)
-        # Square roots, so that the undiffracted disk does not decide alone.
-        return float(np.corrcoef(np.sqrt(np.clip([both[good], there[good]], 0, None)))[0, 1])
-
-    laid, *_ = register(both, means[len(means) // 2])
-    return int(np.argmax([fit(mean) for mean in means]))
+    plus, minus = (table_patterns(table, name, optics, y, x, nm).astype(float) for name in names)
+    return names, nm, plus, minus
 
 
 def _opposite(table: Table) -> tuple[str, str]:
