@@ -430,7 +430,7 @@ def test_progress_reaches_the_end_and_cancel_leaves_nothing(tmp_path):
     seen = []
     write_scan(SMALL, tmp_path / "scan.zarr", seen.append)
     assert seen[-1].done == seen[-1].total
-    assert {one.message for one in seen} == {"truth", "simulated patterns"}
+    assert {one.message for one in seen} == {"simulating, truth", "simulated patterns"}
 
     def stop(progress):
         if progress.done > 12:

@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from napari_ferro4d.errors import ScanError
-from napari_ferro4d.simulate import load_table, preset, structure_factor, write_table
+from napari_ferro4d.simulate import (
+    Optics,
+    candidates_of,
+    load_table,
+    preset,
+    structure_factor,
+    write_table,
+)
 from napari_ferro4d.simulate._scan import expected_patterns, prepare
 from napari_ferro4d.simulate._wall_crystals import ermno3_trimerised, ermno3_wall
 from napari_ferro4d.simulate.crystal import ermno3
@@ -76,6 +83,12 @@ def test_charged_walls_have_a_longer_and_a_shorter_axis():
     assert abs(structure_factor(tails, extra)) < 1e-6
     with pytest.raises(ScanError, match="charge"):
         ermno3_wall(0)
+
+
+def test_what_is_inside_charged_walls_is_no_candidate_for_a_domain():
+    optics = Optics(200.0, 2.0, 0.015, (64, 64))
+    made = candidates_of(load_table("ermno3"), optics, thickness=[50.0])
+    assert [one.name.split(",")[0] for one in made] == ["+P", "-P", "nonpolar"]
 
 
 def test_the_table_has_the_axis_of_each_state():

@@ -147,7 +147,8 @@ def candidates_of(
     ----------
     tables : Table or mapping
         A table of all states of a material, each of which gets the sign of its polarisation along
-        the upward direction of the pattern as polarity; or a rocking table by polarity.
+        the upward direction of the pattern as polarity, but for what is inside charged walls; or a
+        rocking table by polarity.
     optics : Optics
         As the tables were made for.
     thickness : sequence of float
@@ -175,7 +176,8 @@ def candidates_of(
     )
     made: list[tuple[str, int, Array]] = []
     if isinstance(tables, Table):
-        for state in tables.states:
+        domains = [one for one in tables.states if one.name not in (tables.charged or ())]
+        for state in domains:
             # ky points down, so P up the pattern is negative.
             polarity = -int(np.sign(round(state.polarisation[0], 6)))
             found = table_patterns(tables, state.name, optics, y, x, t)
