@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -14,13 +15,22 @@ from napari_ferro4d.simulate import (
     load_table,
     preset,
     structure_factor,
+    truth,
+    write_scan,
     write_table,
 )
 from napari_ferro4d.simulate._scan import expected_patterns, prepare
 from napari_ferro4d.simulate._wall_crystals import ermno3_trimerised, ermno3_wall
 from napari_ferro4d.simulate.crystal import ermno3
 from napari_ferro4d.simulate.geometry import regions
-from napari_ferro4d.simulate.spec import GeometryKeys, OpticsKeys, ScanKeys, Spec, WallKeys
+from napari_ferro4d.simulate.spec import (
+    DetectorKeys,
+    GeometryKeys,
+    OpticsKeys,
+    ScanKeys,
+    Spec,
+    WallKeys,
+)
 from napari_ferro4d.simulate.table import Computed, State, Table
 
 CHARGED = WallKeys(width=0.8, structure="charged")
@@ -166,6 +176,15 @@ def test_what_is_in_a_wall_follows_its_charge():
         )
         assert across.sum() * 0.1 == pytest.approx(width * np.log(2), rel=0.06)
         assert shares[named[state]] == pytest.approx(across.max(), abs=0.01)
+
+
+def test_a_scan_from_before_there_were_classes_still_has_its_truth(tmp_path):
+    spec = Spec(scan=ScanKeys(shape=(3, 4)), detector=DetectorKeys(shape=(16, 16)))
+    path = write_scan(spec, tmp_path / "scan.zarr")
+    assert truth(path).charge_class.shape == (3, 4)
+    shutil.rmtree(path / "truth" / "charge_class")
+    assert truth(path).charge_class is None
+    assert truth(path).charge.shape == (3, 4)
 
 
 def test_an_oblique_wall_is_a_mixture_in_proportion_to_its_charge():

@@ -86,9 +86,6 @@ class ScanTruth:
     charge : ndarray
         float32 ``[y, x]``: bound charge, minus the divergence of `polarization`, per nm;
         positive where it meets head to head, negative tail to tail.
-    charge_class : ndarray
-        uint8 ``[y, x]``: 0 where `wall` is not, else the nearest wall: 1 head to head, 2 tail to
-        tail, 3 neutral, which is less than half the charge of a wall square to the polarization.
     thickness : ndarray
         float32 ``[y, x]``, nm.
     tilt : ndarray
@@ -99,6 +96,10 @@ class ScanTruth:
         Names of the states: those of the labels first, then the inside of walls.
     scan_step : tuple of float
         Distance between probe positions ``(y, x)``, nm.
+    charge_class : ndarray or None
+        uint8 ``[y, x]``: 0 where `wall` is not, else the nearest wall: 1 head to head, 2 tail to
+        tail, 3 neutral, which is less than half the charge of a wall square to the polarization.
+        None in a scan that was written before there was such a class.
     """
 
     labels: Array
@@ -107,12 +108,12 @@ class ScanTruth:
     polarization: Array
     wall: Array
     charge: Array
-    charge_class: Array
     thickness: Array
     tilt: Array
     shift: Array
     states: tuple[str, ...]
     scan_step: tuple[float, float]
+    charge_class: Array | None = None
 
 
 def write_scan(spec: Spec, path: str | os.PathLike[str], report: Report | None = None) -> Path:
@@ -342,7 +343,8 @@ def truth(path: str | os.PathLike[str]) -> ScanTruth:
         raise ScanError(f"{folder}: is not a simulated scan; there is no truth in it.")
     try:
         group = zarr.open_group(folder / "truth", mode="r")
-        arrays = {name: np.asarray(group[name]) for name in _TRUTH}
+        held = [name for name in _TRUTH if name != "charge_class" or name in group]
+        arrays = {name: np.asarray(group[name]) for name in held}
         states = tuple(str(name) for name in cast("list[str]", group.attrs["states"]))
         step = float(cast("float", group.attrs["scan_step_nm"]))
     except (KeyError, ValueError, TypeError, OSError, RuntimeError) as error:
