@@ -40,8 +40,8 @@ def main() -> None:
             print(one.channel, round(one.structure, 2), one.extrinsic, dict(one.correlations))
         intrinsic = [one for one in ranked if one.extrinsic is None]
         extrinsic = next(one for one in ranked if one.extrinsic is not None)
-        # The one that the simulation says is about polarity.
-        seen = [compare(scan, channels[one.channel]) for one in intrinsic[:3]]
+        # Of the first two, the one that the simulation says is about polarity.
+        seen = [compare(scan, channels[one.channel]) for one in intrinsic[:2]]
         best = max(range(len(seen)), key=lambda n: abs(seen[n].overall))
         draw(scan, channels, [intrinsic[best], extrinsic])
 
@@ -50,7 +50,7 @@ def components(scan: Scan) -> Array:
     """Return the first principal components ``[component, y, x]`` of the binned patterns."""
     counts = np.asarray(scan.data.compute(), np.float32)
     ny, nx, ky, kx = counts.shape
-    binned = counts.reshape(ny, nx, ky // 2, 2, kx // 2, 2).sum(axis=(3, 5))
+    binned = counts.reshape(ny, nx, ky // 4, 4, kx // 4, 4).sum(axis=(3, 5))
     values = np.log1p(binned).reshape(ny * nx, -1)
     values -= values.mean(axis=0)
     _, vectors = np.linalg.eigh(values.T @ values)

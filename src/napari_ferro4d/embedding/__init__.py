@@ -6,7 +6,22 @@ Works on plain arrays ``[channel, y, x]``, whatever made them; knows neither tor
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ._cluster import Clusters, cluster
+    from ._comparison import DifferenceComparison, compare_difference
+    from ._difference import Difference, difference, log_difference, mean_pattern
+    from ._histogram import Histogram, gate, histogram, within
+    from ._proxies import proxies
+    from ._rank import ChannelReport, rank
+    from ._results import (
+        cluster_results,
+        gate_result,
+        read_difference,
+        read_embedding,
+        write_difference,
+    )
 
 __all__ = [
     "ChannelReport",
