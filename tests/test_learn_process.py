@@ -199,8 +199,10 @@ def test_the_result_is_that_of_training_here(
         (process,) = trainers()
         embedding = embed_in_process(scan, model, device="cpu", trainer=trainer)
         more = train_in_process(scan, start=model, schedule=phases[:1], trainer=trainer)
+        linear = train_in_process(scan, preset="pca", embedding=3, trainer=trainer)
         assert trainers() == [process]
     here = train([scan, scan], **options)
+    assert json.dumps(linear.header) == json.dumps(train(scan, preset="pca", embedding=3).header)
     assert json.dumps(model.header) == json.dumps(here.header)
     assert json.dumps(more.header) == json.dumps(
         train(scan, start=here, schedule=phases[:1]).header

@@ -14,7 +14,7 @@ import pytest
 from qtpy.QtCore import QTimer
 
 from napari_ferro4d.io import Model, open_scan
-from napari_ferro4d.learn import Embedding, TrainingState, embed
+from napari_ferro4d.learn import LINEAR, PRESETS, Embedding, TrainingState, embed
 from napari_ferro4d.learn.networks import build_autoencoder
 from napari_ferro4d.viewer import _model_file
 from napari_ferro4d.viewer._layers import add_layers
@@ -277,6 +277,18 @@ def test_the_form_gives_the_arguments_of_train(fields):
     fields.choose_schedule("auto")
     assert not fields.epochs.isEnabled()
     assert "epochs" not in fields.options()
+
+
+def test_every_preset_can_be_chosen_and_linear_ones_have_no_schedule(fields):
+    listed = [fields.preset.itemText(index) for index in range(fields.preset.count())]
+    assert listed[0] == "compact"
+    assert sorted(listed) == sorted([*PRESETS, *LINEAR])
+    fields.choose_schedule("paper-ds1")
+    fields.epochs.setValue(3)
+    for name in LINEAR:
+        fields.preset.setCurrentText(name)
+        assert fields.options() == {"preset": name, "embedding": 32, "device": "auto"}
+        assert name in fields.preset.toolTip()
 
 
 def test_a_schedule_comes_from_a_file(fields, tmp_path, notes):

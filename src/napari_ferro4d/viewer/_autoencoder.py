@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QHBoxLayout, QPushButton
 
 from napari_ferro4d.errors import ModelError, ScanError
@@ -172,15 +173,16 @@ class AutoencoderWidget(Dock):
         if isinstance(state, Model):
             self.set_model(state, self._name)
         if isinstance(state, TrainingState):
-            self.course.show_state(state)
+            if self.course.show_state(state):
+                QTimer.singleShot(0, self._reveal)  # once it has its height
             if state.losses and not self._stop.is_set():
                 tip = "Stop training, keep the last finished epoch, embed."
                 enable(self.stop_button, None, tip)
 
-    def _on_running(self, running: bool) -> None:
-        if running:
-            self._scroll.ensureWidgetVisible(self.course, 0, 4)
-        super()._on_running(running)
+    def _reveal(self) -> None:
+        """Scroll so that as much of the course is seen as goes with the progress."""
+        self._scroll.ensureWidgetVisible(self.course, 0, 4)
+        self._scroll.ensureWidgetVisible(self.row, 0, 4)
 
     def _on_stop(self) -> None:
         self._stop.set()

@@ -54,8 +54,9 @@ class Course(QWidget):
         self._says.hide()
         self.thumbnails.hide()
 
-    def show_state(self, state: TrainingState) -> None:
-        """Show how far a training is."""
+    def show_state(self, state: TrainingState) -> bool:
+        """Show how far a training is; return whether that takes more room than before."""
+        before = self.thumbnails.isHidden(), len(self.rows.curves)
         self.losses.show_losses(state.losses)
         self.rows.show_curves(_curves(state))
         if state.thumbnails is not None and state.thumbnails is not self._maps:
@@ -63,6 +64,7 @@ class Course(QWidget):
             self.thumbnails.show_maps(state.thumbnails)
             self._says.show()
             self.thumbnails.show()
+        return before != (self.thumbnails.isHidden(), len(self.rows.curves))
 
 
 def _curves(state: TrainingState) -> list[Curve]:
@@ -76,7 +78,9 @@ def _curves(state: TrainingState) -> list[Curve]:
         "learning rate": state.learning_rates,
         "active channels": state.active,
     }
-    return curves + [Curve(name, tuple(values), _GREY) for name, values in more.items() if values]
+    return curves + [
+        Curve(name, tuple(values), _GREY) for name, values in more.items() if _used(values)
+    ]
 
 
 def _used(values: Sequence[float]) -> bool:

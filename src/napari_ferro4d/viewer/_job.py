@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QObject, Qt, Signal
+from qtpy.QtCore import QEvent, QObject, Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_ferro4d.errors import ScanError
@@ -148,8 +148,6 @@ class JobRow(QWidget):
         self._cancel.clicked.connect(self.cancel)
         self._text = QLabel("Ready.")
         self._text.setWordWrap(True)
-        # Room for two lines at all times, so that nothing below jumps when a message is long.
-        self._text.setMinimumHeight(2 * self._text.fontMetrics().lineSpacing() + 2)
         self._text.setAlignment(Qt.AlignmentFlag.AlignTop)
         row = QHBoxLayout()
         row.addWidget(self._bar, 1)
@@ -160,6 +158,12 @@ class JobRow(QWidget):
         column.addLayout(row)
         column.addWidget(self._text)
         self._idle("Ready.")
+
+    def showEvent(self, event: QEvent) -> None:
+        """Keep room for two lines, so that nothing below jumps when a message is long."""
+        super().showEvent(event)
+        # napari's font is in force only now.
+        self._text.setMinimumHeight(2 * self._text.fontMetrics().lineSpacing() + 12)
 
     @property
     def busy(self) -> bool:

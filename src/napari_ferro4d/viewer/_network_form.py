@@ -11,11 +11,11 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QSpinBox, QVBoxLay
 
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.io import Model
-from napari_ferro4d.learn import PRESETS, SCHEDULES, read_schedule
+from napari_ferro4d.learn import LINEAR, PRESETS, SCHEDULES, read_schedule
 from napari_ferro4d.learn.schedule import AUTO, total_epochs
 
 from ._fold import Fold
-from ._parts import DeviceChoice, form
+from ._parts import DeviceChoice, enable, form
 from ._settings import remember, remembered
 
 __all__ = ["NetworkForm"]
@@ -23,7 +23,7 @@ __all__ = ["NetworkForm"]
 _TIPS = {
     "compact": "a small network that trains on a CPU",
     "paper": "the network of Ludacka et al. (2024), for a GPU",
-    "pca": "principal components: a first look in seconds",
+    "pca": "principal components; like the next two, a first look in seconds",
     "nmf": "non-negative matrix factorisation",
     "ica": "independent components",
 }
@@ -197,12 +197,9 @@ class NetworkForm(QWidget):
         self.embedding.setEnabled(not start)
         self.schedule.setEnabled(trained)
         self.epochs.setEnabled(trained and not automatic)
-        self.start.setEnabled(self._model is not None)
-        self.start.setToolTip(
-            "Go on from the weights of the model below, with the schedule chosen here."
-            if self._model is not None
-            else "Train a network first, or load one."
-        )
+        why_not = None if self._model is not None else "Train a network first, or load one."
+        tip = "Go on from the weights of the model below, with the schedule chosen here."
+        enable(self.start, why_not, tip)
         said = ["from the model"] if start else []
         if trained and self.schedule.currentData() is not None:
             said.append(self.schedule.currentText().partition(" (")[0])
@@ -215,7 +212,7 @@ class NetworkForm(QWidget):
 
 
 def _presets() -> list[str]:
-    return list(PRESETS)
+    return [*PRESETS, *LINEAR]
 
 
 def _place(name: str) -> int:
