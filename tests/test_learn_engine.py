@@ -227,12 +227,12 @@ header = {
 }
 torch.manual_seed(0)
 network = build_autoencoder(header)
-x = torch.rand(64, 1, 64, 64)
+x = torch.rand(32, 1, 64, 64)
 
 def add(portion):
     network.zero_grad()
     gradient = Gradient(network, header, portion, ALONE, torch.device("cpu"))
-    terms = gradient.add(x, Phase(1, 1e-3, l1=0.1), 64, None)
+    terms = gradient.add(x, Phase(1, 1e-3, l1=0.1), 32, None)
     flat = torch.cat([p.grad.flatten() for p in network.parameters()])
     return float(terms[0]), flat, gradient
 
@@ -242,7 +242,7 @@ room = int(sys.argv[1])
 most = psutil.Process().memory_info().vms + room
 resource.setrlimit(resource.RLIMIT_AS, (most, most))
 free = available_memory()
-limited, found, gradient = add(Portion(64))
+limited, found, gradient = add(Portion(32))
 print(json.dumps({
     "free": free,
     "patterns": gradient.portion.patterns,
@@ -256,7 +256,7 @@ print(json.dumps({
 
 def test_when_memory_runs_out_portions_are_halved_and_that_is_said():
     pytest.importorskip("resource")
-    room = 150 * 2**20
+    room = 80 * 2**20
     done = subprocess.run(
         [sys.executable, "-c", OUT_OF_MEMORY, str(room)],
         capture_output=True,
@@ -267,7 +267,7 @@ def test_when_memory_runs_out_portions_are_halved_and_that_is_said():
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["free"] <= room
-    assert found["patterns"] < 64
+    assert found["patterns"] < 32
     assert "memory is short" in found["note"]
     assert found["losses"][0] == pytest.approx(found["losses"][1], rel=1e-5)
     assert found["apart"] < 1e-4
@@ -417,6 +417,7 @@ def test_a_start_begins_with_the_weights_of_the_model(scan, model):
         ({"schedule": []}, "list of phases"),
         ({"divergence": "sum"}, "'code' or as in its 'text'"),
         ({"embedding": 5000}, "4096"),
+        ({"seed": -1}, "seed -1"),
     ],
 )
 def test_contradictions_are_one_clear_error(scan, model, options, words):

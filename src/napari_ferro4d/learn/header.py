@@ -57,6 +57,8 @@ class Wishes:
             )
         if self.epochs is not None and self.epochs < 1:
             raise ScanError(f"{self.epochs} epochs train nothing; ask for 1 or more.")
+        if not 0 <= self.seed < 2**63:
+            raise ScanError(f"the seed {self.seed} is no whole number from 0 to 2^63 - 1.")
         if self.divergence not in READINGS:
             raise ScanError(
                 f"divergence {self.divergence!r} is unknown; read it as in the paper's 'code' or "
