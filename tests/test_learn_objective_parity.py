@@ -61,11 +61,15 @@ def test_the_papers_network_gives_the_references_numbers(tmp_path):
     with torch.inference_mode():
         _, mean, log_variance = model.encoder(x)
         embedding = network.base.encode(x[:, None])
-        assert heard[0].max() > 0
-        assert relative(embedding, heard[0]) < 1e-5
-        assert relative(network.mean(embedding), mean) < 1e-5
-        assert relative(network.log_variance(embedding), log_variance) < 1e-5
-        assert relative(network.decode(embedding)[:, 0], model.decoder(heard[0])) < 1e-5
+        assert heard[0].max() > 0.1
+        for found, wanted in (
+            (embedding, heard[0]),
+            (network.mean(embedding), mean),
+            (network.log_variance(embedding), log_variance),
+        ):
+            assert (found - wanted).abs().max() < 1e-5
+        image = model.decoder(heard[0])
+        assert (network.decode(heard[0])[:, 0] - image).norm() < 1e-5 * image.norm()
 
 
 def plain(encoder):
@@ -75,16 +79,20 @@ def plain(encoder):
 
 @pytest.mark.parametrize("kind", ["ConvAutoencoder", "VariationalAutoencoder"])
 @pytest.mark.parametrize("pooling", [(2, 2), (4, 2), (2, 3, 2), (4,)])
-def test_networks_of_other_sizes_agree_too(kind, pooling, tmp_path):
+@pytest.mark.parametrize(
+    ("precision", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-12)]
+)
+def test_networks_of_other_sizes_agree_too(kind, pooling, precision, tolerance, tmp_path):
     model = theirs(kind, small(24, 4, pooling))
-    network = ours(model, tmp_path).eval()
-    x = torch.rand(3, 24, 24)
+    network = ours(model, tmp_path).eval().to(precision)
+    model.autoencoder.to(precision)
+    x = torch.rand(3, 24, 24, dtype=precision)
     with torch.inference_mode():
         wanted = model.encoder(x)
         wanted = wanted if kind == "ConvAutoencoder" else wanted[1]
-        assert wanted.max() > 0
-        assert relative(network.encode(x[:, None]), wanted) < 1e-5
-        assert relative(network.decode(wanted)[:, 0], model.decoder(wanted)) < 1e-5
+        assert wanted.abs().max() > 0.01
+        assert relative(network.encode(x[:, None]), wanted) < tolerance
+        assert relative(network.decode(wanted)[:, 0], model.decoder(wanted)) < tolerance
 
 
 def embeddings():
