@@ -159,7 +159,7 @@ def _ica(flat: Floats, count: int, seed: int, report: Report | None) -> dict[str
 def _nmf(flat: Floats, count: int, seed: int, report: Report | None) -> dict[str, Floats]:
     from sklearn.decomposition import MiniBatchNMF
 
-    fit = MiniBatchNMF(count, random_state=seed, fresh_restarts_max_iter=10)
+    fit = MiniBatchNMF(count, random_state=seed)
     rng = np.random.default_rng(seed)
     batches = max(1, len(flat) // max(BATCH, count))
     rounds = max(2, -(-NMF_STEPS // batches))
