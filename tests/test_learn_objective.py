@@ -24,7 +24,13 @@ from napari_ferro4d.learn.losses import (
 )
 from napari_ferro4d.learn.networks import build_autoencoder
 from napari_ferro4d.learn.paper_autoencoder import PaperAutoencoder
-from napari_ferro4d.learn.schedule import learning_rate, phase_at, resize, total_epochs
+from napari_ferro4d.learn.schedule import (
+    as_variational,
+    learning_rate,
+    phase_at,
+    resize,
+    total_epochs,
+)
 from napari_ferro4d.learn.variational import VariationalAutoencoder
 from napari_ferro4d.learn.weights import network_arrays
 
@@ -218,6 +224,14 @@ def test_the_references_beta_schedule_is_a_list_of_phases():
     phases = [Phase(3, 1e-4, beta=0.35), Phase(3, 1e-4, beta=0.6), Phase(2, 1e-4, beta=0.85)]
     assert total_epochs(phases) == epochs
     assert [phase_at(phases, e)[0].beta for e in range(epochs)] == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_schedule_becomes_one_for_a_beta_vae(name):
+    for before, after in zip(SCHEDULES[name], as_variational(SCHEDULES[name], 0.2), strict=True):
+        assert (after.l1, after.similarity, after.divergence, after.beta) == (0, 0, 0, 0.2)
+        assert (after.epochs, after.cycle) == (before.epochs, before.cycle)
+        assert learning_rate(after, 0.3) == learning_rate(before, 0.3)
 
 
 @pytest.mark.parametrize("name", SCHEDULES)

@@ -14,9 +14,11 @@ from napari_ferro4d.errors import ScanError
 
 __all__ = [
     "AUTO",
+    "BETA",
     "PRESETS",
     "SCHEDULES",
     "Phase",
+    "as_variational",
     "learning_rate",
     "phase_at",
     "read_schedule",
@@ -26,6 +28,14 @@ __all__ = [
 
 AUTO = "auto"
 """Name of the schedule that training makes up as it goes, which is therefore not a list."""
+
+BETA = 0.01
+"""Weight of the KL term of a beta-VAE unless a schedule says another; the paper names none.
+
+An ordinary VAE (beta 1 where squared errors and KL are summed, not averaged) has
+``2 * noise * channels / pixels`` here, with the variance of the noise in the network's unit: 0.011
+for 32 channels, 64 x 64 pixels and a noise of 0.7, as simulated scans of 2e5 electrons have it.
+"""
 
 
 @dataclass(frozen=True)
@@ -216,6 +226,20 @@ def resize(phases: Sequence[Phase], epochs: int) -> tuple[Phase, ...]:
             resized.append(replace(phase, epochs=end - begin, cycle=cycle))
         begin = end
     return tuple(resized)
+
+
+def as_variational(phases: Sequence[Phase], beta: float = BETA) -> tuple[Phase, ...]:
+    """Return the schedule for a beta-VAE: its one weight in place of those of the sparse network.
+
+    Examples
+    --------
+    >>> phase = as_variational(SCHEDULES["paper-ds1"])[0]
+    >>> phase.l1, phase.beta
+    (0.0, 0.01)
+    """
+    return tuple(
+        replace(phase, l1=0.0, similarity=0.0, divergence=0.0, beta=beta) for phase in phases
+    )
 
 
 def phase_at(phases: Sequence[Phase], epoch: int) -> tuple[Phase, int]:
