@@ -3,8 +3,9 @@
     python scripts/take_screenshots.py [FOLDER]        (under Xvfb where there is no display)
 
 Opens the demo scan, with corrections and without, draws a virtual detector, computes the centre of
-mass, trains an autoencoder, reads its channels, paints fifty positions, trains a classifier, corrects its prediction
-and retrains. Each picture is the whole window, but for the dock of a training under way.
+mass, trains an autoencoder, reads its channels, paints fifty positions, trains a classifier,
+corrects its prediction and retrains. Each picture is the whole window, but for the dock of a
+training under way.
 """
 
 from __future__ import annotations

@@ -261,6 +261,9 @@ def test_without_an_embedding_or_its_scan_the_dock_says_what_to_open(viewer, res
     drag(widget.range.histogram, 0.5, 1.0)
     assert "Open the scan" in widget.range.said.text()
     assert overlay(viewer).data.any()
+    assert viewer.layers.index(overlay(viewer)) > viewer.layers.index(
+        viewer.layers["wedge embedding channel 0"]
+    )
     add_layers(viewer, scan_layers(scan))
     assert widget.scan is scan
     assert widget.mark_button.isEnabled()

@@ -8,7 +8,7 @@ from typing import Any
 
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QEvent, QTimer
-from qtpy.QtWidgets import QHBoxLayout, QPushButton, QTabWidget
+from qtpy.QtWidgets import QPushButton, QTabWidget, QWidget
 
 from napari_ferro4d.embedding import ChannelReport, proxies, rank
 from napari_ferro4d.errors import ScanError
@@ -116,9 +116,7 @@ class EmbeddingWidget(Dock):
         rows.addRow("Embedding", self.choice)
         self.column.addLayout(rows)
         self.column.addWidget(self.table)
-        buttons = QHBoxLayout()
-        buttons.addWidget(self.mark_button)
-        self.column.addLayout(buttons)
+        self.column.addWidget(self.mark_button)
         self.column.addWidget(self.row)
         for name, panel in self._panels.items():
             self.tabs.addTab(panel, name)
@@ -282,6 +280,12 @@ class EmbeddingWidget(Dock):
 
     def _on_visible(self, event: Any = None) -> None:
         self._seen.start()
+
+    def showEvent(self, event: QEvent) -> None:
+        """Ask for the room that all panels need: those not seen yet get their style only here."""
+        for child in self.findChildren(QWidget):
+            child.ensurePolished()
+        super().showEvent(event)
 
     def event(self, event: QEvent) -> bool:
         """Let go of layers and threads when the dock is closed."""

@@ -22,7 +22,7 @@ from napari_ferro4d.jobs import Report, Steps
 from ._classes import colour_of
 from ._embedding_labels import add_class, put_labels, remove_class
 from ._embedding_plane import Gate, GatePlane, Place
-from ._embedding_source import ShownEmbedding
+from ._embedding_source import ShownEmbedding, narrow
 from ._parts import enable, form
 
 if TYPE_CHECKING:
@@ -47,12 +47,12 @@ class ClassesPanel(QWidget):
         self._dock = dock
         self._gates: list[Gate] = []
         self._chosen: int | None = None
-        self.other = QComboBox()
+        self.other = narrow(QComboBox())
         self.other.setToolTip("The channel drawn upwards; the one chosen above is drawn across.")
         self.plane = GatePlane()
         self.undo_button = QPushButton("Remove last")
         self.clear_button = QPushButton("Remove all")
-        self.method = QComboBox()
+        self.method = narrow(QComboBox())
         self.method.addItems(list(_METHODS))
         self.method.setToolTip(
             "Gaussian mixture: every position belongs to a class.\n"
@@ -61,6 +61,7 @@ class ClassesPanel(QWidget):
         self.classes = QSpinBox()
         self.classes.setRange(0, 12)
         self.classes.setSpecialValueText("auto")
+        self.classes.setMinimumWidth(92)
         self.classes.setToolTip("Number of classes; auto: as many as the data speaks for.")
         self.without = QCheckBox("without extrinsic channels")
         self.without.setToolTip("Leave out the channels that thickness or tilt explain.")
@@ -82,10 +83,11 @@ class ClassesPanel(QWidget):
         gates.addWidget(self.undo_button)
         gates.addWidget(self.clear_button)
         clusters = QHBoxLayout()
-        clusters.addWidget(self.method, 2)
-        clusters.addWidget(self.classes, 1)
+        clusters.addWidget(self.classes)
+        clusters.addWidget(self.run, 1)
         below = form()
-        below.addRow("Clusters", clusters)
+        below.addRow("Clusters", self.method)
+        below.addRow("Classes", clusters)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 4, 0, 8)
         column.setSpacing(4)
@@ -95,7 +97,6 @@ class ClassesPanel(QWidget):
         column.addSpacing(6)
         column.addLayout(below)
         column.addWidget(self.without)
-        column.addWidget(self.run)
         column.addStretch(1)
 
     def parameters(self) -> dict[str, Any]:

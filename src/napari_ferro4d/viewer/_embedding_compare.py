@@ -24,7 +24,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_ferro4d.embedding import Difference, DifferenceComparison, compare_difference
-from napari_ferro4d.jobs import Report, Steps
+from napari_ferro4d.jobs import Report
 from napari_ferro4d.scan import Scan
 
 from ._embedding_pattern import PatternImage, Picture
@@ -183,11 +183,9 @@ class CompareDialog(QDialog):
         remember(_KEY, {**options, "crystal": self.reference.currentText(), "angle": angle})
 
         def work(report: Report) -> DifferenceComparison:
-            Steps(report, 1, "comparing")
-            return compare_difference(self._scan, self._found, table, **options)
+            return compare_difference(self._scan, self._found, table, **options, report=report)
 
-        # It cannot be interrupted; what comes of one that was cancelled is dropped.
-        self.row.start(work, self._show, "Comparison", abandon=True)
+        self.row.start(work, self._show, "Comparison")
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Drop what is being computed."""

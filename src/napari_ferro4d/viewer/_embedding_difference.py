@@ -25,7 +25,7 @@ from ._classes import colour_of
 from ._embedding_compare import CompareDialog
 from ._embedding_labels import put_labels
 from ._embedding_pattern import PatternImage, Picture
-from ._embedding_source import ShownEmbedding
+from ._embedding_source import ShownEmbedding, narrow
 from ._parts import enable, form
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class DifferencePanel(QWidget):
         self._dock = dock
         self._found: Difference | None = None
         self._scan: Scan | None = None
-        self.against = QComboBox()
+        self.against = narrow(QComboBox())
         self.against.setToolTip(
             "its own bottom: positions with the highest values of the channel, less those with\n"
             "the lowest. Another channel: the highest of this channel, less the highest of that."

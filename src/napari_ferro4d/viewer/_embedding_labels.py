@@ -116,6 +116,7 @@ def put_labels(found: ShownEmbedding, result: LabelResult, entry: Mapping[str, A
 
 def _show_only(found: ShownEmbedding, layer: Labels) -> None:
     """Show a layer, and not the others that were made of embeddings: they cover one another."""
+    found.lift(layer)
     for name in NAMES:
         other = find_layer(found.viewer, found.origin.signature, name)
         if other is not None and other.visible != (other is layer):

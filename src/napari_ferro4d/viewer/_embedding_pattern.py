@@ -108,7 +108,7 @@ class PatternImage(QWidget):
 
     def sizeHint(self) -> QSize:
         """Ask for a square."""
-        return QSize(320, 270)
+        return QSize(280, 250)
 
     def position(self, at: QPointF) -> tuple[int, int] | None:
         """Return the detector pixel ``(ky, kx)`` under a point of the widget."""

@@ -66,7 +66,7 @@ class GatePlane(QWidget):
 
     def sizeHint(self) -> QSize:
         """Ask for a square."""
-        return QSize(320, 270)
+        return QSize(280, 260)
 
     def show_channels(
         self, a: np.ndarray | None, b: np.ndarray | None, names: tuple[str, str]
@@ -77,10 +77,7 @@ class GatePlane(QWidget):
             known = np.isfinite(a) & np.isfinite(b)
             if known.any():
                 self._ends = _ends(a[known]), _ends(b[known])
-                counts, _, _ = np.histogram2d(
-                    b[known], a[known], _BINS, (self._ends[1], self._ends[0])
-                )
-                self._image = _painted(counts)
+                self._image = _painted(_counts(a[known], b[known], self._ends))
         self.update()
 
     def show_gates(self, gates: Sequence[Gate]) -> None:
@@ -180,6 +177,16 @@ class GatePlane(QWidget):
 def _ends(values: np.ndarray) -> tuple[float, float]:
     low, high = float(values.min()), float(values.max())
     return (low, high) if high > low else (low - 0.5, low + 0.5)
+
+
+def _counts(a: np.ndarray, b: np.ndarray, ends: tuple[Place, Place]) -> np.ndarray:
+    """Count pairs of values, ``[b, a]``; numpy's histogram2d takes ten times as long."""
+    places = []
+    for values, (low, high) in zip((a, b), ends, strict=True):
+        place = ((values - low) * (_BINS / (high - low))).astype(np.intp)
+        places.append(np.minimum(place, _BINS - 1))
+    flat = places[1] * _BINS + places[0]
+    return np.bincount(flat, minlength=_BINS**2).reshape(_BINS, _BINS)
 
 
 def _painted(counts: np.ndarray) -> QImage:

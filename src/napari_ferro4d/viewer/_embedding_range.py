@@ -12,6 +12,7 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QPushButton,
+    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -60,7 +61,7 @@ class RangePanel(QWidget):
         self.log_counts = QCheckBox("log histogram")
         self.log_counts.setToolTip("Draw the histogram on a logarithmic scale.")
         self.log_counts.setChecked(True)
-        self.keep_button = QPushButton("Keep as class")
+        self.keep_button = QPushButton("Keep")
         self.pattern = PatternImage("Drag over the histogram to see the mean pattern of a range.")
         self.log_pattern = QCheckBox("log")
         self.log_pattern.setToolTip("Show the pattern on a logarithmic scale.")
@@ -110,7 +111,10 @@ class RangePanel(QWidget):
         super().showEvent(event)
         # napari's style, and with it the font, is in force only then.
         self.said.ensurePolished()
-        self.said.setFixedHeight(2 * self.said.fontMetrics().lineSpacing() + 2)
+        text = self.said.text()
+        self.said.setText("one\ntwo")
+        self.said.setFixedHeight(self.said.sizeHint().height())
+        self.said.setText(text)
 
     def parameters(self) -> dict[str, Any]:
         """Return what the user set."""
@@ -219,13 +223,14 @@ class RangePanel(QWidget):
             layer.refresh(extent=False)
             if not layer.visible:  # setting it redraws everything
                 layer.visible = True
+            found.lift(layer)
             return
         image = self._mask.astype(np.uint8)
         result = MapResult(_OVERLAY, image, found.origin.scan_step, contrast_limits=(0.0, 1.0))
         (one,) = fitted(found.viewer, map_layers(found.origin, result))
         one[1].update(colormap=_overlay_colours(), opacity=0.55, blending="translucent")
         active = found.viewer.layers.selection.active
-        insert_layer(found.viewer, *one)
+        found.lift(insert_layer(found.viewer, *one))
         found.viewer.layers.selection.active = active
 
     def _ask(self) -> None:
@@ -291,6 +296,8 @@ def _value_box() -> QDoubleSpinBox:
     box = QDoubleSpinBox()
     box.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)  # the number needs the room
     box.setAlignment(Qt.AlignmentFlag.AlignRight)
+    # As wide as there is room, whatever the range of the channel.
+    box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
     box.setMinimumWidth(64)
     return box
 

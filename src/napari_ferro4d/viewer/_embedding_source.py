@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
 
-__all__ = ["EmbeddingChoice", "ShownEmbedding"]
+__all__ = ["EmbeddingChoice", "ShownEmbedding", "narrow"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +90,13 @@ class ShownEmbedding:
             if layer.visible != (number == channel):
                 layer.visible = number == channel
 
+    def lift(self, layer: Layer) -> None:
+        """Put a layer above the maps, which would hide it: napari adds those it opens on top."""
+        layers = self.viewer.layers
+        top = max((layers.index(one) for one in self.layers().values()), default=-1)
+        if layers.index(layer) < top:
+            layers.move(layers.index(layer), top + 1)
+
     def note(self, **notes: Any) -> None:
         """Keep something with the embedding, for as long as the viewer has it."""
         for layer in self.layers().values():
@@ -120,8 +127,7 @@ class EmbeddingChoice(QComboBox):
         super().__init__()
         self._viewer = plain(viewer)
         self._found: list[ShownEmbedding] = []
-        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.setMinimumContentsLength(12)
+        narrow(self)
         # An embedding made anew goes into the layers of the old one, its notes after its data.
         self._later = QTimer(self, singleShot=True, interval=0)
         self._later.timeout.connect(self.refresh)
@@ -181,6 +187,13 @@ class EmbeddingChoice(QComboBox):
     def _on_index(self, index: int = 0) -> None:
         self.setToolTip(self.currentText())
         self.changed.emit()
+
+
+def narrow(box: QComboBox) -> QComboBox:
+    """Let a box be as narrow as its dock, whatever it offers."""
+    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    box.setMinimumContentsLength(12)
+    return box
 
 
 def _titles(found: list[ShownEmbedding]) -> list[str]:

@@ -15,7 +15,7 @@ __all__ = ["ChannelTable", "report_text"]
 
 _SEEN, _NAME, _STRUCTURE, _FOLLOWS = range(4)
 _ROW = 23  # pixels
-_ROWS = 6  # at most seen at once
+_ROWS = 5  # at most seen at once
 _MARK = "#d97a00"  # told from the text in both of napari's themes
 _WORTH_SAYING = 0.3  # correlation
 _NUMBER = Qt.ItemDataRole.UserRole
