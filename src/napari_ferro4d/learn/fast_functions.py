@@ -114,7 +114,7 @@ def _convolved(
         sums = memory.array((points**2, group, WIDTH), kind)
         winograd.convolve(image, kernel, offset, first, last, edge, values, sums, result)
 
-    _in_parts(work, n * ny * nx // winograd.TILE**2, group)
+    _in_parts(work, n * ny * nx // winograd.TILE**2, group, each=8)
     return out
 
 
@@ -181,7 +181,7 @@ class _NormRelu(torch.autograd.Function):
                 more = None if skips is None else skips[i]
                 loops.norm_relu(image, mean[i], scale[i], w, b, more, first, last, results[i])
 
-            _in_parts(write, size)
+            _in_parts(write, size, each=8)
         ctx.save_for_backward(x, weight, bias)
         ctx.mean, ctx.scale, ctx.memory = mean, scale, memory
         return out
@@ -214,7 +214,7 @@ class _NormRelu(torch.autograd.Function):
             ) -> None:
                 loops.norm_slope(*known, means, first, last, results[i])
 
-            _in_parts(write, size)
+            _in_parts(write, size, each=8)
         shape = (ny, nx)
         of_weight, of_bias = (torch.from_numpy(a.reshape(shape)) for a in (of_weight, of_bias))
         return out, of_weight, of_bias, slope if ctx.needs_input_grad[3] else None, None, None
@@ -355,13 +355,24 @@ def _workers(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, "ferro4d-layers")
 
 
-def _in_parts(work: Callable[[int, int], Any], count: int, least: int = 256) -> list[Any]:
-    """Return ``work(first, last)`` of as many parts of `count` as torch uses threads.
+def _in_parts(
+    work: Callable[[int, int], Any], count: int, least: int = 256, *, each: int = 1
+) -> list[Any]:
+    """Return ``work(first, last)`` of parts of `count`, computed with as many threads as torch has.
 
-    `least` is how many are worth a thread.
+    Parameters
+    ----------
+    work : callable
+        What to do for a part.
+    count, least : int
+        Of what, and how many are worth a thread.
+    each : int
+        Parts per thread. More keep all busy where a core is taken away for a while; sums, which
+        depend on the parts, have one.
     """
     threads = max(1, min(torch.get_num_threads(), count // least))
     if threads == 1:
         return [work(0, count)]
-    ends = [count * i // threads for i in range(threads + 1)]
+    parts = min(threads * each, count // least)
+    ends = [count * i // parts for i in range(parts + 1)]
     return list(_workers(threads).map(work, ends[:-1], ends[1:]))
