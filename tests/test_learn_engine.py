@@ -261,7 +261,7 @@ def test_when_memory_runs_out_portions_are_halved_and_that_is_said():
         [sys.executable, "-c", OUT_OF_MEMORY, str(room)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr

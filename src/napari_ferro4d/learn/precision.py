@@ -1,4 +1,9 @@
-"""Where half precision pays."""
+"""Where half precision pays.
+
+``torch.compile`` does not, so far: on a CPU it makes a step of the compact network 10 % shorter and
+takes minutes to compile; the layers of the paper's network have kernels of their own. It has not
+been measured on a GPU.
+"""
 
 from __future__ import annotations
 
