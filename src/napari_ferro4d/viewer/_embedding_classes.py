@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
 
 from napari_ferro4d.embedding import Clusters, cluster, gate
 from napari_ferro4d.io import LabelResult, provenance
-from napari_ferro4d.jobs import Report, Steps
+from napari_ferro4d.jobs import Report
 
 from ._classes import colour_of
 from ._embedding_labels import add_class, put_labels, remove_class
@@ -173,8 +173,7 @@ class ClassesPanel(QWidget):
         }
 
         def work(report: Report) -> Clusters:
-            Steps(report, 1, "finding clusters")
-            return cluster(found.channels[used], method=method, classes=classes)
+            return cluster(found.channels[used], method=method, classes=classes, report=report)
 
         def done(clusters: Clusters) -> str:
             names = {n: f"cluster {n}" for n in range(1, clusters.classes + 1)}
@@ -186,7 +185,7 @@ class ClassesPanel(QWidget):
             return f"Found {clusters.classes} clusters; {none:,} positions are in none."
 
         self._dock.keep()
-        # Fitting cannot be interrupted; what comes of one that was cancelled is dropped.
+        # A fit cannot be interrupted; what comes of one that was cancelled is dropped.
         self._dock.row.start(work, done, "Clustering", abandon=True)
 
     def _pair(self) -> tuple[ShownEmbedding, int, int] | None:
