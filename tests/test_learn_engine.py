@@ -13,14 +13,13 @@ import numpy as np
 import pytest
 import torch
 
-from napari_ferro4d import ModelError, Scan, ScanError, embed, load_model, save_model, train
+from napari_ferro4d import ModelError, Scan, ScanError, embed, load_model, train
 from napari_ferro4d.cli import main
 from napari_ferro4d.io import Model
 from napari_ferro4d.jobs import Cancelled
-from napari_ferro4d.learn import Phase, TrainingState, cache, finished
+from napari_ferro4d.learn import Phase, TrainingState, cache
 from napari_ferro4d.learn.automatic import AUTOMATIC, Automatic, first, most_epochs, onward
 from napari_ferro4d.learn.cache import Room, read_patterns
-from napari_ferro4d.learn.checkpoint import BEST
 from napari_ferro4d.learn.feed import Feed
 from napari_ferro4d.learn.glance import Glance
 from napari_ferro4d.learn.gradient import Gradient
@@ -30,19 +29,10 @@ from napari_ferro4d.learn.order import batches
 from napari_ferro4d.learn.preprocess import Preprocess
 from napari_ferro4d.learn.ranks import ALONE
 from napari_ferro4d.learn.schedule import total_epochs
+from training_scans import counts, same
 
 GIB = 2**30
 CPU = torch.device("cpu")
-
-
-def counts(ny: int = 8, nx: int = 10, side: int = 16, seed: int = 0) -> np.ndarray:
-    """Return patterns of two domains that differ by one reflection."""
-    ky, kx = np.indices((side, side)) - side / 2
-    mean = 40 * np.exp(-(ky**2 + kx**2) / 8)
-    left, right = (mean + 20 * np.exp(-((ky - s) ** 2 + kx**2) / 6) for s in (5, -5))
-    means = np.where((np.arange(nx) < nx // 2)[None, :, None, None], left, right)
-    rng = np.random.default_rng(seed)
-    return rng.poisson(np.broadcast_to(means, (ny, nx, side, side))).astype(np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +43,6 @@ def scan() -> Scan:
 @pytest.fixture(scope="module")
 def model(scan) -> Model:
     return train(scan, embedding=4, epochs=2, device="cpu")
-
-
-def same(a: Model, b: Model) -> bool:
-    return a.weights.keys() == b.weights.keys() and all(
-        np.array_equal(a.weights[name], b.weights[name]) for name in a.weights
-    )
 
 
 def states_of(*args, **options) -> tuple[Model, list[TrainingState]]:
@@ -449,144 +433,6 @@ def test_a_variational_training_repeats_and_resumes_exactly(scan, tmp_path):
     assert same(train(scan, **options, device="cpu", resume=path), whole)
     with pytest.raises(ModelError, match="variational"):
         train(scan, embedding=4, device="cpu", resume=path)
-
-
-# Checkpoints
-
-
-def test_a_checkpoint_keeps_the_best_epoch_of_its_phase_beside_the_last(scan, tmp_path):
-    path = tmp_path / "c.safetensors"
-    # It learns, then a learning rate that is far too high spoils it.
-    phases = [Phase(2, 1e-3), Phase(4, 1e-3, cycle=(0.3, 3))]
-    kept: dict[int, Model] = {}
-
-    def report(progress) -> None:
-        state = progress.partial
-        if isinstance(state, TrainingState) and state.epoch and path.exists():
-            now = load_model(path)
-            kept[len(now.header["history"]["losses"])] = finished(now)
-            if state.epoch == 5:
-                raise Cancelled
-
-    with pytest.raises(Cancelled):
-        train(scan, embedding=4, schedule=phases, device="cpu", checkpoint=path, report=report)
-    checkpoint = load_model(path)
-    losses = checkpoint.header["history"]["losses"]
-    best = checkpoint.header["best"]["epoch"]
-    # Of the phase that it is in: losses of another are weighed differently.
-    assert best == 3 + int(np.argmin(losses[2:]))
-    assert best < len(losses)
-    assert same(finished(checkpoint, best=True), kept[best])
-    assert same(finished(checkpoint), kept[len(losses)])
-    assert not any(name.startswith(BEST) for name in finished(checkpoint, best=True).weights)
-    # A whole model has no best beside it, unless that is its last epoch.
-    assert same(embedded_again(scan, checkpoint), kept[len(losses)])
-
-
-def embedded_again(scan: Scan, checkpoint: Model) -> Model:
-    embed(scan, checkpoint, device="cpu")
-    return finished(checkpoint)
-
-
-def test_a_full_disk_is_one_error_and_leaves_the_last_good_checkpoint(scan, tmp_path):
-    resource = pytest.importorskip("resource")
-    path = tmp_path / "c.safetensors"
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-
-    def fill_the_disk(progress) -> None:
-        if isinstance(progress.partial, TrainingState) and progress.partial.epoch == 2:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size // 2, hard))
-
-    try:
-        with pytest.raises(ScanError, match=r"c\.safetensors: cannot be written \(File too large"):
-            train(scan, embedding=4, epochs=4, device="cpu", checkpoint=path, report=fill_the_disk)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert [p.name for p in tmp_path.iterdir()] == [path.name]
-    good = load_model(path)
-    assert len(good.header["history"]["losses"]) == 2
-    resumed = train(scan, embedding=4, epochs=4, device="cpu", resume=path)
-    assert same(resumed, train(scan, embedding=4, epochs=4, device="cpu"))
-
-
-# Tampered files
-
-
-def lie(model: Model, **changes) -> Model:
-    return Model(model.kind, {**model.header, **changes}, model.weights)
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"preset": "paper"},
-        {"preset": "huge"},
-        {"preset": 7},
-        {"network": {"embedding": 4, "size": 1 << 40}},
-        {"network": {"embedding": 60_000, "size": 60_000}},
-        {"network": {"embedding": -4, "size": 16}},
-        {"network": {"embedding": 10**400, "size": 16}},
-        {"network": {"embedding": float("nan"), "size": 16}},
-        {"network": {"embedding": 4, "size": 16, "depth": 3}},
-        {"network": [4, 16]},
-        {"preset": "paper", "network": {"size": 256, "filters": 60_000}},
-        {"preset": "paper", "network": {"pooling": [1] * 10_000}},
-        {"preset": "paper", "network": {"pooling": [0]}},
-        {"preprocess": {"detector": [16, 16], "binning": 1, "size": 60_000}},
-        {"preprocess": {"detector": [16, 16], "binning": 4_000, "size": 16}},
-        {"preprocess": {"detector": [16, 16], "binning": 0, "size": 16}},
-        {"preprocess": {"detector": [16], "binning": 1, "size": 16}},
-        {"preprocess": "none"},
-    ],
-    ids=str,
-)
-def test_a_header_that_lies_is_a_model_error_and_takes_no_memory(scan, model, changes):
-    import psutil
-
-    before = psutil.Process().memory_info().vms
-    for use in (
-        lambda lied: embed(scan, lied, device="cpu"),
-        lambda lied: train(scan, start=lied, epochs=1, device="cpu"),
-    ):
-        with pytest.raises(ModelError):
-            use(lie(model, **changes))
-    assert psutil.Process().memory_info().vms - before < GIB
-
-
-@pytest.mark.parametrize(
-    "change", ["cut", "shape", "type", "optimiser", "best", "history", "phase"]
-)
-def test_a_damaged_checkpoint_is_refused_in_one_line(scan, tmp_path, change):
-    path = tmp_path / "c.safetensors"
-    train(scan, embedding=4, epochs=1, device="cpu", checkpoint=path)
-    good = load_model(path)
-    header, weights = dict(good.header), dict(good.weights)
-    if change == "cut":
-        path.write_bytes(path.read_bytes()[:-100])
-    else:
-        name = next(iter(weights))
-        if change == "shape":
-            weights[name] = weights[name][..., :-1]
-        elif change == "type":
-            weights["linear_encoder.bias"] = np.full(4, np.inf, np.float32)
-        elif change == "optimiser":
-            weights["optimizer.0.exp_avg"] = np.zeros(3, np.float32)
-        elif change == "best":
-            header["best"] = {"epoch": "one"}
-        elif change == "history":
-            header["history"] = {"losses": [0.5, 0.4]}
-        else:
-            header["schedule"] = [{"epochs": 10**30, "learning_rate": "fast"}]
-        save_model(Model(good.kind, header, weights), path)
-    with pytest.raises(ModelError) as caught:
-        train(
-            scan,
-            embedding=4,
-            epochs=3 if change in ("cut", "optimiser") else None,
-            device="cpu",
-            resume=path,
-        )
-    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("shape", [(1, 9, 16, 16), (9, 1, 5, 3), (1, 1, 1, 1)])
