@@ -90,6 +90,8 @@ def find_abrupt(scores: Sequence[Array], axes: int = 3) -> Abrupt | None:
         None if there are no abrupt places, or too few positions to tell.
     """
     k = len(scores[0])
+    if k == 0:
+        return None
     steps = [_differences(one, REACH) for one in scores]
     flat = _pooled(steps)
     if flat.shape[1] < 20 * k:

@@ -15,7 +15,7 @@ from .automatic import AUTOMATIC, first
 from .history import History
 from .linear import LINEAR
 from .preprocess import compact_size, fit_preprocess, preprocess_of
-from .schedule import AUTO, PRESETS, Phase, read_schedule, resize
+from .schedule import AUTO, PRESETS, Phase, as_variational, read_schedule, resize
 from .versions import described as scan_described
 from .versions import versions
 
@@ -112,7 +112,7 @@ def new_header(scans: tuple[Scan, ...], wishes: Wishes, start: Model | None) -> 
             ("an embedding of", "embedding", wishes.embedding),
             ("a variational network:", "variational", wishes.variational or None),
         )
-    name, phases = _phases(wishes, preset)
+    name, phases = _phases(wishes, preset, bool(network.get("variational")))
     header = {
         "preset": preset,
         "network": network,
@@ -182,7 +182,8 @@ def continued(scans: tuple[Scan, ...], wishes: Wishes, resume: Model, path: str)
             "a new training."
         ) from error
     if wishes.schedule is not None or wishes.epochs is not None:
-        name, phases = _phases(wishes, str(then["preset"]))
+        variational = bool(then["network"].get("variational"))
+        name, phases = _phases(wishes, str(then["preset"]), variational)
         header["schedule_name"] = name
         if not (name == AUTO and header["automatic"]):
             header["automatic"] = name == AUTO
@@ -190,19 +191,29 @@ def continued(scans: tuple[Scan, ...], wishes: Wishes, resume: Model, path: str)
     return header
 
 
-def _phases(wishes: Wishes, preset: str) -> tuple[str | None, tuple[Phase, ...]]:
+def _phases(wishes: Wishes, preset: str, variational: bool) -> tuple[str | None, tuple[Phase, ...]]:
     """Return the name of the schedule asked for, and its phases."""
     asked = wishes.schedule
     if asked == AUTO:
+        if variational:
+            raise ScanError(
+                "the schedule 'auto' raises sparsity, which a beta-VAE has not; choose another."
+            )
         return AUTO, first(AUTOMATIC[preset])
     if asked is None:
         name, phases = preset, PRESETS[preset]
+        if variational:
+            phases = as_variational(phases)
     elif isinstance(asked, str | os.PathLike):
         name, phases = os.fspath(asked), read_schedule(asked)
     else:
         name, phases = None, tuple(asked)
         if not phases or not all(isinstance(phase, Phase) for phase in phases):
             raise ScanError("the schedule must be a name, a file or a list of phases.")
+    if not variational and any(phase.beta for phase in phases):
+        raise ScanError(
+            "the schedule gives a weight beta, which only a beta-VAE has; train with --variational."
+        )
     return name, phases if wishes.epochs is None else resize(phases, wishes.epochs)
 
 

@@ -17,7 +17,14 @@ from napari_ferro4d.errors import ModelError, ScanError
 from napari_ferro4d.io.model import Model
 from napari_ferro4d.scan import Scan
 
-__all__ = ["Preprocess", "compact_size", "fit_preprocess", "prepare", "preprocess_of"]
+__all__ = [
+    "Preprocess",
+    "compact_size",
+    "first_pixel",
+    "fit_preprocess",
+    "prepare",
+    "preprocess_of",
+]
 
 
 @dataclass(frozen=True)
@@ -111,7 +118,7 @@ def prepare(
     for axis, (length, middle) in enumerate(
         zip(how.detector, centre or (None, None), strict=True), start=-2
     ):
-        patterns = _window(patterns, axis, side, _first_pixel(length, side, middle))
+        patterns = _window(patterns, axis, side, first_pixel(length, side, middle))
     if how.binning == 1:
         counts = patterns.astype(np.float32)
     else:
@@ -164,7 +171,7 @@ def _check_counts(patterns: npt.NDArray[Any], where: str) -> None:
         )
 
 
-def _first_pixel(length: int, side: int, middle: float | None) -> int:
+def first_pixel(length: int, side: int, middle: float | None) -> int:
     """Return where a window of `side` begins on an axis of `length`; negative where it pads.
 
     A window that fits on the detector is put about the beam and pushed back inside; one that is

@@ -28,8 +28,8 @@ class TrainingState:
         Loss on held-out positions after each epoch; empty where none are held out.
     terms : mapping of str to tuple of float
         What the loss was made of in each epoch: ``reconstruction``, ``activity``, ``similarity``,
-        ``divergence`` and ``kl``, each without its weight; the similarity, which couples all patterns
-        of a batch, is 0 while it has no weight. Empty for a classifier.
+        ``divergence`` and ``kl``, each without its weight; the similarity, which couples all
+        patterns of a batch, is 0 while it has no weight. Empty for a classifier.
     learning_rates : tuple of float
         At the end of each epoch.
     active : tuple of int

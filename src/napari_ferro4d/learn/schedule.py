@@ -100,7 +100,7 @@ class Phase:
         ScanError
             If a key is unknown or missing, or a value is of another type or cannot be.
         """
-        from napari_ferro4d.simulate._typed import fitted, in_words
+        from napari_ferro4d._typed import fitted, in_words
 
         types = get_type_hints(cls)
         values = {}

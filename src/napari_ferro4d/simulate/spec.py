@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
+from napari_ferro4d._typed import fitted, in_words
 from napari_ferro4d.errors import ScanError
 
-from ._typed import fitted, in_words
 from .patterns import Optics
 from .scattering import wavelength
 

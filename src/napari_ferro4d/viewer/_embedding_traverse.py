@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 
 from napari_ferro4d.io import Model
 from napari_ferro4d.jobs import Report, Steps
-from napari_ferro4d.learn.preprocess import Preprocess
+from napari_ferro4d.learn.preprocess import Preprocess, first_pixel
 
 from . import _model_file
 from ._dock import Dock
@@ -222,7 +222,7 @@ class TraversePanel(QWidget):
         how = Preprocess.from_json(found[0].header["preprocess"])
         step, binning, centre = scan.k_step or (1.0, 1.0), how.binning, []
         for length, beam in zip(scan.detector_shape, beam_centre(scan), strict=True):
-            first = _first_pixel(length, how.size * binning, beam)
+            first = first_pixel(length, how.size * binning, beam)
             centre.append((beam - first + 0.5) / binning - 0.5)
         unit = "pixel" if scan.k_step is None else "1/Å"
         self.pattern.set_space((step[0] * binning, step[1] * binning), (centre[0], centre[1]), unit)
@@ -233,10 +233,3 @@ class TraversePanel(QWidget):
             self._loaded = found
             self.set_channel(self._dock.embedding, self._dock.channel)
             self.refresh()
-
-
-def _first_pixel(length: int, side: int, beam: float) -> int:
-    """Return the detector pixel where the network's input begins: as `prepare` crops and pads."""
-    if side >= length:
-        return -((side - length) // 2)
-    return min(max(round(beam - (side - 1) / 2), 0), length - side)
