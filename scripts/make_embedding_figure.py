@@ -1,4 +1,4 @@
-"""Make docs/images/embedding.png: two channels, their histograms and what is in the patterns.
+"""Make docs/images/embedding-patterns.png: two channels, their histograms and what is in the patterns.
 
 The channels are principal components of the patterns of the preset ermno3-domains-small: seconds of
 work, and the same on every machine.
@@ -25,7 +25,7 @@ from napari_ferro4d.io import open_scan
 from napari_ferro4d.scan import Scan
 from napari_ferro4d.simulate import preset, write_scan
 
-FIGURE = Path(__file__).parent.parent / "docs" / "images" / "embedding.png"
+FIGURE = Path(__file__).parent.parent / "docs" / "images" / "embedding-patterns.png"
 COMPONENTS = 8
 Array = np.ndarray[Any, np.dtype[Any]]
 

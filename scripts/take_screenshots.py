@@ -157,7 +157,7 @@ class Session:
         panel.high.setValue(low + 0.95 * (high - low))
         panel.high.editingFinished.emit()
         wait(lambda: not panel.live.busy)
-        self.take("embedding")
+        self.take("embedding-dock")
         self.viewer.window.remove_dock_widget(widget)
         for layer in list(self.viewer.layers):
             if "embedding" in layer.name:

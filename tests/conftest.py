@@ -22,7 +22,13 @@ _session = pytest.StashKey[contextlib.ExitStack]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Give the session user folders of its own and, where there is none, a display."""
+    """Give the session user folders of its own and, where there is none, a display.
+
+    With several processes (``-n``), each of them does so for itself: windows on one display would
+    take the keyboard from each other.
+    """
+    if config.getoption("numprocesses", None):
+        return
     stack = config.stash.setdefault(_session, contextlib.ExitStack())
     folder = tempfile.TemporaryDirectory(prefix="ferro4d-tests-", ignore_cleanup_errors=True)
     home = Path(stack.enter_context(folder))
