@@ -99,7 +99,7 @@ def likeness(
     """Return how alike two states of the maps are: the mean correlation of the active channels.
 
     1 is that every active channel shows the same, up to a factor and an offset; a channel that was
-    constant before counts as 0.
+    constant before counts as 0. One that is the same to the bit is not trained and does not count.
 
     Examples
     --------
@@ -110,6 +110,8 @@ def likeness(
     found = []
     for new, old in zip(now, before, strict=True):
         for channel in active_channels(new):
+            if np.array_equal(new[channel], old[channel], equal_nan=True):
+                continue
             there = np.isfinite(new[channel])
             a = new[channel][there].astype(np.float64)
             b = old[channel][there].astype(np.float64)
