@@ -126,6 +126,18 @@ def test_all_positions_with_the_value_at_the_border_are_taken() -> None:
     assert found.high_positions.sum() == 20
 
 
+def test_a_channel_that_is_on_in_few_positions_has_a_difference() -> None:
+    patterns = np.ones((10, 20, 4, 4), np.uint16)
+    wall = np.zeros((10, 20), bool)
+    wall[:4, 7] = True  # 2 % of the positions
+    patterns[wall, 1, 2] = 9
+    for channel, (high, low) in ((wall * 2.5, (wall, ~wall)), (wall * -2.5, (~wall, wall))):
+        found = difference(Scan.from_array(patterns), channel)
+        assert np.array_equal(found.high_positions, high)
+        assert np.array_equal(found.low_positions, low)
+        assert abs(found.difference[1, 2]) == 8
+
+
 def test_missing_and_unknown_positions_are_in_no_group() -> None:
     scan, channel = _poisson()
     missing = np.zeros(scan.scan_shape, bool)
@@ -275,6 +287,7 @@ def test_unknown_positions_belong_to_no_class(method: str) -> None:
         ({"classes": 0}, "0 classes"),
         ({"classes": 10**6}, "not possible"),
         ({"channels": np.zeros((2, 3))}, "stack of maps"),
+        ({"channels": np.arange(4.0)[None, None], "method": "hdbscan"}, "needs 5 probe positions"),
         ({"channels": np.ones((2, 5, 5))}, "nothing to divide"),
         ({"channels": np.full((2, 5, 5), np.nan)}, "nothing to divide"),
     ],

@@ -27,6 +27,9 @@ are, and distances in many more are all alike."""
 FITTED = 5_000
 """Positions that a model is fitted to, at most; it then says the class of all."""
 
+LEAST = 5
+"""Positions in a dense region."""
+
 
 @dataclass(frozen=True, eq=False)
 class Clusters:
@@ -160,8 +163,12 @@ def _hdbscan(
     from sklearn.cluster import HDBSCAN
 
     steps = Steps(report, 1, "looking for dense regions")
+    if len(points) < LEAST:
+        raise ScanError(
+            f"hdbscan needs {LEAST} probe positions or more, not {len(points)}; choose gaussian."
+        )
     some = points[_drawn(len(points), seed)]
-    found = HDBSCAN(min_cluster_size=max(5, len(some) // 100), copy=True).fit(some)
+    found = HDBSCAN(min_cluster_size=max(LEAST, len(some) // 100), copy=True).fit(some)
     # A position that was not drawn is what the nearest one is that was.
     _, nearest = KDTree(some).query(points)
     steps.add()

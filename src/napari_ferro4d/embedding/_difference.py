@@ -67,6 +67,7 @@ def difference(
     share : float
         Share of the positions in each group, above 0 and at most 0.5. Positions with the value at
         the border are all taken: a channel of rectified values may have more than that at zero.
+        Where it is above zero in fewer than that, as at walls, these are the group.
     against : array, optional
         Another channel. Positions that are among the highest of both belong to neither group.
     errors : str
@@ -198,7 +199,12 @@ def _groups(
     high = _top(values, share)
     low = _top(-values, share) if against is None else _top(_map_of(scan, against, "other"), share)
     both = high & low
-    high, low = high & ~both, low & ~both
+    if against is None and (high & ~both).any() and not (low & ~both).any():
+        high = high & ~both  # a channel that is at its lowest nearly everywhere
+    elif against is None and (low & ~both).any() and not (high & ~both).any():
+        low = low & ~both
+    else:
+        high, low = high & ~both, low & ~both
     if not high.any() or not low.any():
         raise ScanError(
             "the channel has no contrast: its highest and its lowest values are the same."
