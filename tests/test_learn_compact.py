@@ -163,6 +163,25 @@ def test_the_start_reconstructs_no_worse_than_principal_components() -> None:
     assert error < float(values[learnt:].sum()) * 1.02
 
 
+def test_without_noise_only_the_wall_is_abrupt() -> None:
+    x = np.indices((30, 40))[1]
+    found = find_abrupt([np.where(x >= 20, 1.0, -1.0)[None]])
+    assert found is not None
+    assert np.array_equal(found.strength[0] > 0, (x == 19) | (x == 20))
+    side = found.sides[0]
+    assert np.array_equal(np.sign(side[:, 16:18]), -np.sign(side[:, 22:24]))
+
+
+def test_tiles_do_not_overlap_and_reach_all_sides() -> None:
+    place = np.arange(100 * 100).reshape(100, 100)
+    tiles = sample_tiles([place], 8192)
+    _, numbers = numbered_anew(tiles)
+    assert len(np.unique(numbers)) == len(numbers) == 9 * 24**2
+    rows = np.unique(numbers // 100)
+    assert rows[0] < 8
+    assert rows[-1] >= 92
+
+
 def test_a_sample_keeps_neighbours_together() -> None:
     place = np.arange(200 * 300).reshape(200, 300)
     place[50:70, 50:70] = -1

@@ -98,7 +98,9 @@ def find_abrupt(scores: Sequence[Array], axes: int = 3) -> Abrupt | None:
         return None
     covariance = _calm_covariance(flat)
     squared = [tuple(_length2(d, covariance) for d in pair) for pair in steps]
-    usual = np.median(np.concatenate([d[np.isfinite(d)] for pair in squared for d in pair]))
+    known = np.concatenate([d[np.isfinite(d)] for pair in squared for d in pair])
+    # Without noise most changes are nothing at all, and any other is abrupt.
+    usual = max(float(np.median(known)), 1e-9 * float(known.max(initial=0)), 1e-30)
     change = [tuple(d / usual for d in pair) for pair in squared]
     weights = [tuple(_weight(d) for d in pair) for pair in change]
     if sum(int((w > 0).sum()) for pair in weights for w in pair) < FEW:

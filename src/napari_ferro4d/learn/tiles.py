@@ -52,7 +52,9 @@ def sample_tiles(places: Sequence[npt.NDArray[np.int64]], most: int) -> Places:
 def _begins(length: int, share: float) -> npt.NDArray[np.int64]:
     """Return where tiles begin on an axis of which they are to cover a share."""
     count = max(1, int(length * share) // TILE)
-    return np.linspace(0, max(0, length - TILE), count + 2)[1:-1].astype(np.int64)
+    # Each in the middle of an equal part of the axis, so that no two overlap.
+    middles = (np.arange(count) + 0.5) * (length / count)
+    return np.asarray(np.maximum(middles - TILE / 2, 0), np.int64)
 
 
 def numbered_anew(tiles: Places) -> tuple[Places, npt.NDArray[np.int64]]:
