@@ -17,7 +17,7 @@ from napari_ferro4d import ModelError, Scan, ScanError, embed, load_model, train
 from napari_ferro4d.cli import main
 from napari_ferro4d.io import Model
 from napari_ferro4d.jobs import Cancelled
-from napari_ferro4d.learn import Phase, TrainingState, cache
+from napari_ferro4d.learn import Phase, TrainingState, cache, gradient
 from napari_ferro4d.learn.automatic import AUTOMATIC, Automatic, first, most_epochs, onward
 from napari_ferro4d.learn.cache import Room, read_patterns
 from napari_ferro4d.learn.feed import Feed
@@ -192,6 +192,26 @@ def test_a_batch_in_portions_has_the_gradient_of_the_whole(weight, reading):
         gradient_of(Portion(6, recompute=True), phase, header)[1],
         gradient_of(Portion(6), phase, header)[1],
     )
+
+
+def test_a_batch_that_has_to_be_parted_halfway_keeps_the_similarity_of_the_whole(monkeypatch):
+    network = {"embedding": 4, "size": 16, "filters": 3, "pooling": [2, 2]}
+    header = {"preset": "paper", "network": network, "divergence": "code"}
+    phase = Phase(1, 1e-3, l1=0.1, similarity=0.3)
+    whole, expected = gradient_of(Portion(6), phase, header)
+    objective, calls = gradient.objective, []
+
+    def short_of_memory(*args, **options):
+        calls.append(len(args[1]))
+        if len(calls) == 1:
+            raise MemoryError
+        return objective(*args, **options)
+
+    monkeypatch.setattr(gradient, "objective", short_of_memory)
+    terms, found = gradient_of(Portion(6), phase, header)
+    assert calls == [6, 3, 3]
+    assert terms == pytest.approx(whole, rel=1e-5)
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-5)
 
 
 OUT_OF_MEMORY = """

@@ -54,6 +54,53 @@ def test_a_checkpoint_keeps_the_best_epoch_of_its_phase_beside_the_last(scan, tm
     assert same(embedded_again(scan, checkpoint), kept[len(losses)])
 
 
+def test_a_best_epoch_that_was_the_last_is_still_there_after_going_on(scan, tmp_path):
+    path = tmp_path / "c.safetensors"
+    # The first epoch of the phase is its best: what follows is spoilt by the learning rate.
+    phases = [Phase(4, 1e-3, cycle=(0.3, 3))]
+
+    def stop_after(epoch: int):
+        def report(progress) -> None:
+            state = progress.partial
+            if isinstance(state, TrainingState) and state.epoch == epoch and path.exists():
+                raise Cancelled
+
+        return report
+
+    options = {"embedding": 4, "schedule": phases, "device": "cpu", "checkpoint": path}
+    with pytest.raises(Cancelled):
+        train(scan, **options, report=stop_after(1))
+    first = load_model(path)
+    assert first.header["best"]["epoch"] == 1
+    assert not any(name.startswith(BEST) for name in first.weights)
+    with pytest.raises(Cancelled):
+        train(scan, **options, resume=path, report=stop_after(3))
+    later = load_model(path)
+    assert later.header["best"]["epoch"] == 1 < len(later.header["history"]["losses"])
+    assert same(finished(later, best=True), finished(first))
+
+
+def test_a_training_may_change_to_the_schedule_auto_and_back_and_go_on(scan, tmp_path):
+    path = tmp_path / "c.safetensors"
+    options = {"embedding": 4, "device": "cpu", "checkpoint": path}
+
+    def go_on(schedule, epoch: int, **more) -> None:
+        def report(progress) -> None:
+            state = progress.partial
+            if isinstance(state, TrainingState) and state.epoch == epoch:
+                raise Cancelled
+
+        with pytest.raises(Cancelled):
+            train(scan, **options, schedule=schedule, report=report, **more)
+
+    go_on([Phase(6, 1e-3)], 1)
+    go_on("auto", 3, resume=path)
+    go_on("auto", 4, resume=path)
+    go_on([Phase(6, 1e-3)], 5, resume=path)
+    done = train(scan, **options, schedule=[Phase(6, 1e-3)], resume=path)
+    assert len(done.header["history"]["losses"]) == 6
+
+
 def embedded_again(scan: Scan, checkpoint: Model) -> Model:
     embed(scan, checkpoint, device="cpu")
     return finished(checkpoint)

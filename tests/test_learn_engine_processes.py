@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -91,6 +92,39 @@ def test_two_processes_train_as_one_and_a_dead_one_ends_the_other(scan, tmp_path
     assert found["dying"]["codes"] == [2, -9]
     assert found["dying"]["seconds_between"] < 20
     assert done.stderr.count("another process of this training ended") == 1
+
+
+AGREE = """
+import os, sys, torch
+from napari_ferro4d.learn.ranks import joined
+
+torch.set_num_threads(1)
+cpu = torch.device("cpu")
+os.environ |= {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": sys.argv[1]}
+child = os.fork()
+rank = 0 if child else 1
+os.environ["RANK"] = str(rank)
+with joined(cpu) as ranks:
+    torch.manual_seed(rank)
+    network = torch.nn.BatchNorm2d(3).to(memory_format=torch.channels_last)
+    torch.nn.init.normal_(network.weight)
+    network.register_buffer("found", torch.tensor([rank == 0, False]))
+    ranks.take_first(network)
+    torch.manual_seed(0)
+    same = torch.equal(network.weight, torch.nn.init.normal_(torch.empty(3)))
+    agreed = same and bool(network.found[0]) and ranks.largest(3 - rank, cpu) == 3
+if not child:
+    os._exit(not agreed)
+sys.exit(os.waitstatus_to_exitcode(os.wait()[1]) or not agreed)
+"""
+
+
+@posix
+def test_processes_agree_on_network_and_thinning():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    done = run("-c", AGREE, port)
+    assert done.returncode == 0, done.stderr
 
 
 @posix

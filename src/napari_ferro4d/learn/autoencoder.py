@@ -186,7 +186,8 @@ def _prepared(
     how = Preprocess.from_json(header["preprocess"])
     room = find_room()
     if before is None or before is start:
-        header["every"] = thinning(scans, how.size, room, ranks.count)
+        # The same in all processes, though each finds another room.
+        header["every"] = ranks.largest(thinning(scans, how.size, room, ranks.count), device)
     every = header["every"]
     note = f", only every {every}th row and column for want of room" if every > 1 else ""
     problem: Exception | None = None

@@ -100,8 +100,16 @@ class Gradient:
         ModelError
             If there is not enough memory for one pattern, or another process has ended.
         """
-        whole = Whole(count, self._direction(patterns, phase, noise))
-        terms = self._retried(lambda: self._parts(patterns, phase, whole, noise))
+        direction = self._direction(patterns, phase, noise)
+
+        def work() -> torch.Tensor:
+            nonlocal direction
+            if direction is None:
+                # Memory may have run out since: a batch that was whole is now in parts.
+                direction = self._direction(patterns, phase, noise)
+            return self._parts(patterns, phase, Whole(count, direction), noise)
+
+        terms = self._retried(work)
         if not phase.similarity:
             # Without a weight every part counts its own pairs alone: a number that says nothing.
             terms[1 + TERMS.index("similarity")] = 0.0

@@ -87,6 +87,28 @@ class Ranks:
         for grad, summed in zip(grads, flat.split([g.numel() for g in grads]), strict=True):  # type: ignore[no-untyped-call]
             grad.copy_(summed.view(grad.shape))
 
+    def largest(self, value: int, device: torch.device) -> int:
+        """Return the largest of what the processes give."""
+        values = torch.zeros(self.count, dtype=torch.float64, device=device)
+        values[self.rank] = value
+        self.sum(values)
+        return round(values.max().item())
+
+    def take_first(self, network: torch.nn.Module) -> None:
+        """Give all processes the network that the first one has.
+
+        Processors of different makes round differently, and a principal component may come out
+        with another sign.
+        """
+        if self.count == 1:
+            return
+        for value in network.state_dict().values():
+            # Through float32, which holds all that a network of float32 does.
+            mine = value.float() if self.first else torch.zeros_like(value, dtype=torch.float32)
+            shared = mine.contiguous()
+            self.sum(shared)
+            value.copy_(shared)
+
     def all_well(self, error: Exception | None, device: torch.device) -> None:
         """Go on if all processes can; raise `error` here, and a `ModelError` in the others."""
         failed = torch.tensor([float(error is not None)], device=device)

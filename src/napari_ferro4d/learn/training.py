@@ -18,7 +18,7 @@ from napari_ferro4d.jobs import Report, Steps
 
 from .automatic import AUTOMATIC, most_epochs, onward
 from .cache import Cache
-from .checkpoint import BEST, sweep
+from .checkpoint import BEST, finished, sweep
 from .feed import Feed
 from .glance import Glance, active_in, likeness, thumbnails
 from .gradient import Gradient, portion_for
@@ -83,6 +83,7 @@ class Training:
         self._phases = tuple(Phase.from_json(phase) for phase in header["schedule"])
         self._how = AUTOMATIC[header["preset"]] if header["automatic"] else None
         self._history = History.from_json(header["history"]) if resume else History()
+        self._history.watch_maps(self._how is not None)
         with seeded(int(header["seed"])):
             network = build_autoencoder(header)
             before = resume or start
@@ -91,10 +92,11 @@ class Training:
             else:
                 load_network(network, before.weights)
         self._network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        ranks.take_first(self._network)
         self._optimizer = torch.optim.Adam(network.parameters(), fused=True)
         if resume is not None and len(self._history) < total_epochs(self._phases):
             load_optimizer(self._optimizer, resume.weights)
-        self._best = {} if resume is None else _kept(resume)
+        self._best = {} if resume is None else _kept(resume, len(self._history))
         self._feed = Feed(cache.patterns, device, cache.on_disk)
         self._gradient = Gradient(network, header, portion_for(header, device), ranks, device)
         self._glance = Glance(cache, ranks, device)
@@ -261,7 +263,11 @@ def _own(batch: np.ndarray, cache: Cache) -> np.ndarray:
     return np.flatnonzero((batch >= cache.first) & (batch < cache.first + len(cache.patterns)))
 
 
-def _kept(resume: Model) -> dict[str, np.ndarray]:
+def _kept(resume: Model, epochs: int) -> dict[str, np.ndarray]:
+    """Return the best network of a checkpoint, which is the last one where that is the best."""
+    best = resume.header.get("best") or {}
+    if best.get("epoch") == epochs:
+        return dict(finished(resume).weights)
     return {k.removeprefix(BEST): v for k, v in resume.weights.items() if k.startswith(BEST)}
 
 
