@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import numpy as np
 from qtpy.QtCore import QTimer, Signal
@@ -135,7 +136,8 @@ class EmbeddingChoice(QComboBox):
         for event in (events.inserted, events.removed):
             event.connect(self._on_layers)
         self.currentIndexChanged.connect(self._on_index)
-        self._watched: set[int] = set()
+        # Not their ids, which Python gives to other layers once these are gone.
+        self._watched: WeakSet[Layer] = WeakSet()
         self.refresh()
 
     def embedding(self) -> ShownEmbedding | None:
@@ -163,8 +165,8 @@ class EmbeddingChoice(QComboBox):
             whole = info.get("whole")
             if info.get("name") != "embedding" or whole is None:
                 continue
-            if id(layer) not in self._watched:
-                self._watched.add(id(layer))
+            if layer not in self._watched:
+                self._watched.add(layer)
                 layer.events.data.connect(self._on_layers)
             if not any(one.whole is whole for one in found):
                 origin = Origin(info["scan"], info["signature"], whole.scan_step)
