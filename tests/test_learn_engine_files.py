@@ -80,23 +80,24 @@ def test_a_best_epoch_that_was_the_last_is_still_there_after_going_on(scan, tmp_
     assert same(finished(later, best=True), finished(first))
 
 
-def test_a_training_may_change_to_the_schedule_auto_and_back_and_go_on(scan, tmp_path):
+def test_a_training_may_leave_the_schedule_auto_but_not_change_to_it(scan, tmp_path):
     path = tmp_path / "c.safetensors"
     options = {"embedding": 4, "device": "cpu", "checkpoint": path}
 
     def go_on(schedule, epoch: int, **more) -> None:
         def report(progress) -> None:
             state = progress.partial
-            if isinstance(state, TrainingState) and state.epoch == epoch:
+            if isinstance(state, TrainingState) and state.epoch == epoch and path.exists():
                 raise Cancelled
 
         with pytest.raises(Cancelled):
             train(scan, **options, schedule=schedule, report=report, **more)
 
-    go_on([Phase(6, 1e-3)], 1)
+    go_on("auto", 2)
     go_on("auto", 3, resume=path)
-    go_on("auto", 4, resume=path)
     go_on([Phase(6, 1e-3)], 5, resume=path)
+    with pytest.raises(ModelError, match="began with another schedule than 'auto'"):
+        train(scan, **options, schedule="auto", resume=path)
     done = train(scan, **options, schedule=[Phase(6, 1e-3)], resume=path)
     assert len(done.header["history"]["losses"]) == 6
 

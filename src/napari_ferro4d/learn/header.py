@@ -181,12 +181,15 @@ def continued(scans: tuple[Scan, ...], wishes: Wishes, resume: Model, path: str)
             f"{path}: the header of this checkpoint is incomplete or was changed ({error}); start "
             "a new training."
         ) from error
+    if wishes.schedule == AUTO and not header["automatic"]:
+        # It counts from the first epoch, and its phases would be told of epochs that had others.
+        raise _another(path, "another schedule than 'auto'")
     if wishes.schedule is not None or wishes.epochs is not None:
         variational = bool(then["network"].get("variational"))
         name, phases = _phases(wishes, str(then["preset"]), variational)
         header["schedule_name"] = name
-        if not (name == AUTO and header["automatic"]):
-            header["automatic"] = name == AUTO
+        if name != AUTO:
+            header["automatic"] = False
             header["schedule"] = [phase.to_json() for phase in phases]
     return header
 

@@ -39,14 +39,6 @@ class History:
     def __len__(self) -> int:
         return len(self.losses)
 
-    def watch_maps(self, watched: bool) -> None:
-        """Go on with the likeness of maps, or without: the schedule may be another from here on."""
-        if watched:
-            # What was not looked at then counts as changing.
-            self.alike += [0.0] * (len(self) - len(self.alike))
-        else:
-            self.alike.clear()
-
     def to_json(self) -> dict[str, Any]:
         """Return the history as JSON types."""
         return asdict(self)

@@ -83,7 +83,8 @@ class Training:
         self._phases = tuple(Phase.from_json(phase) for phase in header["schedule"])
         self._how = AUTOMATIC[header["preset"]] if header["automatic"] else None
         self._history = History.from_json(header["history"]) if resume else History()
-        self._history.watch_maps(self._how is not None)
+        if self._how is None:
+            self._history.alike.clear()  # the schedule was "auto" until now
         with seeded(int(header["seed"])):
             network = build_autoencoder(header)
             before = resume or start
