@@ -109,7 +109,8 @@ def train(
         Make it a beta-VAE, the paper's comparison; its weight beta is in the phases.
     resume : path, optional
         A checkpoint from which to go on. Preset, embedding, seed, divergence and scans must be
-        those it was made with; then the result is the one of an uninterrupted training.
+        those it was made with, and the schedule too if it is to be ``"auto"``; then the result is
+        the one of an uninterrupted training.
     checkpoint : path, optional
         Written atomically after each epoch; it stays when the training is cancelled. It holds the
         last epoch, and the best of its phase; see `finished`.
