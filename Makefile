@@ -7,8 +7,8 @@ bin := .venv/bin
 demo: setup  ## the main job on a simulated scan: scores, results, figure, screenshot
 	$(bin)/ferro4d demo -o demo-results
 
-test: setup  ## the whole test suite
-	$(bin)/python -m pytest
+test: setup  ## the whole test suite; the files are shared among three processes, as windows often wait
+	$(bin)/python -m pytest -n 3 --dist loadfile
 
 lint:  ## style of the Python files
 	@scripts/setup lint

@@ -40,13 +40,13 @@ HEADS = (ermno3_wall(1), replace(ermno3_wall(1), positions=ermno3_trimerised(1.0
 STATES = [
     ("ermno3", "+P", ermno3(1), (1, 0, 0), (0, 0, 1), 50),
     ("ermno3", "-P", ermno3(-1), (1, 0, 0), (0, 0, 1), 4),
-    ("ermno3", "nonpolar", ermno3(0), (1, 0, 0), (0, 0, 1), 12),
+    ("ermno3", "nonpolar", ermno3(0), (1, 0, 0), (0, 0, 1), 4),
     ("ermno3", "head-to-head", HEADS, (1, 0, 0), (0, 0, 1), 3),
     ("ermno3", "tail-to-tail", ermno3_wall(-1), (1, 0, 0), (0, 0, 1), 3),
-    ("boracite", "up", boracite(), *BORACITE_STATES["up"], 12),
+    ("boracite", "up", boracite(), *BORACITE_STATES["up"], 4),
     ("boracite", "right", boracite(), *BORACITE_STATES["right"], 3),
-    ("boracite", "along", boracite(), *BORACITE_STATES["along"], 12),
-    ("boracite", "cubic", boracite_cubic(), (1, 0, 0), (0, 1, 0), 12),
+    ("boracite", "along", boracite(), *BORACITE_STATES["along"], 4),
+    ("boracite", "cubic", boracite_cubic(), (1, 0, 0), (0, 1, 0), 4),
 ]
 
 
