@@ -41,8 +41,9 @@ from .weights import (
 
 __all__ = ["Training"]
 
-START_PATTERNS = 8192
-"""Patterns from which a compact network is started, about."""
+START_PATTERNS = {"paper": 0, "compact": 8192}
+"""Patterns from which a network is started, at most but for a tile of each scan. The paper's takes
+nothing over from patterns, and so many of its would be 2 GB."""
 
 THUMBNAILS_EVERY_S = 2.0
 TELL_EVERY_S = 0.1
@@ -208,7 +209,9 @@ class Training:
     def _sample(self) -> tuple[torch.Tensor, tuple[np.ndarray, ...]]:
         """Return tiles of the scans, the same in every process: their patterns and places."""
         cache = self._cache
-        places, numbers = numbered_anew(sample_tiles(cache.places, START_PATTERNS))
+        places, numbers = numbered_anew(
+            sample_tiles(cache.places, START_PATTERNS[self._header["preset"]])
+        )
         if self._ranks.count == 1:
             return torch.from_numpy(cache.patterns[numbers])[:, None], places
         size = cache.patterns.shape[-1]
