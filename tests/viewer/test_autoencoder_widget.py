@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -17,6 +18,7 @@ from napari_ferro4d.io import Model, open_scan
 from napari_ferro4d.learn import LINEAR, PRESETS, Embedding, TrainingState, embed
 from napari_ferro4d.learn.networks import build_autoencoder
 from napari_ferro4d.viewer import _model_file
+from napari_ferro4d.viewer._autoencoder import _train_and_embed
 from napari_ferro4d.viewer._layers import add_layers
 from napari_ferro4d.viewer._network_form import NetworkForm
 from napari_ferro4d.viewer._reader import opened_layers
@@ -186,6 +188,21 @@ def test_stop_and_keep_embeds_with_the_last_finished_epoch(
         ended(widget)
         assert [layer.name for layer in channels(shown)] == names
     assert "No channel is active" in widget.row.text
+
+
+def test_a_stop_before_the_first_epoch_is_written_waits_for_it(scan):
+    stop, models = threading.Event(), []
+    stop.set()
+
+    def report(progress) -> None:
+        if isinstance(progress.partial, Model):
+            models.append(progress.partial)
+
+    options = {"embedding": 4, "epochs": 50_000, "device": "cpu"}
+    found = _train_and_embed(scan, options, stop, report)
+    assert len(found.channels) == 4
+    (model,) = models
+    assert 1 <= len(model.header["history"]["losses"]) < 1000
 
 
 def test_cancel_keeps_nothing_and_a_crash_keeps_the_last_epoch(shown, widget, qtbot, ended, notes):

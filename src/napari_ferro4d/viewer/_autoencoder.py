@@ -208,7 +208,8 @@ def _train_and_embed(
 
     def stoppable(progress: Progress) -> None:
         report(progress)
-        if stop.is_set():
+        # Not while the first epoch is still being written: then there is soon something to keep.
+        if stop.is_set() and checkpoint.exists():
             raise Cancelled
 
     def have(model: Model) -> Model:
