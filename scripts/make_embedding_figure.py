@@ -1,4 +1,4 @@
-"""Make docs/images/embedding-patterns.png: two channels, their histograms, what is in the patterns.
+"""Make docs/images/embedding-patterns.png: two channels, histograms, and what is in the patterns.
 
 The channels are principal components of the patterns of the preset ermno3-domains-small: seconds of
 work, and the same on every machine.
