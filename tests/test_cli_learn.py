@@ -183,6 +183,17 @@ def test_an_interrupted_training_goes_on_where_it_was(capsys, folder, tmp_path):
     assert not checkpoint.exists()
 
 
+def test_a_new_training_keeps_the_checkpoint_of_an_interrupted_one(capsys, folder, tmp_path):
+    checkpoint = tmp_path / "m.checkpoint.safetensors"
+    checkpoint.write_bytes(b"hours of work")
+    path = tmp_path / "m.safetensors"
+    arguments = ["train", str(folder / "scan.npy"), "-o", str(path), "--epochs", "1"]
+    assert main(arguments) == 0
+    old = tmp_path / "m.checkpoint.old.safetensors"
+    assert old.read_bytes() == b"hours of work"
+    assert str(old) in capsys.readouterr().err
+
+
 def test_classify_keeps_the_users_labels_names_and_colours(capsys, folder, tmp_path):
     labels = np.load(folder / "labels.npy")
     colours = {3: (1.0, 0.0, 0.0, 1.0), 7: (0.0, 0.0, 1.0, 1.0)}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from ._terminal import progress_bar
+from ._terminal import progress_bar, say
 from .jobs import Cancelled
 from .scan import Scan
 
@@ -35,6 +36,10 @@ def train_command(args: argparse.Namespace, open_one: Callable[[str], Scan]) -> 
     first = launched().rank == 0
     target = check_model_target(args.output)
     checkpoint = target.with_name(target.stem + ".checkpoint.safetensors")
+    if first and not args.resume and checkpoint.exists():
+        old = target.with_name(target.stem + ".checkpoint.old.safetensors")
+        os.replace(checkpoint, old)
+        say(f"the checkpoint of a training that was interrupted is kept as {old}.")
     before = _changed(checkpoint)
 
     def interrupted() -> str:

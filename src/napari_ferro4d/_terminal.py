@@ -13,12 +13,17 @@ from typing import Any
 from .errors import ScanError
 from .jobs import Progress, Report
 
-__all__ = ["fail", "on_cluster", "print_document", "progress_bar"]
+__all__ = ["fail", "on_cluster", "print_document", "progress_bar", "say"]
+
+
+def say(message: str) -> None:
+    """Print one line on standard error."""
+    print("ferro4d: " + " ".join(message.split()), file=sys.stderr)
 
 
 def fail(message: str, code: int) -> int:
     """Print one line on standard error, and return the exit code."""
-    print("ferro4d: " + " ".join(message.split()), file=sys.stderr)
+    say(message)
     return code
 
 
