@@ -54,9 +54,14 @@ def channels(viewer):
 
 
 def trainers():
-    return [
-        one for one in psutil.Process().children() if any("_trainer" in w for w in one.cmdline())
-    ]
+
+    def ours(one):
+        try:
+            return any("_trainer" in word for word in one.cmdline())
+        except psutil.Error:  # it has just ended
+            return False
+
+    return [one for one in psutil.Process().children() if ours(one)]
 
 
 class Stopwatch:
