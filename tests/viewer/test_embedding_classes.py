@@ -10,7 +10,8 @@ from matplotlib.path import Path as Polygon
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
-from napari_ferro4d.io import read_results
+from napari_ferro4d.io import Model, read_results
+from napari_ferro4d.io.model import digest
 from napari_ferro4d.learn import traverse
 from napari_ferro4d.viewer._embedding_compare import CompareDialog
 
@@ -124,7 +125,6 @@ def model(scan):
     """An autoencoder that was never trained: what it decodes is all the same its own."""
     import torch
 
-    from napari_ferro4d.io import Model
     from napari_ferro4d.learn.networks import build_autoencoder
     from napari_ferro4d.learn.preprocess import Preprocess
 
@@ -165,6 +165,23 @@ def test_the_slider_decodes_the_channel_and_another_model_is_refused(
     embedded.refresh()
     assert not panel.run.isEnabled()
     assert "8 channels, the embedding 3" in panel.run.toolTip()
+
+
+@pytest.mark.parametrize("noted", [lambda d: {"weights": d}, lambda d: {"trained": {"weights": d}}])
+def test_only_the_model_that_made_the_embedding_decodes_it(dock, embedded, model, noted):
+    """Another one with as many channels would show patterns that have nothing to do with it."""
+    embedded.pick(1)
+    for layer in embedded.embedding.layers().values():
+        entry = {"command": "embed", "parameters": noted(digest(model))}
+        layer.metadata["ferro4d"]["provenance"] = [entry]
+    autoencoder = dock("Autoencoder")
+    weights = {name: value + 1 for name, value in model.weights.items() if name != "found"}
+    other = Model("autoencoder", model.header, {**model.weights, **weights})
+    for one, right in ((other, False), (model, True)):
+        autoencoder.set_model(one, "untrained")
+        embedded.refresh()
+        assert embedded.traverse.run.isEnabled() == right
+        assert ("another model" in embedded.traverse.run.toolTip()) != right
 
 
 def test_a_difference_is_compared_with_a_simulated_one(make_napari_viewer, qtbot):

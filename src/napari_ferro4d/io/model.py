@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from napari_ferro4d.errors import ModelError
 
 from ._atomic import atomic_file
 
-__all__ = ["Model", "check_model_target", "described", "load_model", "save_model"]
+__all__ = ["Model", "check_model_target", "described", "digest", "load_model", "save_model"]
 
 _KEY = "ferro4d"
 _KINDS = ("autoencoder", "classifier")
@@ -41,9 +42,30 @@ class Model:
     weights: Mapping[str, np.ndarray]
 
 
+def digest(model: Model) -> str:
+    """Return 16 hexadecimal digits by which the weights of a model are known again (SHA-256).
+
+    Examples
+    --------
+    >>> one = Model("autoencoder", {}, {"a": np.ones(2, np.float32)})
+    >>> digest(one) == digest(Model("autoencoder", {}, {"a": np.zeros(2, np.float32)}))
+    False
+    """
+    found = hashlib.sha256()
+    for name in sorted(model.weights):
+        values = np.ascontiguousarray(model.weights[name])
+        found.update(f"{name} {values.dtype.str} {values.shape}".encode())
+        found.update(values.tobytes())
+    return found.hexdigest()[:16]
+
+
 def described(model: Model) -> dict[str, Any]:
-    """Return what a provenance entry says of a model: all its header but the course of training."""
-    return {"kind": model.kind, **{k: v for k, v in model.header.items() if k != "history"}}
+    """Return what a provenance entry says of a model: its header but the course of training.
+
+    Added is ``weights``, the `digest` of the model's weights.
+    """
+    header = {key: value for key, value in model.header.items() if key != "history"}
+    return {"kind": model.kind, **header, "weights": digest(model)}
 
 
 def save_model(model: Model, path: str | os.PathLike[str]) -> Path:

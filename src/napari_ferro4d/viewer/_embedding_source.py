@@ -108,6 +108,16 @@ class ShownEmbedding:
         found = (layer_info(layer).get(name) for layer in self.layers().values())
         return next((one for one in found if one is not None), None)
 
+    def model_digest(self) -> str | None:
+        """Return the digest of the model that made the embedding, where its provenance tells."""
+        for entry in reversed(self.noted("provenance") or ()):
+            if entry.get("command") == "embed":
+                said = entry.get("parameters", {})
+                # The dock notes the model among its own parameters, the command as "trained".
+                found = said.get("weights", said.get("trained", {}).get("weights"))
+                return None if found is None else str(found)
+        return None
+
     def _add(self, channel: int, like: Layer | None) -> None:
         whole = self.whole
         one = replace(whole, data=whole.data[[channel]], channels=(self.name(channel),), active=())

@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_ferro4d.io import Model
+from napari_ferro4d.io.model import digest
 from napari_ferro4d.jobs import Report, Steps
 from napari_ferro4d.learn.preprocess import Preprocess, first_pixel
 
@@ -185,8 +186,13 @@ class TraversePanel(QWidget):
     def _misfit(self, model: Model) -> str | None:
         shown = self._dock.embedding
         wanted = model.header.get("network", {}).get("embedding")
-        if shown is None or wanted in (None, len(shown.channels)):
+        if shown is None:
             return None
+        if wanted in (None, len(shown.channels)):
+            made_by = shown.model_digest()
+            if made_by in (None, digest(model)):
+                return None
+            return "The embedding was made with another model: load that one."
         return (
             f"This model has {wanted} channels, the embedding {len(shown.channels)}: "
             "load the one that it was made with."

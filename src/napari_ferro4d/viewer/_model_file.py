@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_ferro4d.errors import ModelError, ScanError
 from napari_ferro4d.io import Model, load_model, save_model
+from napari_ferro4d.io.model import described
 from napari_ferro4d.learn import finished
 
 from ._settings import remember, remembered
@@ -89,10 +90,9 @@ def model_text(model: Model, name: str) -> str:
 
 def model_note(model: Model, name: str) -> dict[str, Any]:
     """Return what provenance says of a model: how it was trained and how far that came."""
-    header = {key: value for key, value in model.header.items() if key != "history"}
     losses = list(model.header.get("history", {}).get("losses", ()))
     trained = {"epochs": len(losses), "loss": losses[-1] if losses else None}
-    return {"model": name, **header, **trained}
+    return {"model": name, **described(model), **trained}
 
 
 def _folder() -> str:
