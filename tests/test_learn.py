@@ -21,7 +21,7 @@ from napari_ferro4d import (
     train,
 )
 from napari_ferro4d.jobs import Cancelled, Progress
-from napari_ferro4d.learn import TrainingState, finished
+from napari_ferro4d.learn import Phase, TrainingState, finished
 from napari_ferro4d.learn.checkpoint import OPTIMIZER
 from napari_ferro4d.learn.structure import active_channels, morans_i
 
@@ -171,6 +171,19 @@ def test_training_resumes_on_the_same_counts_under_another_name(tmp_path):
     moved = open_scan(tmp_path / "moved.npy")
     assert moved.signature == scan.signature
     assert len(train(moved, embedding=4, epochs=2, resume=path).header["history"]["losses"]) == 2
+
+
+def test_a_model_tells_by_which_schedule_each_of_its_epochs_ran(tmp_path):
+    scan, _ = two_domains(0)
+    path = tmp_path / "run.safetensors"
+    first, second = (Phase(1, 1e-3, l1=1e-3),), (Phase(2, 1e-4, l1=1e-2),)
+    train(scan, embedding=4, schedule=first, checkpoint=path)
+    header = train(scan, embedding=4, schedule=second, resume=path).header
+    assert [Phase.from_json(phase) for phase in header["schedule"]] == list(second)
+    (left,) = header["schedules_left"]
+    assert left["epochs"] == 1
+    assert [Phase.from_json(phase) for phase in left["schedule"]] == list(first)
+    assert "schedules_left" not in train(scan, embedding=4, schedule=first, resume=path).header
 
 
 def test_progress_tells_epochs_losses_and_the_time_left():

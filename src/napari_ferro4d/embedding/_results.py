@@ -155,7 +155,8 @@ def write_difference(
         **provenance("difference", parameters or {}, scan),
         "made": [f"patterns/{name}", f"labels/{positions.name}"],
     }
-    target = write_results(folder, labels=[positions], provenance=[entry])
+    # The folder first, which refuses another scan's; what was made is told once all of it is there.
+    target = write_results(folder, labels=[positions])
     try:
         with locked(target.absolute().parent):
             (target / "patterns").mkdir(exist_ok=True)
@@ -164,7 +165,7 @@ def write_difference(
                 _write_patterns(temporary, name, found, scan)
     except OSError as error:
         raise ScanError(f"{target}: cannot be written ({error.strerror or error}).") from error
-    return target
+    return write_results(target, provenance=[entry])
 
 
 def _write_patterns(folder: Path, name: str, found: Difference, scan: Scan) -> None:

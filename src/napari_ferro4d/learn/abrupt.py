@@ -110,14 +110,13 @@ def find_abrupt(scores: Sequence[Array], axes: int = 3) -> Abrupt | None:
         return None
     return Abrupt(
         jumps,
-        tuple(_side(one @ jumps[:, 0], w) for one, w in zip(_last(scores), weights, strict=True)),
+        tuple(
+            _side(np.tensordot(jumps[:, 0], one, 1), weight)
+            for one, weight in zip(scores, weights, strict=True)
+        ),
         tuple(_strength(pair) for pair in change),
         _kinds(scores, change, weights, axes),
     )
-
-
-def _last(scores: Sequence[Array]) -> list[Array]:
-    return [np.moveaxis(one, 0, -1) for one in scores]
 
 
 def _side(jump: Array, weights: tuple[Array, ...]) -> npt.NDArray[np.float32]:

@@ -190,7 +190,13 @@ def continued(scans: tuple[Scan, ...], wishes: Wishes, resume: Model, path: str)
         header["schedule_name"] = name
         if name != AUTO:
             header["automatic"] = False
-            header["schedule"] = [phase.to_json() for phase in phases]
+            schedule = [phase.to_json() for phase in phases]
+            done = len(header["history"]["losses"])
+            if done and schedule != header["schedule"]:
+                # The epochs that are over ran by the schedule that is left here.
+                left = {"epochs": done, "schedule": header["schedule"]}
+                header["schedules_left"] = [*header.get("schedules_left", ()), left]
+            header["schedule"] = schedule
     return header
 
 
