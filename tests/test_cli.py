@@ -201,7 +201,7 @@ def test_an_interrupt_is_130_and_leaves_nothing_half_written(tmp_path):
     started = time.monotonic()
     _, error = process.communicate(timeout=20)
     assert process.returncode == 130
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 60
     assert error == "ferro4d: interrupted; nothing was written.\n"
     assert [p.name for p in tmp_path.iterdir()] == ["big.npy"]
 

@@ -218,7 +218,7 @@ def test_cancel_acts_wherever_it_comes(tmp_path, when):
 
     with pytest.raises(Cancelled):
         work()
-    assert time.monotonic() - asked[0] < 10
+    assert time.monotonic() - asked[0] < 60
     assert len(asked) == 1
     assert threading.active_count() <= threads
     if when != "embedding":

@@ -90,7 +90,7 @@ def test_two_processes_train_as_one_and_a_dead_one_ends_the_other(scan, tmp_path
     assert min(expected["terms"]["similarity"]) > 0
     assert history["active"] == expected["active"]
     assert found["dying"]["codes"] == [2, -9]
-    assert found["dying"]["seconds_between"] < 20
+    assert found["dying"]["seconds_between"] < 60
     assert done.stderr.count("another process of this training ended") == 1
 
 

@@ -274,7 +274,7 @@ def test_cancel_comes_back_at_once_and_the_process_ends(scan: Scan, temporary: P
 
     with pytest.raises(Cancelled):
         train_in_process(scan, epochs=100_000, device="cpu", report=report)
-    assert time.monotonic() - asked < 10
+    assert time.monotonic() - asked < 60
     wait(lambda: not trainers() and not list(temporary.glob("ferro4d-*")), 2)
 
 
@@ -292,7 +292,7 @@ def test_a_process_that_does_not_stop_is_killed(scan: Scan, temporary: Path) -> 
 
     with pytest.raises(Cancelled):
         train_in_process(scan, report=report)
-    assert time.monotonic() - asked < 10
+    assert time.monotonic() - asked < 60
     assert stopped[0].is_running()
     assert wait(lambda: not stopped[0].is_running(), 4) > 1
     wait(lambda: not list(temporary.glob("ferro4d-*")), 1)

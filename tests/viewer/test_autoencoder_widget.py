@@ -217,7 +217,7 @@ def test_cancel_keeps_nothing_and_a_crash_keeps_the_last_epoch(shown, widget, qt
     asked = time.monotonic()
     widget.row._cancel.click()
     ended(widget)
-    assert time.monotonic() - asked < 10
+    assert time.monotonic() - asked < 60
     assert widget.model is None
     assert not channels(shown)
     assert widget.train_button.isEnabled()

@@ -109,7 +109,7 @@ def test_a_probe_move_is_cheap(shown, widget, qtbot):
     for _ in range(20):
         widget.probe.step(0, 1)
         widget.probe.step(0, -1)
-    assert (time.perf_counter() - start) / 40 < 2
+    assert time.perf_counter() - start < 60
 
 
 def test_log_changes_the_display_not_the_counts(shown, widget):
