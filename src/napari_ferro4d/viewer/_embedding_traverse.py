@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtWidgets import (
     QCheckBox,
     QHBoxLayout,
@@ -18,7 +19,8 @@ from qtpy.QtWidgets import (
 
 from napari_ferro4d.io import Model
 from napari_ferro4d.io.model import digest
-from napari_ferro4d.jobs import Report, Steps
+from napari_ferro4d.jobs import Report
+from napari_ferro4d.learn import Trainer, traverse_in_process
 from napari_ferro4d.learn.preprocess import Preprocess, first_pixel
 
 from . import _model_file
@@ -36,9 +38,15 @@ __all__ = ["TraversePanel"]
 _STEPS = 21
 """Values of the channel that are decoded."""
 
+# Asked for at every click, and 19 MB of weights take 50 ms.
+_digest = lru_cache(maxsize=1)(digest)
+
 
 class TraversePanel(QWidget):
     """Decode a channel's values with a slider.
+
+    The work is done in a process of its own, which starts with the first and ends with the dock:
+    to import torch here would hold up the window for a second.
 
     Parameters
     ----------
@@ -53,6 +61,7 @@ class TraversePanel(QWidget):
         self._values: np.ndarray | None = None
         self._patterns: np.ndarray | None = None
         self._channel: int | None = None
+        self._decoder = Trainer("decoder")
         self.load_button = QPushButton("Load model...")
         self.run = QPushButton("Decode channel")
         self.slider = QSlider(Qt.Orientation.Horizontal)
@@ -72,6 +81,8 @@ class TraversePanel(QWidget):
         self.slider.valueChanged.connect(self._draw)
         self.log.toggled.connect(self._draw)
         self.change.toggled.connect(self._draw)
+        dock.session.closing.connect(self._end)
+        dock.installEventFilter(self)
 
     @property
     def patterns(self) -> np.ndarray | None:
@@ -121,10 +132,10 @@ class TraversePanel(QWidget):
         """Return the model to decode with, and its name: loaded here or in the autoencoder dock."""
         if self._loaded is not None:
             return self._loaded
-        window = self._dock.viewer.window._qt_window
-        for dock in window.findChildren(Dock):
+        # Not findChildren: it takes 10 ms to go through all that is in napari's window.
+        for dock in self._dock.viewer.window.dock_widgets.values():
             found = getattr(dock, "model", None)
-            if dock.key == "autoencoder" and found is not None:
+            if isinstance(dock, Dock) and dock.key == "autoencoder" and found is not None:
                 return found, "the model of the Autoencoder dock"
         return None
 
@@ -142,9 +153,7 @@ class TraversePanel(QWidget):
         self.slider.setEnabled(self._patterns is not None)
 
     def decode(self) -> None:
-        """Decode values of the channel on a thread."""
-        from napari_ferro4d.learn import traverse
-
+        """Decode values of the channel, and its mean, in another process."""
         shown, channel, found = self._dock.embedding, self._dock.channel, self.model()
         if shown is None or channel is None or found is None or self._why_not():
             return
@@ -155,13 +164,10 @@ class TraversePanel(QWidget):
         values = np.linspace(low, high, _STEPS, dtype=np.float32)
 
         def work(report: Report) -> np.ndarray:
-            steps = Steps(report, _STEPS + 1, "decoding")
-            # One after the other: a large network takes its time over each.
-            decoded = []
-            for value in [*values, at[channel]]:
-                decoded.append(traverse(model, channel, [float(value)], at=at)[0])
-                steps.add()
-            return np.stack(decoded)
+            wanted = [*values, at[channel]]
+            return traverse_in_process(
+                model, channel, wanted, at, report=report, trainer=self._decoder
+            )
 
         def done(patterns: np.ndarray) -> str | None:
             if self._dock.channel != channel:
@@ -190,7 +196,7 @@ class TraversePanel(QWidget):
             return None
         if wanted in (None, len(shown.channels)):
             made_by = shown.model_digest()
-            if made_by in (None, digest(model)):
+            if made_by in (None, _digest(model)):
                 return None
             return "The embedding was made with another model: load that one."
         return (
@@ -232,6 +238,16 @@ class TraversePanel(QWidget):
             centre.append((beam - first + 0.5) / binning - 0.5)
         unit = "pixel" if scan.k_step is None else "1/Å"
         self.pattern.set_space((step[0] * binning, step[1] * binning), (centre[0], centre[1]), unit)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """End the process when the dock is closed."""
+        if event.type() == QEvent.Type.ParentChange and watched.parent() is None:
+            self._end()
+        return False
+
+    def _end(self) -> None:
+        self._dock.row.cancel()
+        self._decoder.end()
 
     def _on_load(self) -> None:
         found = _model_file.ask_and_load(self, "autoencoder")
