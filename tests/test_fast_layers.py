@@ -9,8 +9,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from napari_ferro4d.learn import fast_channel as channel
 from napari_ferro4d.learn import fast_functions as fast
 from napari_ferro4d.learn import fast_winograd as winograd
+from napari_ferro4d.learn.fast_layers import Convolution, chain
 from napari_ferro4d.learn.fast_memory import Memory
 from napari_ferro4d.learn.paper_autoencoder import PaperAutoencoder
 
@@ -19,6 +21,11 @@ MEMORY = Memory()
 
 def image(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def framed(image, top, bottom, left, right):
+    inside = torch.cat([left, image[:, :, 2:-2, 2:-2], right], 3)
+    return torch.cat([top, inside, bottom], 2)
 
 
 # Every layer: the compiled one, torch's, the shapes of what they take. 2 x 3 tiles of two images,
@@ -30,14 +37,19 @@ LAYERS = {
         [(2, 32, 12, 16), (16, 32, 3, 3), (16,)],
     ),
     "from one channel": (
-        lambda x, w, b: fast.widen(x, w, b, MEMORY),
+        lambda x, w, b: channel.widen(x, w, b, MEMORY),
         lambda x, w, b: F.conv2d(x, w, b, padding=1),
-        [(2, 1, 5, 7), (16, 1, 3, 3), (16,)],
+        [(2, 1, 5, 8), (16, 1, 3, 3), (16,)],
     ),
     "to one channel": (
-        lambda x, w, b: fast.narrow(x, w, b, MEMORY),
+        lambda x, w, b: channel.narrow(x, w, b, MEMORY),
         lambda x, w, b: F.conv2d(x, w, b, padding=1),
-        [(2, 16, 5, 7), (1, 16, 3, 3), (1,)],
+        [(2, 16, 5, 8), (1, 16, 3, 3), (1,)],
+    ),
+    "wide kernels, another frame": (
+        lambda x, w, b, *frame: channel.widen(x, w, b, MEMORY, frame),
+        lambda x, w, b, *frame: framed(F.conv2d(x, w, b, padding=2), *frame),
+        [(2, 1, 9, 8), (16, 1, 5, 5), (16,), *2 * [(2, 16, 2, 8)], *2 * [(2, 16, 5, 2)]],
     ),
     "norm": (
         lambda x, w, b: fast.norm_relu(x, w, b, None, 1e-5, MEMORY),
@@ -85,6 +97,45 @@ def test_gradients_are_the_differences_of_the_result(layer):
     # One random direction in the space of all inputs at a time, which `fast_mode` takes.
     inputs = [x.requires_grad_() for x in inputs]
     assert torch.autograd.gradcheck(ours, inputs, fast_mode=True)
+
+
+def convolutions(*, kind):
+    sizes = [(1, 16), (16, 32), (32, 16), (16, 16)]
+    torch.manual_seed(0)
+    return [Convolution(*size, MEMORY).to(kind) for size in sizes]
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 16, 20), (1, 1, 40, 24), (1, 1, 12, 16), (1, 1, 18, 20)])
+def test_a_chain_of_convolutions_is_the_same_as_one_after_the_other(shape):
+    layers, exact = convolutions(kind=torch.float32), convolutions(kind=torch.float64)
+    x = image(*shape)
+    results = {}
+    for these, kind in ((layers, torch.float32), (exact, torch.float64)):
+        pixels = x.to(kind).requires_grad_()
+        found = chain(pixels, these) if these is layers else plain_chain(pixels, these)
+        weights = [p for layer in these for p in layer.parameters()]
+        slopes = [image(*y.shape, seed=n).to(kind) for n, y in enumerate(found)]
+        results[kind] = [*found, *torch.autograd.grad(found, [pixels, *weights], slopes)]
+    for got, want in zip(*results.values(), strict=True):
+        assert relative(got, want) < 5e-6
+
+
+def plain_chain(x, layers):
+    results = []
+    for layer in layers:
+        x = F.conv2d(x, layer.weight, layer.bias, padding=1)
+        results.append(x)
+    return results[0], results[-1]
+
+
+def test_a_chain_starts_with_one_convolution_nine_wide():
+    # The four of them are never done on the whole image: what they would take is not there.
+    layers = convolutions(kind=torch.float32)
+    sizes = []
+    for layer in layers[1:]:
+        layer.register_forward_hook(lambda _, x, __: sizes.append(tuple(x[0].shape[2:])))
+    chain(image(1, 1, 32, 32), layers)
+    assert set(sizes) == {(8, 32), (32, 8)}
 
 
 def relative(found: torch.Tensor, wanted: torch.Tensor) -> float:

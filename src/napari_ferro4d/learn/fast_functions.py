@@ -6,22 +6,19 @@ float64 where gradients are checked. With as many threads, results are the same 
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch.autograd.function import once_differentiable
 
 from . import fast_loops as loops
 from . import fast_winograd as winograd
 from .fast_memory import Memory
+from .fast_parts import array, in_parts, pixels
 from .fast_vectors import WIDTH
 
-__all__ = ["convolve", "max_pool", "narrow", "norm_relu", "upsample", "widen"]
+__all__ = ["convolve", "max_pool", "norm_relu", "upsample"]
 
 
 def convolve(
@@ -59,20 +56,6 @@ def upsample(x: torch.Tensor, scale: int, memory: Memory) -> torch.Tensor:
     return _Upsample.apply(x, scale, memory)  # type: ignore[no-any-return, no-untyped-call]
 
 
-def widen(
-    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, memory: Memory
-) -> torch.Tensor:
-    """Convolve images of one channel with kernels ``[c_out, 1, 3, 3]``."""
-    return _Widen.apply(x, weight, bias, memory)  # type: ignore[no-any-return, no-untyped-call]
-
-
-def narrow(
-    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, memory: Memory
-) -> torch.Tensor:
-    """Convolve to images of one channel with kernels ``[1, c_in, 3, 3]``."""
-    return _Narrow.apply(x, weight, bias, memory)  # type: ignore[no-any-return, no-untyped-call]
-
-
 class _Convolve(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -100,13 +83,13 @@ class _Convolve(torch.autograd.Function):
 def _convolved(
     x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, memory: Memory
 ) -> torch.Tensor:
-    image, offset = _pixels(x), _array(bias)
+    image, offset = pixels(x), array(bias)
     n, ny, nx, channels = image.shape
     points, group, kind = winograd.POINTS, winograd.GROUP, image.dtype
     kernel = memory.array((len(bias) // WIDTH, points**2, channels, WIDTH), kind)
-    winograd.transform_kernel(_array(weight.permute(2, 3, 1, 0).contiguous()), kernel)
+    winograd.transform_kernel(array(weight.permute(2, 3, 1, 0).contiguous()), kernel)
     out = memory.image(n, len(bias), ny, nx, kind)
-    result = _pixels(out)
+    result = pixels(out)
 
     def work(first: int, last: int) -> None:
         edge = memory.array((1, points, points, channels), kind)
@@ -114,7 +97,7 @@ def _convolved(
         sums = memory.array((points**2, group, WIDTH), kind)
         winograd.convolve(image, kernel, offset, first, last, edge, values, sums, result)
 
-    _in_parts(work, n * ny * nx // winograd.TILE**2, group, each=8)
+    in_parts(work, n * ny * nx // winograd.TILE**2, group, each=8)
     return out
 
 
@@ -122,7 +105,7 @@ def _correlated(
     x: torch.Tensor, slope: torch.Tensor, memory: Memory
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the gradients of kernels and offsets."""
-    image, slopes = _pixels(x), _pixels(slope)
+    image, slopes = pixels(x), pixels(slope)
     n, ny, nx, channels = image.shape
     c_out = slopes.shape[3]
     points, group, kind = winograd.POINTS, winograd.GROUP, image.dtype
@@ -136,7 +119,7 @@ def _correlated(
         winograd.correlate(image, slopes, first, last, edge, values, spread, sums, total)
         return sums, total
 
-    (sums, total), *others = _in_parts(work, n * ny * nx // winograd.TILE**2, group)
+    (sums, total), *others = in_parts(work, n * ny * nx // winograd.TILE**2, group)
     for more, more_total in others:
         sums += more
         total += more_total
@@ -160,12 +143,12 @@ class _NormRelu(torch.autograd.Function):
         if skip is not None:
             skip = skip.contiguous(memory_format=torch.channels_last)
         n, channels, ny, nx = x.shape
-        images, size = _pixels(x).reshape(n, ny * nx, channels), ny * nx
+        images, size = pixels(x).reshape(n, ny * nx, channels), ny * nx
         mean, scale = np.empty((2, n, channels), images.dtype)
         out = memory.image(n, channels, ny, nx, images.dtype)
-        results = _pixels(out).reshape(images.shape)
-        skips = None if skip is None else _pixels(skip).reshape(images.shape)
-        w, b = _array(weight).ravel(), _array(bias).ravel()
+        results = pixels(out).reshape(images.shape)
+        skips = None if skip is None else pixels(skip).reshape(images.shape)
+        w, b = array(weight).ravel(), array(bias).ravel()
         for i, image in enumerate(images):
 
             def add(first: int, last: int, image: np.ndarray = image) -> np.ndarray:
@@ -173,7 +156,7 @@ class _NormRelu(torch.autograd.Function):
                 loops.add_moments(image, first, last, moments)
                 return moments
 
-            first, second = sum(_in_parts(add, size)) / size
+            first, second = sum(in_parts(add, size)) / size
             mean[i] = first
             scale[i] = 1 / np.sqrt(np.maximum(second - first**2, 0) + eps)
 
@@ -181,7 +164,7 @@ class _NormRelu(torch.autograd.Function):
                 more = None if skips is None else skips[i]
                 loops.norm_relu(image, mean[i], scale[i], w, b, more, first, last, results[i])
 
-            _in_parts(write, size, each=8)
+            in_parts(write, size, each=8)
         ctx.save_for_backward(x, weight, bias)
         ctx.mean, ctx.scale, ctx.memory = mean, scale, memory
         return out
@@ -193,11 +176,11 @@ class _NormRelu(torch.autograd.Function):
         slope = slope.contiguous(memory_format=torch.channels_last)
         n, channels, ny, nx = x.shape
         size = ny * nx
-        images = _pixels(x).reshape(n, size, channels)
-        slopes = _pixels(slope).reshape(images.shape)
+        images = pixels(x).reshape(n, size, channels)
+        slopes = pixels(slope).reshape(images.shape)
         out = ctx.memory.image(n, channels, ny, nx, images.dtype)
-        results = _pixels(out).reshape(images.shape)
-        w, b = _array(weight).ravel(), _array(bias).ravel()
+        results = pixels(out).reshape(images.shape)
+        w, b = array(weight).ravel(), array(bias).ravel()
         of_weight, of_bias = np.zeros((2, size), images.dtype)
         for i in range(n):
             known = (images[i], ctx.mean[i], ctx.scale[i], w, b, slopes[i])
@@ -207,14 +190,14 @@ class _NormRelu(torch.autograd.Function):
                 loops.add_slopes(*known, first, last, sums, of_weight, of_bias)
                 return sums
 
-            means = (sum(_in_parts(add, size)) / size).astype(images.dtype)
+            means = (sum(in_parts(add, size)) / size).astype(images.dtype)
 
             def write(
                 first: int, last: int, i: int = i, known: Any = known, means: Any = means
             ) -> None:
                 loops.norm_slope(*known, means, first, last, results[i])
 
-            _in_parts(write, size, each=8)
+            in_parts(write, size, each=8)
         shape = (ny, nx)
         of_weight, of_bias = (torch.from_numpy(a.reshape(shape)) for a in (of_weight, of_bias))
         return out, of_weight, of_bias, slope if ctx.needs_input_grad[3] else None, None, None
@@ -223,32 +206,32 @@ class _NormRelu(torch.autograd.Function):
 class _MaxPool(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, side: int, memory: Memory) -> torch.Tensor:
-        image = _pixels(x.contiguous(memory_format=torch.channels_last))
+        image = pixels(x.contiguous(memory_format=torch.channels_last))
         n, ny, nx, channels = image.shape
         out = memory.image(n, channels, ny // side, nx // side, image.dtype)
-        result = _pixels(out)
+        result = pixels(out)
         where = memory.array(result.shape, np.dtype(np.uint8))
 
         def work(first: int, last: int) -> None:
             loops.pool(image, side, first, last, result, where)
 
-        _in_parts(work, n * ny // side)
+        in_parts(work, n * ny // side)
         ctx.side, ctx.where, ctx.memory = side, where, memory
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, slope: torch.Tensor) -> Any:
-        slopes = _pixels(slope.contiguous(memory_format=torch.channels_last))
+        slopes = pixels(slope.contiguous(memory_format=torch.channels_last))
         n, ny, nx, channels = slopes.shape
         side = ctx.side
         out = ctx.memory.image(n, channels, ny * side, nx * side, slopes.dtype)
-        result = _pixels(out)
+        result = pixels(out)
 
         def work(first: int, last: int) -> None:
             loops.pool_slope(slopes, ctx.where, side, first, last, result)
 
-        _in_parts(work, n * ny)
+        in_parts(work, n * ny)
         return out, None, None
 
 
@@ -258,7 +241,7 @@ class _Upsample(torch.autograd.Function):
         x = x.contiguous(memory_format=torch.channels_last)
         n, channels, ny, nx = x.shape
         ctx.shape, ctx.size, ctx.memory = x.shape, [ny * scale, nx * scale], memory
-        out = memory.image(n, channels, ny * scale, nx * scale, _pixels(x).dtype)
+        out = memory.image(n, channels, ny * scale, nx * scale, pixels(x).dtype)
         torch.ops.aten.upsample_bilinear2d.out(x, ctx.size, True, None, None, out=out)
         return out
 
@@ -267,112 +250,7 @@ class _Upsample(torch.autograd.Function):
     def backward(ctx: Any, slope: torch.Tensor) -> Any:
         slope = slope.contiguous(memory_format=torch.channels_last)
         n, channels, ny, nx = ctx.shape
-        out = ctx.memory.image(n, channels, ny, nx, _pixels(slope).dtype)
+        out = ctx.memory.image(n, channels, ny, nx, pixels(slope).dtype)
         back = torch.ops.aten.upsample_bilinear2d_backward.grad_input
         back(slope, ctx.size, ctx.shape, True, None, None, grad_input=out)
         return out, None, None
-
-
-# A convolution from or to one channel is a product of matrices: that of the nine neighbours of
-# every pixel, and the kernels.
-
-
-class _Widen(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, memory: Memory
-    ) -> torch.Tensor:
-        ctx.save_for_backward(x, weight)
-        return _from_neighbours(x, weight.reshape(-1, 9), bias, memory)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, slope: torch.Tensor) -> Any:
-        x, weight = ctx.saved_tensors
-        slopes = _flat(slope)
-        of_weight = torch.matmul(_neighbours(x), slopes).sum(0).T.reshape(weight.shape)
-        of_x = _to_neighbours(slopes, weight.reshape(-1, 9), x) if ctx.needs_input_grad[0] else None
-        return of_x, of_weight, slopes.sum((0, 1)), None
-
-
-class _Narrow(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, memory: Memory
-    ) -> torch.Tensor:
-        ctx.save_for_backward(x, weight)
-        ctx.memory = memory
-        return _to_neighbours(_flat(x), weight.flip(2, 3).reshape(-1, 9), x[:, :1]) + bias
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, slope: torch.Tensor) -> Any:
-        x, weight = ctx.saved_tensors
-        of_weight = torch.matmul(_neighbours(slope), _flat(x)).sum(0).T.reshape(weight.shape)
-        back, none = weight.flip(2, 3).reshape(-1, 9), x.new_zeros(x.shape[1])
-        of_x = _from_neighbours(slope, back, none, ctx.memory) if ctx.needs_input_grad[0] else None
-        return of_x, of_weight.flip(2, 3), slope.sum().reshape(1), None
-
-
-def _neighbours(x: torch.Tensor) -> torch.Tensor:
-    """Return ``[n, 9, pixel]`` of images of one channel."""
-    return F.unfold(x, 3, padding=1)
-
-
-def _from_neighbours(
-    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, memory: Memory
-) -> torch.Tensor:
-    """Return images, every channel the sum of the neighbours times ``weight[channel, 9]``."""
-    n, _, ny, nx = x.shape
-    out = memory.image(n, len(weight), ny, nx, _array(bias).dtype)
-    columns, offset = _neighbours(x).transpose(1, 2), bias.expand(1, 1, -1)
-    torch.baddbmm(offset, columns, weight.T.expand(n, 9, -1), out=_flat(out))
-    return out
-
-
-def _to_neighbours(pixels: torch.Tensor, weight: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """Return images of one channel, to which every pixel gives its nine neighbours a share."""
-    shares = torch.matmul(weight.T, pixels.transpose(1, 2))
-    return F.fold(shares, like.shape[2:], 3, padding=1)
-
-
-def _flat(x: torch.Tensor) -> torch.Tensor:
-    """Return an image as ``[n, pixel, channel]``."""
-    return x.permute(0, 2, 3, 1).flatten(1, 2)
-
-
-def _pixels(x: torch.Tensor) -> np.ndarray:
-    """Return a channels-last image as an array ``[n, y, x, channel]``, the same memory."""
-    return _array(x.permute(0, 2, 3, 1))
-
-
-def _array(x: torch.Tensor) -> np.ndarray:
-    return x.detach().numpy()
-
-
-@functools.cache
-def _workers(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, "ferro4d-layers")
-
-
-def _in_parts(
-    work: Callable[[int, int], Any], count: int, least: int = 256, *, each: int = 1
-) -> list[Any]:
-    """Return ``work(first, last)`` of parts of `count`, computed with as many threads as torch has.
-
-    Parameters
-    ----------
-    work : callable
-        What to do for a part.
-    count, least : int
-        Of what, and how many are worth a thread.
-    each : int
-        Parts per thread. More keep all busy where a core is taken away for a while; sums, which
-        depend on the parts, have one.
-    """
-    threads = max(1, min(torch.get_num_threads(), count // least))
-    if threads == 1:
-        return [work(0, count)]
-    parts = min(threads * each, count // least)
-    ends = [count * i // parts for i in range(parts + 1)]
-    return list(_workers(threads).map(work, ends[:-1], ends[1:]))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from . import fast_functions as functions
+from .fast_channel import COLUMNS, narrow, widen
 from .fast_memory import Memory
 from .fast_vectors import WIDTH
 from .fast_winograd import TILE
 
-__all__ = ["Convolution", "MaxPool", "NormReLU", "Upsample"]
+__all__ = ["Convolution", "MaxPool", "NormReLU", "Upsample", "chain"]
 
 
 def _pays(x: torch.Tensor) -> bool:
@@ -29,22 +33,72 @@ def _pays(x: torch.Tensor) -> bool:
 class Convolution(nn.Conv2d):
     """A convolution 3 x 3 that keeps the side of its input."""
 
+    bias: torch.Tensor
+
     def __init__(self, channels_in: int, channels_out: int, memory: Memory) -> None:
         super().__init__(channels_in, channels_out, 3, padding=1)
         self._memory = memory
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return ``[n, c_out, y, x]`` of ``[n, c_in, y, x]``."""
-        assert self.bias is not None, "switched on by default"
-        if _pays(x):
-            if self.in_channels == 1:
-                return functions.widen(x, self.weight, self.bias, self._memory)
-            if self.out_channels == 1:
-                return functions.narrow(x, self.weight, self.bias, self._memory)
+        if _pays(x) and x.shape[3] % COLUMNS == 0:
+            if self.in_channels == 1 and self.out_channels % WIDTH == 0:
+                return widen(x, self.weight, self.bias, self._memory)
+            if self.out_channels == 1 and self.in_channels % WIDTH == 0:
+                return narrow(x, self.weight, self.bias, self._memory)
             wide = self.in_channels % WIDTH == 0 and self.out_channels % WIDTH == 0
             if wide and x.shape[2] % TILE == 0 and x.shape[3] % TILE == 0:
                 return functions.convolve(x, self.weight, self.bias, self._memory)
         return super().forward(x)
+
+
+def chain(x: torch.Tensor, layers: Sequence[Convolution]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the result of the first and of the last of convolutions one after the other.
+
+    There is nothing between them. From an image of one channel four of them are therefore one
+    convolution 9 x 9, of 81 numbers per pixel and channel in place of thousands. Not so at the edge
+    of the image, which is continued by zeros before each of them: there they are done in turn.
+    """
+    first, *others = layers
+    wide = first(x)
+    # What the first adds beyond one pixel at the edge reaches one pixel further with every other.
+    reach = len(others) + 1
+    if not (
+        _pays(x)
+        and first.in_channels == 1
+        and first.out_channels % WIDTH == 0
+        and reach <= TILE
+        and min(x.shape[2:]) >= 4 * TILE
+        and not any(side % TILE for side in x.shape[2:])
+    ):
+        image = wide
+        for layer in others:
+            image = layer(image)
+        return wide, image
+    weight, bias = first.weight.transpose(0, 1), first.bias
+    for layer in others:
+        weight = F.conv_transpose2d(weight, layer.weight.transpose(0, 1))
+        bias = layer.weight.sum((2, 3)) @ bias + layer.bias
+    top, bottom = _ends(x, 2, layers)
+    left, right = (end[:, :, TILE:-TILE] for end in _ends(x, 3, layers))
+    frame = top, bottom, left, right
+    return wide, widen(x, weight.transpose(0, 1), bias, first._memory, frame)
+
+
+def _ends(
+    x: torch.Tensor, axis: int, layers: Sequence[Convolution]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the first and last four lines along an axis, convolved in turn."""
+    first, *others = layers
+    last = x.shape[axis] - TILE
+    # Of these lines the ones towards the middle get wrong, one more with each convolution.
+    low = first(x.narrow(axis, 0, 3 * TILE)).narrow(axis, 0, 2 * TILE)
+    high = first(x.narrow(axis, last - 2 * TILE, 3 * TILE)).narrow(axis, TILE, 2 * TILE)
+    both = torch.cat([low, high])
+    for layer in others:
+        both = layer(both)
+    low, high = both.chunk(2)
+    return low.narrow(axis, 0, TILE), high.narrow(axis, TILE, TILE)
 
 
 class NormReLU(nn.LayerNorm):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from .fast_layers import Convolution, MaxPool, NormReLU, Upsample
+from .fast_layers import Convolution, MaxPool, NormReLU, Upsample, chain
 from .fast_memory import Memory
 from .networks import Autoencoder
 
@@ -27,8 +27,13 @@ class _ThreeConvolutions(nn.Module):
         self.convolutions = nn.Sequential(*layers)
         self.norm = NormReLU(side, memory)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        result: torch.Tensor = self.norm(self.convolutions(x), skip=x)
+    def forward(self, x: torch.Tensor, before: Convolution | None = None) -> torch.Tensor:
+        """Return the result for what `before`, a layer without activation, makes of `x`."""
+        if before is None:
+            image = self.convolutions(x)
+        else:
+            x, image = chain(x, [before, *self.convolutions])
+        result: torch.Tensor = self.norm(image, skip=x)
         return result
 
 
@@ -92,8 +97,11 @@ class PaperAutoencoder(Autoencoder):
 
     def encode(self, x: torch.Tensor) -> torch.Tensor:
         """Return the embedding ``[n, channel]`` of inputs ``[n, 1, size, size]``."""
-        embedding: torch.Tensor = self.encoder(x)
-        return embedding
+        before, block, *others = self.encoder
+        x = block(x, before)
+        for layer in others:
+            x = layer(x)
+        return x
 
     def decode(self, embedding: torch.Tensor) -> torch.Tensor:
         """Return the reconstruction ``[n, 1, size, size]`` of embeddings ``[n, channel]``."""
