@@ -163,6 +163,26 @@ def test_the_start_reconstructs_no_worse_than_principal_components() -> None:
     assert error < float(values[learnt:].sum()) * 1.02
 
 
+def test_domains_without_room_among_what_is_found_are_learnt() -> None:
+    """Of two sorts of domains only the first has room among the found two of four channels."""
+    rng = np.random.default_rng(0)
+    y, x = np.indices(SHAPE)
+    first, second = rng.normal(size=(2, 16))
+    left, upper = np.where(x < 30, 1, -1), np.where(y < 18, 1, -1)
+    strength = first[:, None, None] * left + second[:, None, None] * upper
+    mean = np.exp(4 + 0.15 * strength.reshape(4, 4, *SHAPE))
+    counts = rng.poisson(np.kron(np.moveaxis(mean, (2, 3), (0, 1)), np.ones((1, 1, 8, 8))))
+    patterns = torch.from_numpy(np.log1p(counts.reshape(-1, 1, 32, 32)).astype(np.float32))
+    torch.manual_seed(0)
+    network = CompactAutoencoder(4, 32)
+    network.start(patterns, [np.arange(len(patterns)).reshape(SHAPE)])
+    assert network.found.sum() == 2
+    with torch.no_grad():
+        channels = network.encode(patterns).numpy().T
+    for side in (left, upper):
+        assert max(auc(channel, (side > 0).ravel()) for channel in channels) > 0.99
+
+
 def test_without_noise_only_the_wall_is_abrupt() -> None:
     x = np.indices((30, 40))[1]
     found = find_abrupt([np.where(x >= 20, 1.0, -1.0)[None]])

@@ -111,7 +111,7 @@ class CompactAutoencoder(Autoencoder):
             first = len(found.names)
             self.found[:first] = True
             self.finder.start((axes / deviations), coordinates, found)
-            linear = (axes / deviations) @ found.jumps
+            linear = (axes / deviations) @ found.jumps[:, found.told]
             explained = torch.linalg.lstsq(centred @ linear, centred).solution.T
         self._start_learnt(centred, linear, explained, first)
         parts = centred.split(1024)  # type: ignore[no-untyped-call]

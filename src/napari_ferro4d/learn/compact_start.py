@@ -47,6 +47,18 @@ class Found:
     thresholds: torch.Tensor
     targets: torch.Tensor
 
+    @property
+    def told(self) -> list[int]:
+        """The jumps of which both sides have a channel, so that nothing of them is left to say.
+
+        Where there is room for few channels, not all jumps have.
+        """
+        return [
+            jump
+            for jump in range(self.jumps.shape[1])
+            if {(jump, 1), (jump, -1)} <= set(self.sides)
+        ]
+
 
 def find(
     coordinates: torch.Tensor, places: Sequence[npt.NDArray[np.int64]], most: int

@@ -37,6 +37,8 @@ def morans_i(image: npt.ArrayLike) -> tuple[float, int]:
     (-1.0, True)
     """
     values = np.asarray(image, np.float64)
+    if not np.isfinite(values).any():
+        return 0.0, 0
     about = values - np.nanmean(values)
     variance = np.nanmean(about**2)
     products = np.concatenate(
@@ -56,10 +58,12 @@ def active_channels(channels: npt.NDArray[np.float32]) -> tuple[int, ...]:
     Parameters
     ----------
     channels : array
-        ``[channel, y, x]``.
+        ``[channel, y, x]``; NaN is left out. A channel that is NaN everywhere shows nothing.
     """
-    spread = np.nanstd(channels, axis=(1, 2), dtype=np.float64)
-    varying = [int(i) for i in np.flatnonzero(spread > CONSTANT * spread.max())]
+    known = np.isfinite(channels).any(axis=(1, 2))
+    spread = np.zeros(len(channels))
+    spread[known] = np.nanstd(channels[known], axis=(1, 2), dtype=np.float64)
+    varying = [int(i) for i in np.flatnonzero(spread > CONSTANT * spread.max(initial=0.0))]
     structure = {i: morans_i(channels[i]) for i in varying}
     shown = [i for i, (value, pairs) in structure.items() if value * pairs**0.5 > SURE]
     return tuple(sorted(shown, key=lambda i: -structure[i][0]) or varying)
