@@ -1,4 +1,4 @@
-"""The dock that reads embeddings: gates, clusters, decoded values, comparison with simulation."""
+"""The dock that reads embeddings: gates, clusters, comparison with simulation."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from matplotlib.path import Path as Polygon
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
-from napari_ferro4d.io import Model, read_results
-from napari_ferro4d.io.model import digest
-from napari_ferro4d.learn import traverse
+from napari_ferro4d.io import read_results
 from napari_ferro4d.viewer._embedding_compare import CompareDialog
 
 PLUGIN = "napari-ferro4d"
@@ -118,70 +116,6 @@ def test_clusters_of_both_kinds_and_ranges_are_labels_and_what_was_painted_stays
     ranges = shown.layers["wedge ranges"]
     np.testing.assert_array_equal(ranges.data, channels[0] >= 0.5)
     assert not newer.visible
-
-
-@pytest.fixture
-def model(scan):
-    """An autoencoder that was never trained: what it decodes is all the same its own."""
-    import torch
-
-    from napari_ferro4d.learn.networks import build_autoencoder
-    from napari_ferro4d.learn.preprocess import Preprocess
-
-    how = Preprocess(scan.detector_shape, 1, 16)
-    header = {"preset": "compact", "network": {"embedding": 3, "size": 16}}
-    header["preprocess"] = how.to_json()
-    torch.manual_seed(0)
-    network = build_autoencoder(header)
-    weights = {name: value.numpy().copy() for name, value in network.state_dict().items()}
-    return Model("autoencoder", header, weights)
-
-
-def test_the_slider_decodes_the_channel_and_another_model_is_refused(
-    dock, embedded, model, channels, finish
-):
-    embedded.pick(1)
-    panel = embedded.traverse
-    embedded.tabs.setCurrentWidget(panel)
-    assert "train or load one" in panel._about.text()
-    autoencoder = dock("Autoencoder")
-    autoencoder.set_model(model, "untrained")
-    embedded.refresh()
-    panel.run.click()
-    finish(embedded.row)
-    mean = channels.reshape(3, -1).mean(axis=1)
-    ends = np.percentile(channels[1], (0.5, 99.5))
-    for value, step in zip(ends, (0, panel.slider.maximum()), strict=True):
-        panel.slider.setValue(step)
-        expected = traverse(model, 1, [value], at=mean)[0]
-        np.testing.assert_allclose(panel.pattern.picture.values, expected, rtol=1e-4, atol=1e-4)
-        assert panel.value.text() == f"{value:.3g}"
-    panel.change.setChecked(True)
-    assert panel.pattern.picture.signed
-    embedded.pick(0)
-    assert panel.pattern.picture is None
-    other = dict(model.header, network={"embedding": 8, "size": 16})
-    autoencoder.set_model(type(model)("autoencoder", other, model.weights), "another")
-    embedded.refresh()
-    assert not panel.run.isEnabled()
-    assert "8 channels, the embedding 3" in panel.run.toolTip()
-
-
-@pytest.mark.parametrize("noted", [lambda d: {"weights": d}, lambda d: {"trained": {"weights": d}}])
-def test_only_the_model_that_made_the_embedding_decodes_it(dock, embedded, model, noted):
-    """Another one with as many channels would show patterns that have nothing to do with it."""
-    embedded.pick(1)
-    for layer in embedded.embedding.layers().values():
-        entry = {"command": "embed", "parameters": noted(digest(model))}
-        layer.metadata["ferro4d"]["provenance"] = [entry]
-    autoencoder = dock("Autoencoder")
-    weights = {name: value + 1 for name, value in model.weights.items() if name != "found"}
-    other = Model("autoencoder", model.header, {**model.weights, **weights})
-    for one, right in ((other, False), (model, True)):
-        autoencoder.set_model(one, "untrained")
-        embedded.refresh()
-        assert embedded.traverse.run.isEnabled() == right
-        assert ("another model" in embedded.traverse.run.toolTip()) != right
 
 
 def test_a_difference_is_compared_with_a_simulated_one(make_napari_viewer, qtbot):

@@ -27,6 +27,7 @@ __all__ = [
     "train",
     "train_in_process",
     "traverse",
+    "traverse_in_process",
 ]
 
 _HOME = {
@@ -48,6 +49,7 @@ _HOME = {
     "train": ".autoencoder",
     "train_in_process": ".process",
     "traverse": ".traversal",
+    "traverse_in_process": ".process",
 }
 
 

@@ -46,9 +46,15 @@ class Trainer:
 
     It starts with the first job and ends with the block, and with a job that fails or is cancelled;
     the next job then starts another.
+
+    Parameters
+    ----------
+    name : str
+        What messages call it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "trainer") -> None:
+        self._name = name
         self._process: subprocess.Popen[bytes] | None = None
         self._messages: queue.Queue[bytes | None] = queue.Queue()
         self._folder: Path | None = None
@@ -71,7 +77,10 @@ class Trainer:
         return Path(tempfile.mkdtemp(dir=self._folder))
 
     def end(self) -> None:
-        """Ask the process to stop, and kill it if it does not within two seconds."""
+        """Ask the process to stop, and kill it if it does not within two seconds.
+
+        A job that another thread has done there is cancelled.
+        """
         process, folder = self._process, self._folder
         self._process = self._folder = None
         if folder is None:
@@ -117,8 +126,8 @@ class Trainer:
                 )
             except OSError as error:
                 raise ModelError(
-                    f"{sys.executable or 'Python'}: cannot be started to train in "
-                    f"({error.strerror}); train with `ferro4d train` in a terminal."
+                    f"{sys.executable or 'Python'}: cannot be started as the {self._name} "
+                    f"({error.strerror}); use `ferro4d` in a terminal."
                 ) from error
         self._messages = queue.Queue()
         reading = threading.Thread(target=_read, args=(self._process, self._messages), daemon=True)
@@ -134,18 +143,20 @@ class Trainer:
             process.stdin.flush()
         while True:
             for message in _arrived(self._messages):
+                if self._process is not process:
+                    raise Cancelled
                 if "answer" in message:
-                    _log.debug("the trainer wrote:\n%s", self._words())
+                    _log.debug("the %s wrote:\n%s", self._name, self._words())
                     return dict(message["answer"])
                 if "progress" not in message:
                     raise self._error(message)
                 starting, progress = progress.message == STARTING, reader.progress(message)
                 if starting and progress.message != STARTING:
-                    _log.info("the trainer started in %.1f s", time.monotonic() - begin)
+                    _log.info("the %s started in %.1f s", self._name, time.monotonic() - begin)
             if report is not None:
                 said = progress
                 if progress.message == STARTING:
-                    waited = f"{STARTING} ({time.monotonic() - begin:.0f} s)"
+                    waited = f"starting the {self._name} ({time.monotonic() - begin:.0f} s)"
                     said = replace(progress, message=waited)
                 report(said)
 
@@ -162,29 +173,29 @@ class Trainer:
             return kind(message["error"])
         words = self._words()
         if "failed" in message:
-            _log.error("the trainer failed:\n%s", words)
+            _log.error("the %s failed:\n%s", self._name, words)
             short = (
                 "close other programs or choose a smaller network; " if message["memory"] else ""
             )
-            return ModelError(f"the trainer failed ({message['failed']}); {short}see the log.")
+            return ModelError(f"the {self._name} failed ({message['failed']}); {short}see the log.")
         assert self._process is not None
-        return _crashed(self._process.wait(), words)
+        return _crashed(self._name, self._process.wait(), words)
 
 
-def _crashed(code: int, words: str) -> ModelError:
+def _crashed(name: str, code: int, words: str) -> ModelError:
     """Say in one line how a process ended that gave no answer."""
     why = ""
     if code < 0:
-        name = {one.value: one.name for one in signal.Signals}.get(-code, str(-code))
-        how = f"was ended by signal {name}"
-        if name == "SIGKILL":
+        number = {one.value: one.name for one in signal.Signals}.get(-code, str(-code))
+        how = f"was ended by signal {number}"
+        if number == "SIGKILL":
             why = "most often because memory ran out"
     else:
         how = f"ended with exit code {code if code < 2**31 else hex(code)}"
     last = next((line.strip() for line in reversed(words.splitlines()) if line.strip()), "")
     because = "; ".join(filter(None, (why, f"its last words: {last[:300]}" if last else "")))
     return ModelError(
-        f"the trainer {how}{f' ({because})' if because else ''}. Train again, with a smaller "
+        f"the {name} {how}{f' ({because})' if because else ''}. Try again, with a smaller "
         "network or fewer programs running if memory is short."
     )
 

@@ -146,7 +146,16 @@ def _embed(job: Mapping[str, Any], talk: _Talk) -> Mapping[str, Any]:
     return {"channels": str(channels), "active": [int(n) for n in embedding.active]}
 
 
-_DO = {"train": _train, "embed": _embed}
+def _traverse(job: Mapping[str, Any], talk: _Talk) -> Mapping[str, Any]:
+    from .traversal import traverse
+
+    _start(job, talk)
+    model, patterns = load_model(job["model"]), Path(job["folder"]) / "patterns.npy"
+    np.save(patterns, traverse(model, **job["options"], report=talk.report))
+    return {"patterns": str(patterns)}
+
+
+_DO = {"train": _train, "embed": _embed, "traverse": _traverse}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Train and embed in a Python process of their own, with which one talks through pipes.
+"""Train, embed and decode in a Python process of their own, with which one talks through pipes.
 
 The process that asks stays responsive: it imports no torch and computes nothing. Its memory and
 that of the GPU are free once the other process has ended, and a crash there is an error here. What
@@ -13,6 +13,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from napari_ferro4d.io.model import Model, load_model, save_model
 from napari_ferro4d.jobs import Report
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from .autoencoder import Embedding
     from .schedule import Phase
 
-__all__ = ["Trainer", "embed_in_process", "train_in_process"]
+__all__ = ["Trainer", "embed_in_process", "train_in_process", "traverse_in_process"]
 
 
 def train_in_process(
@@ -129,6 +130,45 @@ def embed_in_process(
     with nullcontext(trainer) if trainer else Trainer() as used:
         answer = _ask(used, "embed", [scan], model, {"device": device}, report)
         return Embedding(np.load(answer["channels"]), tuple(answer["active"]))
+
+
+def traverse_in_process(
+    model: Model,
+    channel: int,
+    values: Sequence[float] | npt.NDArray[np.floating],
+    at: Sequence[float] | npt.NDArray[np.floating] | None = None,
+    *,
+    report: Report | None = None,
+    trainer: Trainer | None = None,
+) -> npt.NDArray[np.float32]:
+    """Decode patterns as `traverse` does, with the same result, in a process of its own.
+
+    Parameters
+    ----------
+    model, channel, values, at
+        See `traverse`.
+    report, trainer
+        See `train_in_process`.
+
+    Returns
+    -------
+    ndarray
+        float32 ``[n, size, size]``: the patterns in counts.
+
+    Raises
+    ------
+    ScanError, ModelError
+        What `traverse` raises; `ModelError` also if the process crashed or was killed.
+    """
+    options = {
+        "channel": channel,
+        "values": np.asarray(values).tolist(),
+        "at": None if at is None else np.asarray(at).tolist(),
+    }
+    with nullcontext(trainer) if trainer else Trainer() as used:
+        answer = _ask(used, "traverse", [], model, options, report)
+        patterns: npt.NDArray[np.float32] = np.load(answer["patterns"])
+        return patterns
 
 
 def _ask(

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from napari_ferro4d.errors import ModelError, ScanError
 from napari_ferro4d.io.model import Model
+from napari_ferro4d.jobs import Report, Steps
 
 from .device import import_torch
 
@@ -20,6 +21,7 @@ def traverse(
     channel: int,
     values: Sequence[float] | npt.NDArray[np.floating],
     at: Sequence[float] | npt.NDArray[np.floating] | None = None,
+    report: Report | None = None,
 ) -> npt.NDArray[np.float32]:
     """Decode patterns along one channel of an autoencoder, the other channels held still.
 
@@ -34,6 +36,8 @@ def traverse(
     at : array_like, optional
         The embedding ``[channel]`` at which the others are held, for example that of a position or
         the mean of a map. None holds them at 0: off, in a sparse embedding.
+    report : callable, optional
+        Receives a `Progress` for each pattern; may raise `Cancelled`.
 
     Returns
     -------
@@ -75,8 +79,11 @@ def traverse(
     load_network(network, model.weights)
     network.eval()
     with torch.inference_mode(), single_thread(model.header["preset"] == "compact"):
+        steps, found = Steps(report, len(embeddings), "decoding"), []
         # One at a time: the paper's network takes 0.3 GB for each.
-        found = [network.decode(one)[0, 0] for one in torch.from_numpy(embeddings).split(1)]
+        for one in torch.from_numpy(embeddings).split(1):
+            found.append(network.decode(one)[0, 0])
+            steps.add()
         patterns: npt.NDArray[np.float32] = torch.expm1(torch.stack(found)).float().numpy()
     return patterns
 
