@@ -18,7 +18,6 @@ import os
 import random
 import resource
 import select
-import shutil
 import signal
 import sys
 import tempfile
@@ -170,25 +169,26 @@ def run(name: str, cases: int, seed: int, report: int) -> None:
         cuts = {one: boundaries(len(data)) for one, data in files.items()}
         limit = _memory_in_use() + BYTES
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        place = Path(folder) / "whole"
+        pristine.rename(place)
         for case in range(cases):
-            # A new name each time, as nobody maps the same file twice.
-            place = Path(folder) / f"case{case}"
             target = rng.choice(list(files))
             if rng.random() < 0.02:
                 kind, changed = "remove", None
             else:
                 kind, changed = damage(files[target], rng, cuts[target] or [0])
-            for one, data in files.items():
-                content = changed if one == target else data
-                if content is not None:
-                    (place / one).parent.mkdir(parents=True, exist_ok=True)
-                    (place / one).write_bytes(content)
+            # A new name each time, and a new file: libraries know again what they had open.
+            place = place.rename(Path(folder) / f"case{case}")
+            (place / target).unlink()
+            if changed is not None:
+                (place / target).write_bytes(changed)
             path = place / whole.relative_to(pristine)
             began = time.monotonic()
             result = outcome(path, hints, shape, kind) if path.exists() else "error"
             entry = {"case": case, "kind": kind, "file": str(target), "result": result}
             print(json.dumps({**entry, "seconds": time.monotonic() - began}), file=pipe, flush=True)
-            shutil.rmtree(place, ignore_errors=True)
+            (place / target).unlink(missing_ok=True)
+            (place / target).write_bytes(files[target])
 
 
 def _memory_in_use() -> int:
