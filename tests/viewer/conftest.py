@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 import numpy as np
@@ -63,6 +64,50 @@ def viewer(make_napari_viewer):
     return viewer
 
 
+@pytest.fixture(scope="module")
+def shared(qapp):
+    """A viewer for all tests of a file: to make one, with what it shows, takes two seconds.
+
+    What they do to its layers is undone with `restored`.
+    """
+    from napari import Viewer
+    from napari._qt.qt_viewer import QtViewer
+    from napari._qt.threads.status_checker import StatusChecker
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(StatusChecker, "start", lambda self: None)
+        viewer = Viewer(show=False)
+    viewer.window.resize(1200, 800)
+    # Where napari looks for viewers that a test forgot.
+    QtViewer._instances.discard(viewer.window._qt_viewer)
+    yield viewer
+    viewer.close()
+
+
+@pytest.fixture
+def restored():
+    """Return a context that puts the layers of a viewer back as they were."""
+    return _restored
+
+
+@contextlib.contextmanager
+def _restored(viewer):
+    from napari_ferro4d.viewer._layers import remove_layers
+
+    before = [(one, one.data, dict(one.metadata), one.visible) for one in viewer.layers]
+    yield
+    kept = [layer for layer, *_ in before]
+    remove_layers(viewer, [layer for layer in viewer.layers if layer not in kept])
+    for index, (layer, data, metadata, visible) in enumerate(before):
+        if layer not in viewer.layers:
+            viewer.layers.insert(index, layer)
+        if layer.data is not data:
+            layer.data = data
+        layer.metadata = metadata
+        if layer.visible != visible:
+            layer.visible = visible
+
+
 @pytest.fixture
 def shown(viewer, scan):
     """A viewer that shows the scan."""
@@ -112,6 +157,6 @@ def embedded(shown, dock, results, qtbot):
     """The dock "Embedding", in a viewer that shows the scan and its embedding."""
     shown.open(results, plugin="napari-ferro4d")
     widget = dock("Embedding")
-    qtbot.waitUntil(lambda: not widget._rankings, timeout=20_000)
+    qtbot.waitUntil(lambda: not widget._rankings, timeout=60_000)
     qtbot.wait(1)
     return widget

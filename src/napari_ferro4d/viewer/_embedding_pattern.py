@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from qtpy.QtCore import QEvent, QPointF, QRectF, QSize, Qt
-from qtpy.QtGui import QColor, QImage, QMouseEvent, QPainter, QPaintEvent, QPen
+from qtpy.QtGui import QColor, QImage, QMouseEvent, QPainter, QPaintEvent
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_ferro4d.scan import Scan
 
 from ._live import beam_centre
+from ._painting import begin_painting, rgb_image
 
 __all__ = ["PatternImage", "Picture"]
 
@@ -153,16 +154,10 @@ class PatternImage(QWidget):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Draw the pattern, its axes and its colours."""
-        painter = QPainter(self)
-        text = self.palette().windowText().color()
-        faint = QColor(text)
-        faint.setAlpha(90)
-        font = painter.font()
-        font.setPointSizeF(max(6.5, font.pointSizeF() * 0.8))
-        painter.setFont(font)
+        painter, text, faint = begin_painting(self)
         frame = self.frame()
         if self._image is None:
-            painter.setPen(QPen(faint, 1, Qt.PenStyle.DashLine))
+            painter.setPen(faint)
             painter.drawRect(frame)
             painter.setPen(text)
             inside = frame.adjusted(12, 12, -12, -12)
@@ -172,7 +167,7 @@ class PatternImage(QWidget):
         shrunk = frame.width() < self._image.width()
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, shrunk)
         painter.drawImage(frame, self._image)
-        painter.setPen(QPen(faint, 1))
+        painter.setPen(faint)
         painter.drawRect(frame)
         painter.setPen(text)
         self._draw_ticks(painter, frame)
@@ -201,8 +196,7 @@ class PatternImage(QWidget):
 
     def _draw_bar(self, painter: QPainter, frame: QRectF, text: QColor) -> None:
         assert self._picture is not None
-        table = _colours(self._picture.signed)[::-1]
-        bar = QImage(np.ascontiguousarray(table).tobytes(), 1, 256, 3, QImage.Format.Format_RGB888)
+        bar = rgb_image(_colours(self._picture.signed)[::-1, None])
         where = QRectF(frame.right() + 8, frame.top(), _BAR, frame.height())
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, True)
         painter.drawImage(where, bar)
@@ -244,9 +238,7 @@ def _painted(picture: Picture, limits: tuple[float, float]) -> QImage:
     if picture.sure is not None:
         image[~picture.sure] = _UNSURE
     image[~known] = _MISSING
-    height, width = index.shape
-    made = QImage(image.tobytes(), width, height, 3 * width, QImage.Format.Format_RGB888)
-    return made.copy()  # of its own: the bytes go with this function
+    return rgb_image(image)
 
 
 def _colours(signed: bool) -> np.ndarray:

@@ -10,6 +10,8 @@ from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QImage, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
+from ._painting import begin_painting, rgb_image
+
 __all__ = ["Gate", "GatePlane"]
 
 Place = tuple[float, float]
@@ -123,23 +125,17 @@ class GatePlane(QWidget):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Draw the histogram, the gates and the lasso."""
-        painter = QPainter(self)
-        text = self.palette().windowText().color()
-        faint = QColor(text)
-        faint.setAlpha(90)
-        font = painter.font()
-        font.setPointSizeF(max(6.5, font.pointSizeF() * 0.8))
-        painter.setFont(font)
+        painter, text, faint = begin_painting(self)
         frame = self.frame()
         if self._image is None:
-            painter.setPen(QPen(faint, 1, Qt.PenStyle.DashLine))
+            painter.setPen(faint)
             painter.drawRect(frame)
             painter.setPen(text)
             empty = "Two channels are needed to draw gates."
             painter.drawText(frame, Qt.AlignmentFlag.AlignCenter, empty)
             return
         painter.drawImage(frame, self._image)
-        painter.setPen(QPen(faint, 1))
+        painter.setPen(faint)
         painter.drawRect(frame)
         painter.setPen(text)
         self._draw_texts(painter, frame)
@@ -197,6 +193,4 @@ def _painted(counts: np.ndarray) -> QImage:
     colours = ensure_colormap("viridis").map((heights / (heights.max() or 1.0)).ravel())
     colours[heights.ravel() == 0] = (0.12, 0.12, 0.14, 1.0)
     image = (255 * colours[:, :3]).round().astype(np.uint8)
-    side = len(counts)
-    made = QImage(image.tobytes(), side, side, 3 * side, QImage.Format.Format_RGB888)
-    return made.copy()  # of its own: the bytes go with this function
+    return rgb_image(image.reshape(*counts.shape, 3))

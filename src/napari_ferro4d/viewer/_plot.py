@@ -11,25 +11,14 @@ from qtpy.QtCore import QPointF, QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QPainter, QPaintEvent, QPen, QPolygonF
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
-__all__ = ["Curve", "CurveRows", "LossPlot", "begin_painting"]
+from ._painting import begin_painting
+
+__all__ = ["Curve", "CurveRows", "LossPlot"]
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 10, 8, 20
 
 _BLUE = "#3d9ad6"
 """Seen as well on napari's dark background as on its light one."""
-
-
-def begin_painting(widget: QWidget) -> tuple[QPainter, QColor, QColor]:
-    """Return a painter with a small font, and the theme's colours of text and of faint lines."""
-    painter = QPainter(widget)
-    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    text = widget.palette().windowText().color()
-    faint = QColor(text)
-    faint.setAlpha(70)
-    font = painter.font()
-    font.setPointSizeF(max(6.5, font.pointSizeF() * 0.8))
-    painter.setFont(font)
-    return painter, text, faint
 
 
 class LossPlot(QWidget):
@@ -158,6 +147,7 @@ def _draw_curve(painter: QPainter, frame: QRectF, values: Sequence[float], colou
     points = _points(values, frame)
     if not points:
         return
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     painter.setPen(QPen(colour, 1.6))
     painter.setBrush(Qt.BrushStyle.NoBrush)
     painter.drawPolyline(QPolygonF(points))

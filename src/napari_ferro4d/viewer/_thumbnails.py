@@ -7,7 +7,7 @@ from qtpy.QtCore import QRectF, QSize, Qt
 from qtpy.QtGui import QImage, QPaintEvent, QPen
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
-from ._plot import begin_painting
+from ._painting import begin_painting
 
 __all__ = ["Thumbnails"]
 
