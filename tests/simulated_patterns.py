@@ -1,4 +1,4 @@
-"""Patterns for the tests of comparison, registration and identification."""
+"""Patterns for the tests of comparison, registration and identification; truth of specimens."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import functools
 import numpy as np
 
 from napari_ferro4d.simulate import Optics, patterns, rocking_table, ymno3
+from napari_ferro4d.simulate._scan import prepare
 
 OPTICS = Optics()
 STEP = OPTICS.k_step
@@ -33,3 +34,10 @@ def disks(g, intensity, *, shape=(64, 64), centre=None, radius=3.6, step=STEP, b
         disk = np.clip(radius + 0.5 - away, 0, 1)
         out += total * disk / disk.sum()
     return out
+
+
+def rows(spec):
+    """Return the truth of all rows of a simulated scan, each array ``[..., y, x]``."""
+    specimen = prepare(spec).specimen
+    made = [specimen.row(n) for n in range(spec.scan.shape[0])]
+    return {name: np.stack([getattr(row, name) for row in made], axis=-2) for name in vars(made[0])}
