@@ -335,9 +335,7 @@ def asymmetry(
         background=background,
     )
     h, k, l = wanted  # noqa: E741
-    for pair in pairs:
-        if pair.hkl == wanted:
-            return pair
-        if pair.hkl == (-h, -k, -l):
-            return Asymmetry((h, k, l), -pair.value, pair.error, pair.partner, pair.intensity)
-    raise ScanError(f"hkl: {wanted} has no Friedel partner.")  # pragma: no cover
+    pair = next(one for one in pairs if one.hkl in (wanted, (-h, -k, -l)))
+    if pair.hkl == wanted:
+        return pair
+    return Asymmetry((h, k, l), -pair.value, pair.error, pair.partner, pair.intensity)
