@@ -342,7 +342,7 @@ def add_patterns(flat, layout, swap, region, out, long):  # type: ignore[no-unty
     ny, nx, nky, nkx, origin, down_step, right_step, row_step = layout
     if row_step == nkx:
         whole = nky * nkx
-        one_row = (ny, nx, 1, whole, origin, down_step, right_step, whole)
+        one_row = (ny, nx, np.int64(1), whole, origin, down_step, right_step, whole)
         _add_rows(flat, one_row, swap, region, long)
     else:
         _add_rows(flat, layout, swap, region, out)
@@ -367,7 +367,8 @@ def together(flat, layout, swap, run, moment, masked, summed):  # type: ignore[n
         for x in range(0, nx, run):
             end = min(x + run, nx)
             start = origin + y * down_step + x * right_step
-            part = (1, end - x, nky, nkx, start, down_step, right_step, row_step)
+            # A bare 1 would be a type of its own, for which every loop is compiled once more.
+            part = (np.int64(1), end - x, nky, nkx, start, down_step, right_step, row_step)
             if moment is not None:
                 first, last, common, columns, sums = moment
                 moments(flat, part, swap, first, last, common, columns, sums[y : y + 1, x:end])

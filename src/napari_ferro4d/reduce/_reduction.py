@@ -207,7 +207,8 @@ def pattern_sums(
         return np.zeros(shape, part if positions[0] * positions[1] < 2**16 else whole)
 
     def arguments(sums: np.ndarray, place: Place) -> tuple[np.ndarray, ...]:
-        return regions[place], sums, sums.reshape(len(sums), 1, -1)
+        # In one piece, as loops are compiled once more for an array that is not.
+        return np.ascontiguousarray(regions[place]), sums, sums.reshape(len(sums), 1, -1)
 
     def add(patterns: Patterns, sums: np.ndarray, place: Place) -> None:
         _kernels.add_patterns(*patterns.arguments, *arguments(sums, place))
