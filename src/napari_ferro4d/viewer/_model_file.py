@@ -25,8 +25,8 @@ _BUFFERS = (
 )
 """Arrays of our networks that are measured, not trained: those of normalisation, mostly."""
 
-_MEASURED = "finder."
-"""Prefix of more such arrays."""
+_MEASURED = "finder"
+"""What holds more such arrays."""
 
 
 def load(path: str | Path, kind: str) -> Model | None:
@@ -82,7 +82,7 @@ def model_text(model: Model, name: str) -> str:
     numbers = sum(
         int(weights.size)
         for array, weights in finished(model).weights.items()
-        if not array.startswith(_MEASURED) and array.rsplit(".", 1)[-1] not in _BUFFERS
+        if _MEASURED not in (parts := array.split(".")) and parts[-1] not in _BUFFERS
     )
     preset = model.header.get("preset", "")
     return f"{name}: {preset + ', ' if preset else ''}{numbers:,} parameters"

@@ -7,12 +7,20 @@ from typing import Any
 
 from napari.utils.notifications import show_error
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QSpinBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFileDialog,
+    QSizePolicy,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.io import Model
 from napari_ferro4d.learn import LINEAR, PRESETS, SCHEDULES, read_schedule
-from napari_ferro4d.learn.schedule import AUTO, total_epochs
+from napari_ferro4d.learn.schedule import AUTO, BETA, total_epochs
 
 from ._fold import Fold
 from ._parts import DeviceChoice, enable, form
@@ -29,11 +37,13 @@ _TIPS = {
 }
 """What is said of the presets; they are listed in this order, others follow."""
 
+_READINGS = {"as in the paper's code": "code", "as in its text": "text"}
+
 _AS_PRESET, _FROM_FILE = "of the network", "from file..."
 
 
 class NetworkForm(QWidget):
-    """Scan, network, channels and, folded away, schedule, epochs, start and device.
+    """Scan, network, channels and, folded away, all else that a training can be told.
 
     Parameters
     ----------
@@ -81,6 +91,20 @@ class NetworkForm(QWidget):
         self.epochs.setToolTip(
             "Passes over all patterns; the schedule is stretched or shortened to them."
         )
+        self.seed = QSpinBox()
+        self.seed.setRange(0, 2**31 - 1)
+        self.seed.setToolTip(
+            "Of the first weights and of the order of the patterns. Channels that another seed\n"
+            "brings back as well are in the patterns; on a CPU, the same seed gives the same model."
+        )
+        self.divergence = QComboBox()
+        for text, reading in _READINGS.items():
+            self.divergence.addItem(text, reading)
+        self.divergence.setToolTip(
+            "How the divergence term counts: the paper's code subtracts it, its text adds it.\n"
+            "It matters where a schedule gives it weight, as paper-walls does."
+        )
+        self.variational = QCheckBox("Variational (beta-VAE)")
         self.start = QCheckBox("Start from the current model")
         self.device = DeviceChoice()
         rows = form()
@@ -90,9 +114,14 @@ class NetworkForm(QWidget):
         more = form()
         more.addRow("Schedule", self.schedule)
         more.addRow("Epochs", self.epochs)
+        more.addRow("Divergence", self.divergence)
+        more.addRow("Seed", self.seed)
         more.addRow("Device", self.device)
+        more.addRow(self.variational)
         more.addRow(self.start)
         self.fold = Fold("", more)
+        # Its title may be cut off, but may not make the dock wide.
+        self.fold.button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
@@ -105,7 +134,10 @@ class NetworkForm(QWidget):
             self.preset.currentIndexChanged,
             self.schedule.currentIndexChanged,
             self.epochs.valueChanged,
+            self.divergence.currentIndexChanged,
+            self.seed.valueChanged,
             self.device.currentIndexChanged,
+            self.variational.toggled,
             self.start.toggled,
         ):
             signal.connect(self._refresh)
@@ -113,7 +145,10 @@ class NetworkForm(QWidget):
 
     def options(self) -> dict[str, Any]:
         """Return what the user wants, as arguments of `napari_ferro4d.learn.train`."""
-        options: dict[str, Any] = {"device": self.device.currentText()}
+        options: dict[str, Any] = {
+            "device": self.device.currentText(),
+            "seed": self.seed.value(),
+        }
         if self.start.isChecked():
             options["start"] = self._model
         else:
@@ -121,6 +156,9 @@ class NetworkForm(QWidget):
             options["embedding"] = self.embedding.value()
         if self.schedule.isEnabled():
             options["schedule"] = self.schedule.currentData()
+            options["divergence"] = self.divergence.currentData()
+        if self.variational.isEnabled():
+            options["variational"] = self.variational.isChecked()
         if self.epochs.isEnabled():
             options["epochs"] = self.epochs.value() or None
         return options
@@ -158,6 +196,9 @@ class NetworkForm(QWidget):
             "schedule": self.schedule.currentData(),
             "epochs": self.epochs.value(),
             "device": self.device.currentText(),
+            "divergence": self.divergence.currentData(),
+            "seed": self.seed.value(),
+            "variational": self.variational.isChecked(),
         }
 
     def set_parameters(self, values: dict[str, Any]) -> None:
@@ -170,6 +211,9 @@ class NetworkForm(QWidget):
         # Of last time; a file that is gone is not worth a message now.
         if schedule is not None and (schedule in (AUTO, *SCHEDULES) or Path(schedule).exists()):
             self.choose_schedule(schedule)
+        self.divergence.setCurrentIndex(max(0, self.divergence.findData(values["divergence"])))
+        self.seed.setValue(int(values["seed"]))
+        self.variational.setChecked(bool(values["variational"]))
 
     def _on_schedule(self, index: int) -> None:
         if self.schedule.itemText(index) != _FROM_FILE:
@@ -187,6 +231,7 @@ class NetworkForm(QWidget):
         if checked and self._model is not None:
             self.preset.setCurrentText(str(self._model.header["preset"]))
             self.embedding.setValue(int(self._model.header["network"]["embedding"]))
+            self.variational.setChecked(bool(self._model.header["network"].get("variational")))
 
     def _refresh(self, *_: Any) -> None:
         """Enable what matters with what is chosen, and say in the fold's title what differs."""
@@ -196,6 +241,8 @@ class NetworkForm(QWidget):
         self.preset.setEnabled(not start)
         self.embedding.setEnabled(not start)
         self.schedule.setEnabled(trained)
+        self.divergence.setEnabled(trained)
+        self._refresh_variational(start, trained, automatic)
         self.epochs.setEnabled(trained and not automatic)
         why_not = None if self._model is not None else "Train a network first, or load one."
         tip = "Go on from the weights of the model below, with the schedule chosen here."
@@ -205,10 +252,35 @@ class NetworkForm(QWidget):
             said.append(self.schedule.currentText().partition(" (")[0])
         if self.epochs.isEnabled() and self.epochs.value():
             said.append(f"{self.epochs.value()} epochs")
+        if self.variational.isEnabled() and self.variational.isChecked():
+            said.append("beta-VAE")
+        if self.divergence.isEnabled() and self.divergence.currentData() != "code":
+            said.append("divergence of the text")
+        if self.seed.value():
+            said.append(f"seed {self.seed.value()}")
         if self.device.currentText() != "auto":
             said.append(self.device.currentText())
-        self.fold.button.setText(", ".join(["Training", *said]))
+        title = ", ".join(["Training", *said])
+        self.fold.button.setText(title)
+        self.fold.button.setToolTip(title if said else "")
         self.changed.emit()
+
+    def _refresh_variational(self, start: bool, trained: bool, automatic: bool) -> None:
+        why_not = None
+        if start:
+            why_not = "As it is in the model to start from."
+        elif not trained:
+            why_not = "A linear baseline has nothing of the kind."
+        elif automatic:
+            why_not = "The schedule auto raises the sparsity, which a beta-VAE has not."
+        if why_not is not None and not start:
+            self.variational.setChecked(False)
+        tip = (
+            "For comparison, as in the paper: channels have a mean, which may be negative, and a\n"
+            f"spread. The network's own schedule weighs these with a beta of {BETA}, others with\n"
+            "that of their phases."
+        )
+        enable(self.variational, why_not, tip)
 
 
 def _presets() -> list[str]:
