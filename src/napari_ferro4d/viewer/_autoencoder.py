@@ -45,7 +45,7 @@ class AutoencoderWidget(Dock):
         self._model: Model | None = None
         self._model_name = ""
         self._name = ""
-        self._shown: dict[str, Any] = {}
+        self._note: dict[str, Any] = {}
         self.form = NetworkForm(self.scans)
         self.train_button = QPushButton("Train and embed")
         self.stop_button = QPushButton("Stop and keep")
@@ -134,20 +134,23 @@ class AutoencoderWidget(Dock):
     def _start(
         self, work: Callable[[Report], Any], scan: Scan, name: str, device: str, what: str
     ) -> None:
-        def done(embedding: Any) -> str:
-            assert self._model is not None
-            if not embedding.active:
-                return "No channel is active: the network learnt nothing. Train longer."
+        def layers(report: Report) -> tuple[list[LayerData], dict[str, Any], int]:
+            embedding, model = work(report)
             result = embedding_result(embedding, scan)
-            said = {**_model_file.model_note(self._model, name), "device": device}
+            said = {**_model_file.model_note(model, name), "device": device}
             note = made(provenance("embed", said, scan), maps=[result])
-            layers = map_layers(Origin.of(scan), result)
-            self._add(layers, note)
-            total = len(embedding.channels)
-            return f"Added the {len(layers)} active of {total} channels."
+            shown = map_layers(Origin.of(scan), result) if embedding.active else []
+            return shown, note, len(embedding.channels)
+
+        def done(found: tuple[list[LayerData], dict[str, Any], int]) -> str:
+            shown, note, total = found
+            if not shown:
+                return "No channel is active: the network learnt nothing. Train longer."
+            self._add(shown, note)
+            return f"Added the {len(shown)} active of {total} channels."
 
         self._name = name
-        self.row.start(work, done, what)
+        self.row.start(layers, done, what)
 
     def _add(self, layers: list[LayerData], note: dict[str, Any]) -> None:
         """Update the channels that are shown, add the most telling one, and the others in turn."""
@@ -157,16 +160,13 @@ class AutoencoderWidget(Dock):
             shown = find_layer(self.viewer, info["signature"], info["name"], info["channel"])
             (later if shown is None else first).append(layer)
         add_layers(self.viewer, first, note)
-        self._shown = note
+        self._note = note
         for layer in later:
             self.session.later(partial(self._add_one, layer, note))
 
     def _add_one(self, layer: LayerData, note: dict[str, Any]) -> None:
-        if self._shown is note:  # and nothing newer
-            active = self.viewer.layers.selection.active
+        if self._note is note:  # and nothing newer
             add_layers(self.viewer, [layer], note)
-            # napari selects every new layer, but somebody may be at work with another by now.
-            self.viewer.layers.selection.active = active
 
     def _on_progress(self, progress: Progress) -> None:
         state = progress.partial
@@ -202,8 +202,11 @@ class AutoencoderWidget(Dock):
 
 def _train_and_embed(
     scan: Scan, options: dict[str, Any], stop: threading.Event, report: Report
-) -> Any:
-    """Train until the end, or until `stop` is set, and embed; the model is reported between."""
+) -> tuple[Any, Model]:
+    """Train until the end, or until `stop` is set, and embed; the model is reported between.
+
+    Returns the embedding and the model.
+    """
     from napari_ferro4d.learn import Trainer, embed_in_process, finished, train_in_process
 
     def stoppable(progress: Progress) -> None:
@@ -235,10 +238,10 @@ def _train_and_embed(
             epochs = len(kept(checkpoint).header["history"]["losses"])
             raise ModelError(f"{error} The model after epoch {epochs} is kept.") from error
         device = options["device"]
-        return embed_in_process(scan, model, device=device, report=report, trainer=trainer)
+        return embed_in_process(scan, model, device=device, report=report, trainer=trainer), model
 
 
-def _embed(scan: Scan, model: Model, device: str, report: Report) -> Any:
+def _embed(scan: Scan, model: Model, device: str, report: Report) -> tuple[Any, Model]:
     from napari_ferro4d.learn import embed_in_process
 
-    return embed_in_process(scan, model, device=device, report=report)
+    return embed_in_process(scan, model, device=device, report=report), model
