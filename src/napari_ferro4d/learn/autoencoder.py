@@ -17,7 +17,7 @@ from napari_ferro4d.jobs import Report
 from napari_ferro4d.scan import Scan
 
 from .cache import find_room, read_patterns, thinned, thinning
-from .device import choose_device, import_torch
+from .device import choose_device, import_torch, working_on
 from .header import EMBEDDING, Wishes, continued, new_header
 from .linear import LINEAR, fit_linear, refuse_training
 from .preprocess import Preprocess, preprocess_of
@@ -167,9 +167,10 @@ def train(
         header = new_header(scans, wishes, start)
     else:
         header = continued(scans, wishes, before, str(resume))
-    with joined(where) as ranks, single_thread(header["preset"] == "compact"):
-        training = _prepared(scans, header, where, ranks, start, before, report)
-        return training.run(checkpoint, report)
+    one = single_thread(header["preset"] == "compact")
+    with working_on(where), joined(where) as ranks, one:
+        # Kept by no name, so that its memory is free when `working_on` gives that back.
+        return _prepared(scans, header, where, ranks, start, before, report).run(checkpoint, report)
 
 
 def _prepared(
@@ -247,8 +248,8 @@ def embed(
     _check_model(model)
     network = build_autoencoder(model.header)
     load_network(network, model.weights)
-    network.to(where).eval()
-    with single_thread(model.header["preset"] == "compact"):
+    with working_on(where), single_thread(model.header["preset"] == "compact"):
+        network.to(where).eval()
         channels = apply(scan, how, network.encode, network, where, report, "embedding patterns")
     return Embedding(channels, active_channels(channels))
 

@@ -16,7 +16,7 @@ from napari_ferro4d.jobs import Report
 from napari_ferro4d.scan import Scan
 
 from .cache import Samples, read_samples
-from .device import choose_device, import_torch
+from .device import choose_device, import_torch, working_on
 from .labels import check_labels, folds_of, held_out
 from .neighbourhood import Neighbourhood
 from .preprocess import compact_size, fit_preprocess, preprocess_of
@@ -203,7 +203,8 @@ def _train(
         "classes": len(classes),
         "size": int(header["preprocess"]["size"]),
     }
-    with seeded(header["seed"]), single_thread(header["preset"] == "compact"):
+    one = single_thread(header["preset"] == "compact")
+    with working_on(where), seeded(header["seed"], where), one:
         network = build_classifier(header)
         network.start(torch.from_numpy(samples.sampled)[:, None])
         network.to(where)
@@ -257,12 +258,12 @@ def _predict(scan: Scan, model: Model, device: str, report: Report | None) -> Cl
         raise ModelError(
             f"the model's header is incomplete ({error!r}); train it again."
         ) from error
-    network.to(where).eval()
 
     def probabilities(x: Any) -> Any:
         return torch.softmax(network(x).mean(dim=0) / heat, dim=1)
 
-    with single_thread(model.header["preset"] == "compact"):
+    with working_on(where), single_thread(model.header["preset"] == "compact"):
+        network.to(where).eval()
         probability = apply(
             around.of(scan), how, probabilities, network, where, report, "classifying patterns"
         )

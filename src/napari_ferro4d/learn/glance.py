@@ -11,6 +11,7 @@ import torch
 
 from .cache import Cache
 from .networks import Autoencoder
+from .pieces import Pieces
 from .ranks import Ranks
 from .structure import active_channels
 
@@ -66,11 +67,11 @@ class Glance:
             Patterns at a time.
         """
         network.eval()
-        values = torch.zeros(self._count, channels, device=self._device)
-        for begin in range(0, len(self._own), part):
-            here = slice(begin, begin + part)
-            found = network.encode(self._patterns[here].to(self._device)).float()
-            values[torch.from_numpy(self._own[here]).to(self._device)] = found
+        values = torch.zeros(self._count, channels)
+        if len(self._own):
+            found = Pieces(network.encode, self._device, part)(self._patterns)
+            values[torch.from_numpy(self._own)] = found
+        values = values.to(self._device)
         self._ranks.sum(values)
         everything = values.T.cpu().numpy()
         maps, begin = [], 0

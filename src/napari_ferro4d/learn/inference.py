@@ -13,6 +13,7 @@ from napari_ferro4d.jobs import Report, Steps
 from napari_ferro4d.reduce import over_blocks
 from napari_ferro4d.scan import Scan
 
+from .pieces import Pieces
 from .preprocess import Preprocess, prepare
 from .watch import watched
 
@@ -40,6 +41,7 @@ def apply(
     # On a CPU few at a time: a layer of the paper's network takes a tenth of a second for one
     # pattern, and cancel acts between layers. A GPU wants more to be busy.
     part = max(1, 2 ** (17 if device.type == "cpu" else 22) // how.size**2)
+    pieces = Pieces(function, device, part)
     maps: npt.NDArray[np.float32] | None = None
 
     def work(block: np.ndarray, _: tuple[slice, slice]) -> npt.NDArray[np.float32]:
@@ -49,11 +51,7 @@ def apply(
         for where, patterns in over_blocks(scan, work):
             rows, cols = patterns.shape[:2]
             inputs = torch.from_numpy(patterns).reshape(rows * cols, 1, how.size, how.size)
-            found = []
-            for piece in inputs.split(part):  # type: ignore[no-untyped-call]
-                found.append(function(piece.to(device)).float().cpu().numpy())
-                steps.add(len(piece))
-            values = np.concatenate(found)
+            values = pieces(inputs, steps.add).numpy()
             if maps is None:
                 maps = np.empty((values.shape[1], ny, nx), np.float32)
             maps[:, where[0], where[1]] = values.T.reshape(-1, rows, cols)

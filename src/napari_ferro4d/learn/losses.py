@@ -194,8 +194,9 @@ def similarity(embedding: torch.Tensor, whole: Whole | None = None) -> torch.Ten
         # gradient each contributes in full, as what is elsewhere is a constant here: the second
         # line is zero but for its gradient.
         elsewhere = whole.direction - own.detach()
-        pairs = pairs + own @ elsewhere
-        pairs = pairs + (own - own.detach()) @ elsewhere
+        # No products of matrices, which are in half precision where that is used.
+        pairs = pairs + (own * elsewhere).sum()
+        pairs = pairs + ((own - own.detach()) * elsewhere).sum()
     return pairs / (2 * whole.patterns)
 
 

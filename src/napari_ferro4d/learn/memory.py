@@ -123,10 +123,12 @@ def smaller(portion: Portion, preset: str) -> Portion | None:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether an error says that memory ran out, on a GPU or here."""
-    # On a CPU, torch raises a plain RuntimeError; the words are its allocator's.
+    # Most often a plain RuntimeError: the words of torch's allocators, of CUDA and its libraries.
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"
-        or "can't allocate memory" in str(error)
-        or "CUDA out of memory" in str(error)
+        or any(words in str(error) for words in _SHORT)
     )
+
+
+_SHORT = ("can't allocate memory", "out of memory", "STATUS_ALLOC_FAILED")

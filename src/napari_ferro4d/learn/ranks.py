@@ -150,11 +150,20 @@ def joined(device: torch.device) -> Iterator[Ranks]:
         if device.type == "cuda":
             torch.cuda.set_device(device)
         try:
-            dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+            # Not everywhere, as on Windows; gloo takes tensors of GPUs too, by way of the CPU.
+            nccl = device.type == "cuda" and dist.is_nccl_available()
+            dist.init_process_group("nccl" if nccl else "gloo", timeout=PATIENCE)
+            # They connect with the first message: better now than after reading the scans.
+            dist.all_reduce(torch.zeros(1, device=device))
         except (RuntimeError, ValueError) as error:
+            if dist.is_initialized():
+                dist.destroy_process_group()
+            said = " ".join(str(error).split())
+            # What NCCL says last is what is wrong; for one, that two processes share a GPU.
+            said = said.partition("Last error: ")[2] or said
             raise ModelError(
-                f"the processes of this training do not meet ({' '.join(str(error).split())[:120]})"
-                "; start them with torchrun."
+                f"the processes of this training do not meet ({said[:120]}); start them with "
+                "torchrun, on GPUs one for each."
             ) from error
     try:
         yield Ranks(dist.get_rank(), dist.get_world_size())

@@ -180,8 +180,16 @@ def _array(value: torch.Tensor) -> np.ndarray:
 
 
 @contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Draw torch's random numbers from `seed` within the block, and leave no trace after it."""
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.manual_seed(seed)
+def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
+    """Draw torch's random numbers from `seed` within the block, and leave no trace after it.
+
+    Those of the CPU, and those of `device` where that is a GPU. Other GPUs are left alone: to ask
+    one for its state starts CUDA, which takes seconds and memory, and fails where it is taken.
+    """
+    gpus = [device] if device is not None and device.type == "cuda" else []
+    with torch.random.fork_rng(devices=gpus, device_type="cuda"):
+        torch.default_generator.manual_seed(seed)
+        for gpu in gpus:
+            with torch.cuda.device(gpu):
+                torch.cuda.manual_seed(seed)
         yield
