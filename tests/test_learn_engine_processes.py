@@ -1,62 +1,61 @@
-"""Training in processes that are killed, and in several that share the work."""
+"""Training in processes that are killed, that share the work, and that run short of memory."""
 
 from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+import training_scans
 from napari_ferro4d import Scan, load_model, open_scan, train
 
 HERE = Path(__file__).parent
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs fork and kill")
 
-
-def patterns(ny: int = 8, nx: int = 10, side: int = 16) -> np.ndarray:
-    """Return counts of two domains that differ by one reflection."""
-    ky, kx = np.indices((side, side)) - side / 2
-    mean = 40 * np.exp(-(ky**2 + kx**2) / 8)
-    left, right = (mean + 20 * np.exp(-((ky - s) ** 2 + kx**2) / 6) for s in (5, -5))
-    means = np.where((np.arange(nx) < nx // 2)[None, :, None, None], left, right)
-    rng = np.random.default_rng(0)
-    return rng.poisson(np.broadcast_to(means, (ny, nx, side, side))).astype(np.uint8)
+Ask = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
 def scan(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("scan") / "scan.npy"
-    np.save(path, patterns())
+    np.save(path, training_scans.counts())
     return path
 
 
-def run(*arguments: object, **options) -> subprocess.CompletedProcess:
+@pytest.fixture(scope="module")
+def ask(scan) -> Iterator[Ask]:
+    """Give jobs to a process that forks for each of them, and return the answers."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [sys.executable, *map(str, arguments)],
-        capture_output=True,
+    with subprocess.Popen(
+        [sys.executable, HERE / "training_children.py", scan],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         text=True,
-        timeout=240,
         env=environment,
-        **options,
-    )
+    ) as children:
+
+        def answer(*job: object) -> Any:
+            children.stdin.write(json.dumps(job, default=str) + "\n")
+            children.stdin.flush()
+            found = json.loads(children.stdout.readline() or "null")
+            assert found is not None, "see standard error"
+            return found
+
+        yield answer
 
 
 @posix
-def test_killed_at_20_random_moments_it_ends_as_if_never_killed(scan, tmp_path):
-    done = run(
-        HERE / "training_kills.py",
-        *(scan, tmp_path, 20, 1),
-        json.dumps({"embedding": 4, "epochs": 40, "device": "cpu"}),
-    )
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+def test_killed_at_20_random_moments_it_ends_as_if_never_killed(ask, scan, tmp_path):
+    options = {"embedding": 4, "epochs": 40, "device": "cpu"}
+    found = ask("kill", scan, tmp_path, 20, 1, options)
     assert found["identical"]
     assert found["same_header"]
     assert found["kills"] == len(found["epochs_lost"]) == 20
@@ -66,7 +65,7 @@ def test_killed_at_20_random_moments_it_ends_as_if_never_killed(scan, tmp_path):
 
 
 @posix
-def test_two_processes_train_as_one_and_a_dead_one_ends_the_other(scan, tmp_path):
+def test_two_processes_train_as_one_and_a_dead_one_ends_the_other(ask, scan, tmp_path):
     # With a similarity, which couples patterns that are in different processes.
     schedule = tmp_path / "s.toml"
     schedule.write_text(
@@ -74,12 +73,12 @@ def test_two_processes_train_as_one_and_a_dead_one_ends_the_other(scan, tmp_path
         "divergence = 1e-3\n"
     )
     options = {"embedding": 4, "schedule": str(schedule)}
-    done = run(HERE / "training_ranks.py", scan, tmp_path, json.dumps(options))
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert found["living"]["codes"] == [0, 0]
+    living, dying = tmp_path / "living", tmp_path / "dying"
+    for folder in (living, dying):
+        folder.mkdir()
+    assert ask("share", scan, living, options, None) == {"codes": [0, 0], "said": {}}
     alone = train(open_scan(scan), **options, device="cpu")
-    first, second = (load_model(tmp_path / f"{rank}.safetensors") for rank in range(2))
+    first, second = (load_model(living / f"{rank}.safetensors") for rank in range(2))
     for name, weights in alone.weights.items():
         assert np.array_equal(first.weights[name], second.weights[name])
         np.testing.assert_allclose(first.weights[name], weights, rtol=1e-3, atol=1e-5)
@@ -89,42 +88,26 @@ def test_two_processes_train_as_one_and_a_dead_one_ends_the_other(scan, tmp_path
         np.testing.assert_allclose(history["terms"][term], values, rtol=1e-4, atol=1e-7)
     assert min(expected["terms"]["similarity"]) > 0
     assert history["active"] == expected["active"]
-    assert found["dying"]["codes"] == [2, -9]
-    assert found["dying"]["seconds_between"] < 60
-    assert done.stderr.count("another process of this training ended") == 1
-
-
-AGREE = """
-import os, sys, torch
-from napari_ferro4d.learn.ranks import joined
-
-torch.set_num_threads(1)
-cpu = torch.device("cpu")
-os.environ |= {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": sys.argv[1]}
-child = os.fork()
-rank = 0 if child else 1
-os.environ["RANK"] = str(rank)
-with joined(cpu) as ranks:
-    torch.manual_seed(rank)
-    network = torch.nn.BatchNorm2d(3).to(memory_format=torch.channels_last)
-    torch.nn.init.normal_(network.weight)
-    network.register_buffer("found", torch.tensor([rank == 0, False]))
-    ranks.take_first(network)
-    torch.manual_seed(0)
-    same = torch.equal(network.weight, torch.nn.init.normal_(torch.empty(3)))
-    agreed = same and bool(network.found[0]) and ranks.largest(3 - rank, cpu) == 3
-if not child:
-    os._exit(not agreed)
-sys.exit(os.waitstatus_to_exitcode(os.wait()[1]) or not agreed)
-"""
+    found = ask("share", scan, dying, options, 2)
+    assert found["codes"] == [2, -9]
+    assert "another process of this training ended" in found["said"]["0"]
+    assert list(found["said"]) == ["0"]
 
 
 @posix
-def test_processes_agree_on_network_and_thinning():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    done = run("-c", AGREE, port)
-    assert done.returncode == 0, done.stderr
+def test_processes_agree_on_network_and_thinning(ask):
+    assert ask("agree") == [0, 0]
+
+
+@posix
+def test_when_memory_runs_out_portions_are_halved_and_that_is_said(ask):
+    room = 30 * 2**20
+    found = ask("run short", room)
+    assert found["free"] <= room
+    assert found["patterns"] < 32
+    assert "memory is short" in found["note"]
+    assert found["losses"][0] == pytest.approx(found["losses"][1], rel=1e-5)
+    assert found["apart"] < 1e-4
 
 
 @posix
@@ -132,12 +115,19 @@ def test_torchrun_trains_with_the_command_and_one_process_tells(scan, tmp_path):
     out = tmp_path / "m.safetensors"
     arguments = ["train", scan, "-o", out, "--device", "cpu", "--embedding", 4, "--epochs", 2]
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", 2]
-    done = run(*launch, "-m", "napari_ferro4d", *arguments, "--json", cwd=tmp_path)
+    command = [sys.executable, *launch, "-m", "napari_ferro4d", *arguments, "--json"]
+    done = subprocess.run(
+        [str(word) for word in command],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert document["epochs"] == len(document["history"]["losses"]) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["m.safetensors"]
-    alone = train(open_scan(scan), embedding=4, epochs=2, device="cpu")
+    alone = training_scans.model_of_two_epochs()
     np.testing.assert_allclose(
         document["history"]["losses"], alone.header["history"]["losses"], rtol=1e-5
     )
@@ -149,7 +139,7 @@ def test_each_process_holds_its_own_part_and_reads_no_other_rows():
     from napari_ferro4d.learn.cache import read_patterns
     from napari_ferro4d.learn.preprocess import Preprocess
 
-    counts = patterns(9, 10)
+    counts = training_scans.counts(9, 10)
     missing = np.zeros((9, 10), bool)
     missing[4, 2:] = True
     read: list[int] = []

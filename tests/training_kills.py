@@ -1,25 +1,19 @@
 """Kill a training at random moments, resume it every time, and compare the end with a whole one.
 
-    python tests/training_kills.py SCAN FOLDER KILLS SEED OPTIONS-OF-TRAIN-AS-JSON
-
-Every training is a process of its own, forked from this one, in which torch is loaded and warm and
-has a single thread, so that a life takes tenths of a second. Prints one JSON document.
+Every training is a process of its own, forked from `training_children`.
 """
 
 from __future__ import annotations
 
-import json
 import mmap
 import os
 import random
 import signal
 import struct
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from napari_ferro4d import load_model, open_scan, save_model, train
 from napari_ferro4d.learn import TrainingState
@@ -54,15 +48,13 @@ def epochs_in(checkpoint: Path) -> int:
     return len(load_model(checkpoint).header["history"]["losses"])
 
 
-def main(scan: str, folder: str, kills: int, seed: int, options: dict) -> dict:
+def kill(scan: str, folder: str, kills: int, seed: int, options: dict) -> dict:
+    """Return what became of a training that was killed so often."""
     whole = Path(folder) / "whole" / "m.safetensors"
     killed = Path(folder) / "killed" / "m.safetensors"
     for out in (whole, killed):
         out.parent.mkdir()
     counter = mmap.mmap(-1, 8)
-    torch.set_num_threads(1)
-    # So that every library is there already, also what only the first step fetches.
-    train(open_scan(scan), **{**options, "epochs": 1})
     started = time.monotonic()
     child = live(scan, whole, options, counter)
     while struct.unpack("q", counter[:8])[0] < 1:
@@ -106,8 +98,3 @@ def main(scan: str, folder: str, kills: int, seed: int, options: dict) -> dict:
         "same_header": one.header == other.header,
         "left_behind": sorted(p.name for p in killed.parent.iterdir()),
     }
-
-
-if __name__ == "__main__":
-    scan, folder, kills, seed, options = sys.argv[1:]
-    print(json.dumps(main(scan, folder, int(kills), int(seed), json.loads(options))))

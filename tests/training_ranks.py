@@ -1,47 +1,24 @@
-"""Train in two processes that were forked from this one, and tell how each of them ended.
-
-    python tests/training_ranks.py SCAN FOLDER OPTIONS-OF-TRAIN-AS-JSON
-
-Once both live to the end, and each writes the model it has; once the second is killed during its
-third epoch.
-"""
+"""Train in two processes, forked from `training_children`, and tell how each of them ended."""
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
-import sys
-import time
+from collections.abc import Callable
+from pathlib import Path
 
 import torch
 
 from napari_ferro4d import open_scan, save_model, train
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.learn import TrainingState
+from napari_ferro4d.learn.ranks import joined
 
 
-def one(rank: int, scan: str, out: str, options: dict, death: int) -> int:
-    """Be one of the two processes, and return what to exit with."""
-    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
-
-    def report(progress) -> None:
-        state = progress.partial
-        if rank == 1 and isinstance(state, TrainingState) and state.epoch == death:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    try:
-        model = train(open_scan(scan), **options, device="cpu", report=report)
-    except ScanError as error:
-        print(error, file=sys.stderr)
-        return 2
-    save_model(model, out.replace("RANK", str(rank)))
-    return 0
-
-
-def pair(scan: str, out: str, options: dict, death: int) -> dict:
-    """Train in two processes, of which the second is killed after `death` epochs."""
+def pair(one: Callable[[int], int]) -> list[int]:
+    """Return with what the first and the second of two processes that do `one` exit."""
+    os.environ |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
     with socket.create_server(("127.0.0.1", 0)) as server:
         os.environ["MASTER_PORT"] = str(server.getsockname()[1])
     children = []
@@ -50,27 +27,52 @@ def pair(scan: str, out: str, options: dict, death: int) -> dict:
         if not child:
             code = 1
             try:
-                code = one(rank, scan, out, options, death)
+                os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+                code = one(rank)
             finally:
-                sys.stderr.flush()
                 os._exit(code)
         children.append(child)
-    ends = {}
-    while len(ends) < 2:
-        child, status = os.wait()
-        ends[child] = os.waitstatus_to_exitcode(status), time.monotonic()
-    (first, then), (second, later) = (ends[child] for child in children)
-    return {"codes": [first, second], "seconds_between": then - later}
+    return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
 
 
-def main(scan: str, folder: str, options: dict) -> dict:
-    torch.set_num_threads(1)
-    train(open_scan(scan), **{**options, "epochs": 1})
-    os.environ |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
-    out = f"{folder}/RANK.safetensors"
-    return {"living": pair(scan, out, options, -1), "dying": pair(scan, out, options, 2)}
+def share(scan: str, folder: str, options: dict, death: int | None) -> dict:
+    """Train in two processes, of which the second is killed after `death` epochs.
+
+    Each writes the model it has, and what it has to say.
+    """
+
+    def one(rank: int) -> int:
+        def report(progress) -> None:
+            state = progress.partial
+            if rank == 1 and isinstance(state, TrainingState) and state.epoch == death:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        try:
+            model = train(open_scan(scan), **options, device="cpu", report=report)
+        except ScanError as error:
+            Path(folder, f"{rank}.txt").write_text(str(error))
+            return 2
+        save_model(model, f"{folder}/{rank}.safetensors")
+        return 0
+
+    codes = pair(one)
+    return {"codes": codes, "said": {p.stem: p.read_text() for p in Path(folder).glob("*.txt")}}
 
 
-if __name__ == "__main__":
-    scan, folder, options = sys.argv[1:]
-    print(json.dumps(main(scan, folder, json.loads(options))))
+def agree() -> list[int]:
+    """Have two processes compare what they hold, and exit with 0 if that is the same."""
+    cpu = torch.device("cpu")
+
+    def one(rank: int) -> int:
+        with joined(cpu) as ranks:
+            torch.manual_seed(rank)
+            network = torch.nn.BatchNorm2d(3).to(memory_format=torch.channels_last)
+            torch.nn.init.normal_(network.weight)
+            network.register_buffer("found", torch.tensor([rank == 0, False]))
+            ranks.take_first(network)
+            torch.manual_seed(0)
+            same = torch.equal(network.weight, torch.nn.init.normal_(torch.empty(3)))
+            agreed = same and bool(network.found[0]) and ranks.largest(3 - rank, cpu) == 3
+        return 0 if agreed else 3
+
+    return pair(one)
