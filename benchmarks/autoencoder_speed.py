@@ -33,10 +33,10 @@ from typing import Any
 
 import torch
 
-from napari_ferro4d.learn.gradient import Gradient
-from napari_ferro4d.learn.memory import Portion
+from napari_ferro4d.learn.device import choose_device, devices
+from napari_ferro4d.learn.gradient import Gradient, portion_for
+from napari_ferro4d.learn.memory import Portion, is_out_of_memory
 from napari_ferro4d.learn.paper_autoencoder import PaperAutoencoder
-from napari_ferro4d.learn.precision import reduced_precision
 from napari_ferro4d.learn.ranks import ALONE
 from napari_ferro4d.learn.schedule import Phase
 
@@ -83,10 +83,10 @@ def operations() -> tuple[float, float]:
     return to_embed, 3 * sum(found)
 
 
-def ours(patterns: torch.Tensor, device: torch.device, part: int) -> tuple[Step, Step]:
+def ours(patterns: torch.Tensor, device: torch.device, portion: Portion) -> tuple[Step, Step]:
     network = PaperAutoencoder().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.Adam(network.parameters(), lr=3e-5, fused=True)
-    gradient = Gradient(network, HEADER, Portion(part), ALONE, device)
+    gradient = Gradient(network, HEADER, portion, ALONE, device)
     phase = Phase(epochs=1, learning_rate=3e-5, l1=L1)
     images = patterns[:, None]
 
@@ -95,9 +95,9 @@ def ours(patterns: torch.Tensor, device: torch.device, part: int) -> tuple[Step,
         gradient.add(images, phase, len(images), None)
         optimizer.step()
 
-    def embed() -> None:
-        with torch.inference_mode(), reduced_precision(device, "paper"):
-            for piece in images.split(part):
+    def embed() -> None:  # in single precision, as `embed` does
+        with torch.inference_mode():
+            for piece in images.split(portion.patterns):
                 network.encode(piece)
 
     return train, embed
@@ -115,11 +115,17 @@ def theirs(model: Any, patterns: torch.Tensor) -> tuple[Step, Step]:
 
 
 def matrix_rate(device: torch.device, kind: torch.dtype) -> float:
-    """Return the operations per second of a product of large matrices."""
-    side = 2048 if device.type == "cpu" else 8192
+    """Return the operations per second of products of large matrices."""
+    # On a GPU one takes a millisecond, too little to time.
+    side, count = (2048, 1) if device.type == "cpu" else (8192, 50)
     a, b = torch.randn(2, side, side, device=device).to(kind)
-    a @ b
-    return 2.0 * side**3 / seconds(lambda: a @ b, device)
+
+    def products() -> None:
+        for _ in range(count):
+            a @ b
+
+    products()
+    return 2.0 * count * side**3 / seconds(products, device)
 
 
 def seconds(work: Step, device: torch.device) -> float:
@@ -134,14 +140,26 @@ def seconds(work: Step, device: torch.device) -> float:
     return time.perf_counter() - start
 
 
+def fits(steps: tuple[Step, Step]) -> bool:
+    """Return whether there is memory for a training step."""
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            steps[0]()
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        return False
+    return True
+
+
 def compare(device: torch.device, rounds: int) -> None:
     """Time training and embedding in turn and print the medians."""
     cpu = device.type == "cpu"
-    n, part = (2, 1) if cpu else (32, 32)
+    n, portion = (2, Portion(1)) if cpu else (32, portion_for(HEADER, device))
     kind = torch.float32 if cpu else torch.bfloat16
     torch.manual_seed(0)
     patterns = torch.log1p(torch.poisson(torch.full((n, 256, 256), 3.0))).to(device)
-    steps = {"ours": ours(patterns, device, part)}
+    steps = {"ours": ours(patterns, device, portion)}
     model = reference(device)
     if model is None:
         print("m3_learning is not installed: no reference")
@@ -151,6 +169,10 @@ def compare(device: torch.device, rounds: int) -> None:
     rates = []
     for number in range(rounds + 1):  # the first compiles and fetches memory
         rates.append(matrix_rate(device, kind))
+        if not number and model is not None and not fits(steps["reference"]):
+            print(f"{device}: its memory is too small for {n} patterns of the reference")
+            del steps["reference"]
+            model = None
         for who, (train, embed) in steps.items():
             for what, work in (("train", train), ("embed", embed)):
                 took = seconds(work, device)
@@ -182,8 +204,8 @@ def main() -> None:
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
     compare(torch.device("cpu"), chosen.rounds)
-    if torch.cuda.is_available():
-        compare(torch.device("cuda"), chosen.rounds)
+    if len(devices()) > 2:
+        compare(choose_device("cuda"), chosen.rounds)
 
 
 if __name__ == "__main__":
