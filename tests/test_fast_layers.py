@@ -23,9 +23,10 @@ def image(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
-def framed(image, top, bottom, left, right):
-    inside = torch.cat([left, image[:, :, 2:-2, 2:-2], right], 3)
-    return torch.cat([top, inside, bottom], 2)
+def framed(image, rows, columns):
+    (top, bottom), (left, right) = rows.chunk(2), columns.chunk(2)
+    inside = [left[:, :, 2:-2, :2], image[:, :, 2:-2, 2:-2], right[:, :, 2:-2, 2:]]
+    return torch.cat([top[:, :, :2], torch.cat(inside, 3), bottom[:, :, 2:]], 2)
 
 
 # Every layer: the compiled one, torch's, the shapes of what they take. 2 x 3 tiles of two images,
@@ -49,7 +50,7 @@ LAYERS = {
     "wide kernels, another frame": (
         lambda x, w, b, *frame: channel.widen(x, w, b, MEMORY, frame),
         lambda x, w, b, *frame: framed(F.conv2d(x, w, b, padding=2), *frame),
-        [(2, 1, 9, 8), (16, 1, 5, 5), (16,), *2 * [(2, 16, 2, 8)], *2 * [(2, 16, 5, 2)]],
+        [(2, 1, 9, 8), (16, 1, 5, 5), (16,), (4, 16, 4, 8), (4, 16, 9, 4)],
     ),
     "norm": (
         lambda x, w, b: fast.norm_relu(x, w, b, None, 1e-5, MEMORY),

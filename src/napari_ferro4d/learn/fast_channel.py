@@ -19,14 +19,10 @@ from .fast_memory import Memory
 from .fast_parts import array, in_parts, pixels
 from .fast_vectors import WIDTH, product
 
-__all__ = ["COLUMNS", "Frame", "narrow", "widen"]
+__all__ = ["COLUMNS", "narrow", "widen"]
 
 COLUMNS = 4
 """Pixels of a line that are worked on together; lines are a multiple of them."""
-
-Frame = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
-"""The outermost pixels of an image: the first and last rows, and of the rows between the first and
-last columns."""
 
 _ROWS = 6
 _multiply = product(COLUMNS, accumulate=False)
@@ -40,14 +36,17 @@ def widen(
     weight: torch.Tensor,
     bias: torch.Tensor,
     memory: Memory,
-    frame: Frame | None = None,
+    frame: tuple[torch.Tensor, torch.Tensor] | None = None,
 ) -> torch.Tensor:
     """Convolve images of one channel with kernels ``[c_out, 1, side, side]``.
 
-    Lines must be multiples of 4 pixels and `c_out` of 16. `frame` replaces the outermost pixels of
-    the result.
+    Lines must be multiples of 4 pixels and `c_out` of 16.
+
+    `frame` replaces the outermost pixels of the result: ``[2 * n, c_out, 2 * margin, x]`` with the
+    upper ends of all images and then the lower ones, and ``[2 * n, c_out, y, 2 * margin]`` with the
+    left and the right ones. Of every end only the outer half counts.
     """
-    return _Widen.apply(x, weight, bias, memory, *(frame or ()))  # type: ignore[no-any-return, no-untyped-call]
+    return _Widen.apply(x, weight, bias, memory, *(frame or (None, None)))  # type: ignore[no-any-return, no-untyped-call]
 
 
 def narrow(
@@ -65,13 +64,17 @@ class _Widen(torch.autograd.Function):
         weight: torch.Tensor,
         bias: torch.Tensor,
         memory: Memory,
-        *frame: torch.Tensor,
+        rows: torch.Tensor | None,
+        columns: torch.Tensor | None,
     ) -> torch.Tensor:
         ctx.save_for_backward(x, weight)
-        ctx.margin = margin = frame[0].shape[2] if frame else 0
+        ctx.margin, ctx.memory = 0, memory
         out = _widened(x, weight, bias, memory)
-        for part, values in zip(_frame(out, margin), frame, strict=bool(frame)):
-            part.copy_(values)
+        if rows is not None and columns is not None:
+            ctx.margin = rows.shape[2] // 2
+            ends = _ends(pixels(rows), pixels(columns), ctx.margin)
+            for part, values in zip(_frame(pixels(out), ctx.margin), ends, strict=True):
+                part[...] = values
         return out
 
     @staticmethod
@@ -79,15 +82,24 @@ class _Widen(torch.autograd.Function):
     def backward(ctx: Any, slope: torch.Tensor) -> Any:
         x, weight = ctx.saved_tensors
         slope = slope.contiguous(memory_format=torch.channels_last)
-        frame = tuple(part.clone() for part in _frame(slope, ctx.margin)) if ctx.margin else ()
-        of_weight, of_bias = _correlated(x, slope, weight.shape[2], ctx.margin)
-        of_x = None
+        n, channels, ny, nx = slope.shape
+        of_x = of_rows = of_columns = None
+        if margin := ctx.margin:
+            kind = pixels(slope).dtype
+            of_rows = ctx.memory.image(2 * n, channels, 2 * margin, nx, kind)
+            of_columns = ctx.memory.image(2 * n, channels, ny, 2 * margin, kind)
+            pixels(of_rows)[...] = 0
+            pixels(of_columns)[...] = 0
+            ends = _ends(pixels(of_rows), pixels(of_columns), margin)
+            for part, values in zip(ends, _frame(pixels(slope), margin), strict=True):
+                part[...] = values
+        of_weight, of_bias = _correlated(x, slope, weight.shape[2], margin)
         if ctx.needs_input_grad[0]:
             inside = slope.clone()
-            for part in _frame(inside, ctx.margin):
-                part.zero_()
+            for part in _frame(pixels(inside), margin):
+                part[...] = 0
             of_x = _narrowed(inside, weight)
-        return of_x, of_weight, of_bias, None, *frame
+        return of_x, of_weight, of_bias, None, of_rows, of_columns
 
 
 class _Narrow(torch.autograd.Function):
@@ -115,11 +127,17 @@ def _turned(weight: torch.Tensor) -> torch.Tensor:
     return weight.flip(2, 3).transpose(0, 1)
 
 
-def _frame(x: torch.Tensor, margin: int) -> Frame:
-    """Return the outermost `margin` rows and columns."""
-    rows, columns = x.shape[2] - margin, x.shape[3] - margin
-    between = x[:, :, margin:rows]
-    return x[:, :, :margin], x[:, :, rows:], between[..., :margin], between[..., columns:]
+def _frame(image: np.ndarray, margin: int) -> tuple[np.ndarray, ...]:
+    """Return the first and last `margin` rows, and of those between the first and last columns."""
+    rows, columns = image.shape[1] - margin, image.shape[2] - margin
+    between = image[:, margin:rows]
+    return image[:, :margin], image[:, rows:], between[:, :, :margin], between[:, :, columns:]
+
+
+def _ends(rows: np.ndarray, columns: np.ndarray, margin: int) -> tuple[np.ndarray, ...]:
+    """Return the same of the ends that `widen` takes."""
+    n, between = len(rows) // 2, columns[:, margin : columns.shape[1] - margin]
+    return rows[:n, :margin], rows[n:, margin:], between[:n, :, :margin], between[n:, :, margin:]
 
 
 def _widened(
@@ -129,9 +147,9 @@ def _widened(
     c_out, side = weight.shape[0], weight.shape[2]
     out = memory.image(n, c_out, ny, nx, array(bias).dtype)
     # The bias is the weight of a neighbour that is 1 everywhere.
-    kernel = torch.cat([weight.reshape(c_out, -1).T, bias[None]])
-    kernel = kernel.reshape(-1, c_out // WIDTH, WIDTH).transpose(0, 1).contiguous()
-    padded, values, result = _padded(x, side), array(kernel), pixels(out)
+    kernel = np.vstack([array(weight).reshape(c_out, -1).T, array(bias)])
+    values = np.ascontiguousarray(kernel.reshape(-1, c_out // WIDTH, WIDTH).swapaxes(0, 1))
+    padded, result = _padded(x, side), pixels(out)
 
     def work(first: int, last: int) -> None:
         columns = _columns(side, nx, values.dtype)
@@ -168,7 +186,8 @@ def _narrowed(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
 
 def _padded(x: torch.Tensor, side: int) -> np.ndarray:
     """Return ``[n, y, x]`` with zeros around, as far as kernels reach."""
-    return array(F.pad(x[:, 0], (side // 2,) * 4))
+    around = (side // 2, side // 2)
+    return np.pad(array(x)[:, 0], ((0, 0), around, around))
 
 
 def _columns(side: int, nx: int, dtype: np.dtype[Any]) -> np.ndarray:

@@ -64,7 +64,7 @@ class _Convolve(torch.autograd.Function):
         x = x.contiguous(memory_format=torch.channels_last)
         ctx.save_for_backward(x, weight)
         ctx.memory = memory
-        return _convolved(x, weight, bias, memory)
+        return _convolved(x, array(weight), array(bias), memory)
 
     @staticmethod
     @once_differentiable
@@ -73,22 +73,23 @@ class _Convolve(torch.autograd.Function):
         slope = slope.contiguous(memory_format=torch.channels_last)
         of_x = of_weight = of_bias = None
         if ctx.needs_input_grad[1] or ctx.needs_input_grad[2]:
-            of_weight, of_bias = _correlated(x, slope, ctx.memory)
+            of_weight = torch.empty_like(weight)
+            of_bias = _correlated(x, slope, ctx.memory, array(of_weight))
         if ctx.needs_input_grad[0]:
-            back = weight.flip(2, 3).transpose(0, 1)
-            of_x = _convolved(slope, back, slope.new_zeros(len(back)), ctx.memory)
+            back = array(weight)[:, :, ::-1, ::-1].swapaxes(0, 1)
+            of_x = _convolved(slope, back, np.zeros(len(back), back.dtype), ctx.memory)
         return of_x, of_weight, of_bias, None
 
 
 def _convolved(
-    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, memory: Memory
+    x: torch.Tensor, weight: np.ndarray, offset: np.ndarray, memory: Memory
 ) -> torch.Tensor:
-    image, offset = pixels(x), array(bias)
+    image = pixels(x)
     n, ny, nx, channels = image.shape
     points, group, kind = winograd.POINTS, winograd.GROUP, image.dtype
-    kernel = memory.array((len(bias) // WIDTH, points**2, channels, WIDTH), kind)
-    winograd.transform_kernel(array(weight.permute(2, 3, 1, 0).contiguous()), kernel)
-    out = memory.image(n, len(bias), ny, nx, kind)
+    kernel = memory.array((len(offset) // WIDTH, points**2, channels, WIDTH), kind)
+    winograd.transform_kernel(np.ascontiguousarray(weight.transpose(2, 3, 1, 0)), kernel)
+    out = memory.image(n, len(offset), ny, nx, kind)
     result = pixels(out)
 
     def work(first: int, last: int) -> None:
@@ -102,9 +103,9 @@ def _convolved(
 
 
 def _correlated(
-    x: torch.Tensor, slope: torch.Tensor, memory: Memory
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the gradients of kernels and offsets."""
+    x: torch.Tensor, slope: torch.Tensor, memory: Memory, of_weight: np.ndarray
+) -> torch.Tensor:
+    """Write the gradient of kernels ``[c_out, c_in, 3, 3]`` and return that of offsets."""
     image, slopes = pixels(x), pixels(slope)
     n, ny, nx, channels = image.shape
     c_out = slopes.shape[3]
@@ -123,9 +124,10 @@ def _correlated(
     for more, more_total in others:
         sums += more
         total += more_total
-    of_weight = np.empty((3, 3, channels, c_out), kind)
-    winograd.transform_kernel_back(sums, of_weight)
-    return torch.from_numpy(of_weight).permute(3, 2, 0, 1), torch.from_numpy(total)
+    kernel = np.empty((3, 3, channels, c_out), kind)
+    winograd.transform_kernel_back(sums, kernel)
+    of_weight[...] = kernel.transpose(3, 2, 0, 1)
+    return torch.from_numpy(total)
 
 
 class _NormRelu(torch.autograd.Function):
@@ -210,12 +212,12 @@ class _MaxPool(torch.autograd.Function):
         n, ny, nx, channels = image.shape
         out = memory.image(n, channels, ny // side, nx // side, image.dtype)
         result = pixels(out)
-        where = memory.array(result.shape, np.dtype(np.uint8))
+        where = memory.array(result.shape, np.dtype(np.int32))
 
         def work(first: int, last: int) -> None:
             loops.pool(image, side, first, last, result, where)
 
-        in_parts(work, n * ny // side)
+        in_parts(work, n * ny // side, 4)
         ctx.side, ctx.where, ctx.memory = side, where, memory
         return out
 
@@ -231,7 +233,7 @@ class _MaxPool(torch.autograd.Function):
         def work(first: int, last: int) -> None:
             loops.pool_slope(slopes, ctx.where, side, first, last, result)
 
-        in_parts(work, n * ny)
+        in_parts(work, n * ny, 4)
         return out, None, None
 
 

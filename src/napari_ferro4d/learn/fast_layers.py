@@ -13,6 +13,7 @@ from .fast_channel import COLUMNS, narrow, widen
 from .fast_memory import Memory
 from .fast_vectors import WIDTH
 from .fast_winograd import TILE
+from .threads import single_thread
 
 __all__ = ["Convolution", "MaxPool", "NormReLU", "Upsample", "chain"]
 
@@ -68,37 +69,33 @@ def chain(x: torch.Tensor, layers: Sequence[Convolution]) -> tuple[torch.Tensor,
         and first.in_channels == 1
         and first.out_channels % WIDTH == 0
         and reach <= TILE
-        and min(x.shape[2:]) >= 4 * TILE
+        and min(x.shape[2:]) >= 2 * TILE
         and not any(side % TILE for side in x.shape[2:])
     ):
         image = wide
         for layer in others:
             image = layer(image)
         return wide, image
-    weight, bias = first.weight.transpose(0, 1), first.bias
-    for layer in others:
-        weight = F.conv_transpose2d(weight, layer.weight.transpose(0, 1))
-        bias = layer.weight.sum((2, 3)) @ bias + layer.bias
-    top, bottom = _ends(x, 2, layers)
-    left, right = (end[:, :, TILE:-TILE] for end in _ends(x, 3, layers))
-    frame = top, bottom, left, right
+    # A single thread, since the others would wait for more to do, busily, while ours compute.
+    with single_thread():
+        weight, bias = first.weight.transpose(0, 1), first.bias
+        for layer in others:
+            weight = F.conv_transpose2d(weight, layer.weight.transpose(0, 1))
+            bias = layer.weight.sum((2, 3)) @ bias + layer.bias
+    frame = _ends(x, 2, layers), _ends(x, 3, layers)
     return wide, widen(x, weight.transpose(0, 1), bias, first._memory, frame)
 
 
-def _ends(
-    x: torch.Tensor, axis: int, layers: Sequence[Convolution]
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the first and last four lines along an axis, convolved in turn."""
-    first, *others = layers
-    last = x.shape[axis] - TILE
-    # Of these lines the ones towards the middle get wrong, one more with each convolution.
-    low = first(x.narrow(axis, 0, 3 * TILE)).narrow(axis, 0, 2 * TILE)
-    high = first(x.narrow(axis, last - 2 * TILE, 3 * TILE)).narrow(axis, TILE, 2 * TILE)
-    both = torch.cat([low, high])
-    for layer in others:
-        both = layer(both)
-    low, high = both.chunk(2)
-    return low.narrow(axis, 0, TILE), high.narrow(axis, TILE, TILE)
+def _ends(x: torch.Tensor, axis: int, layers: Sequence[Convolution]) -> torch.Tensor:
+    """Return the first eight lines along an axis and the last eight, convolved in turn.
+
+    Those towards the middle are wrong, one more after each convolution; the outer four are right.
+    """
+    side, size = x.shape[axis], 2 * TILE
+    ends = torch.cat([x.narrow(axis, 0, size), x.narrow(axis, side - size, size)])
+    for layer in layers:
+        ends = layer(ends)
+    return ends
 
 
 class NormReLU(nn.LayerNorm):

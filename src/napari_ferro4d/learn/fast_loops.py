@@ -94,19 +94,24 @@ def pool(x, side, first, last, out, where):  # type: ignore[no-untyped-def]
     first, last : int
         Rows of the results of all images.
     out, where : array
-        ``[n, y / side, x / side, channel]``; `where` is uint8.
+        ``[n, y / side, x / side, channel]``; `where` is int32, as wide as single precision: of
+        narrower ones compilers do not work on several at a time.
     """
-    rows = out.shape[1]
+    rows, columns, channels = out.shape[1:]
     for line in range(first, last):
         n, i = line // rows, line % rows
-        for j in range(out.shape[2]):
-            for place in range(side * side):
+        for j in range(columns):
+            for c in range(channels):
+                out[n, i, j, c] = x[n, i * side, j * side, c]
+                where[n, i, j, c] = 0
+            for place in range(1, side * side):
                 y, z = i * side + place // side, j * side + place % side
-                for c in range(x.shape[3]):
-                    value = x[n, y, z, c]
-                    if place == 0 or value > out[n, i, j, c] or value != value:
-                        out[n, i, j, c] = value
-                        where[n, i, j, c] = place
+                for c in range(channels):
+                    # Written in any case: without a branch, many channels at a time.
+                    value, best = x[n, y, z, c], out[n, i, j, c]
+                    larger = (value > best) | (value != value)
+                    out[n, i, j, c] = value if larger else best
+                    where[n, i, j, c] = place if larger else where[n, i, j, c]
 
 
 @compiled()

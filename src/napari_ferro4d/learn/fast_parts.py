@@ -1,4 +1,8 @@
-"""Work on parts of an image with several threads, and images as arrays."""
+"""Work on parts of an image with several threads, and images as arrays.
+
+The threads are not torch's own (OpenMP's): those wait busily for some milliseconds after whatever
+torch did with them, on cores that these need. What is small is therefore done with numpy.
+"""
 
 from __future__ import annotations
 
@@ -46,6 +50,8 @@ def in_parts(
     threads = max(1, min(torch.get_num_threads(), count // least))
     if threads == 1:
         return [work(0, count)]
-    parts = min(threads * each, count // least)
-    ends = [count * i // parts for i in range(parts + 1)]
+    # In whole pieces of `least`, in which the loops work; the last may be shorter.
+    pieces = -(-count // least)
+    parts = min(threads * each, pieces)
+    ends = [min(count, pieces * i // parts * least) for i in range(parts + 1)]
     return list(_workers(threads).map(work, ends[:-1], ends[1:]))
