@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,10 +20,12 @@ from napari_ferro4d import (
     save_model,
     train,
 )
+from napari_ferro4d.io import Model
 from napari_ferro4d.jobs import Cancelled, Progress
 from napari_ferro4d.learn import Phase, TrainingState, finished
 from napari_ferro4d.learn.checkpoint import OPTIMIZER
 from napari_ferro4d.learn.structure import active_channels, morans_i
+from training_scans import same
 
 
 def two_domains(seed: int, shape: tuple[int, int] = (16, 18)) -> tuple[Scan, np.ndarray]:
@@ -59,8 +61,29 @@ def moving_disc() -> Scan:
     return Scan.from_array(np.random.default_rng(0).poisson(discs[None]).astype(np.uint16))
 
 
-def test_a_channel_tells_domains_apart_also_on_a_scan_not_trained_on():
-    scan, _ = two_domains(0)
+@pytest.fixture(scope="module")
+def scan() -> Scan:
+    return two_domains(0)[0]
+
+
+@pytest.fixture(scope="module")
+def trained(scan, tmp_path_factory) -> tuple[Model, Path]:
+    """A model of two epochs, and its last checkpoint."""
+    path = tmp_path_factory.mktemp("trained") / "run.safetensors"
+    return train(scan, embedding=4, epochs=2, checkpoint=path), path
+
+
+@pytest.fixture(scope="module")
+def model(trained) -> Model:
+    return trained[0]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(trained) -> Path:
+    return trained[1]
+
+
+def test_a_channel_tells_domains_apart_also_on_a_scan_not_trained_on(scan):
     other, plus = two_domains(1, (12, 20))
     model = train(scan, embedding=8, epochs=6)
     embedding = embed(other, model)
@@ -78,11 +101,10 @@ def test_training_improves_on_principal_components():
     assert min(losses[-5:]) < 0.7 * losses[0]
 
 
-def test_the_header_tells_everything_needed_to_use_the_model():
-    scan, _ = two_domains(0)
-    header = train(scan, embedding=5, epochs=2).header
+def test_the_header_tells_everything_needed_to_use_the_model(scan, model):
+    header = model.header
     assert header["preset"] == "compact"
-    assert header["network"] == {"embedding": 5, "size": 32}
+    assert header["network"] == {"embedding": 4, "size": 32}
     assert header["preprocess"]["detector"] == [32, 32]
     assert header["scans"][0]["signature"] == scan.signature
     assert sum(phase["epochs"] for phase in header["schedule"]) == 2
@@ -90,21 +112,13 @@ def test_the_header_tells_everything_needed_to_use_the_model():
     assert header["versions"]["torch"] == str(torch.__version__)
 
 
-def test_the_same_seed_gives_the_same_model_and_another_seed_another():
-    scan, _ = two_domains(0)
-    first, again, other = (train(scan, embedding=4, epochs=2, seed=s) for s in (3, 3, 4))
-    assert same(first, again)
-    assert not same(first, other)
+def test_the_same_seed_gives_the_same_model_and_another_seed_another(scan, model):
+    again, other = (train(scan, embedding=4, epochs=2, seed=s) for s in (0, 4))
+    assert same(model, again)
+    assert not same(model, other)
 
 
-def same(a, b) -> bool:
-    return a.weights.keys() == b.weights.keys() and all(
-        np.array_equal(a.weights[name], b.weights[name]) for name in a.weights
-    )
-
-
-def test_training_leaves_torchs_random_numbers_and_threads_alone():
-    scan, _ = two_domains(0)
+def test_training_leaves_torchs_random_numbers_and_threads_alone(scan):
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
@@ -114,20 +128,18 @@ def test_training_leaves_torchs_random_numbers_and_threads_alone():
     assert torch.get_num_threads() == threads
 
 
-def test_resuming_a_cancelled_training_gives_the_uninterrupted_one(tmp_path):
-    scan, _ = two_domains(0)
-    whole = train(scan, embedding=4, epochs=5)
+def test_resuming_a_cancelled_training_gives_the_uninterrupted_one(scan, model, tmp_path):
     path = tmp_path / "run.safetensors"
 
-    def stop_in_the_third_epoch(progress: Progress) -> None:
-        if "epoch 3" in progress.message and progress.done % 5 == 2:
+    def stop_in_the_second_epoch(progress: Progress) -> None:
+        if "epoch 2" in progress.message and progress.done % 5 == 2:
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        train(scan, embedding=4, epochs=5, checkpoint=path, report=stop_in_the_third_epoch)
-    assert len(load_model(path).header["history"]["losses"]) == 2
+        train(scan, embedding=4, epochs=2, checkpoint=path, report=stop_in_the_second_epoch)
+    assert len(load_model(path).header["history"]["losses"]) == 1
     assert [p.name for p in tmp_path.iterdir()] == ["run.safetensors"]
-    resumed = train(scan, embedding=4, epochs=5, resume=path)
+    whole, resumed = model, train(scan, embedding=4, epochs=2, resume=path)
     assert same(resumed, whole)
     assert resumed.header == whole.header
     assert not any(name.startswith(OPTIMIZER) for name in resumed.weights)
@@ -135,12 +147,11 @@ def test_resuming_a_cancelled_training_gives_the_uninterrupted_one(tmp_path):
     assert same(train(scan, embedding=4, resume=path), whole)
 
 
-def test_a_finished_checkpoint_is_the_model_and_a_finished_model_is_no_checkpoint(tmp_path):
-    scan, _ = two_domains(0)
-    path = tmp_path / "run.safetensors"
-    model = train(scan, embedding=4, epochs=2, checkpoint=path)
-    assert same(train(scan, embedding=4, epochs=2, resume=path), model)
-    save_model(model, path)
+def test_a_finished_checkpoint_is_the_model_and_a_finished_model_is_no_checkpoint(
+    scan, model, checkpoint, tmp_path
+):
+    assert same(train(scan, embedding=4, epochs=2, resume=checkpoint), model)
+    path = save_model(model, tmp_path / "finished.safetensors")
     with pytest.raises(ModelError, match="finished, not a checkpoint"):
         train(scan, embedding=4, epochs=4, resume=path)
 
@@ -153,28 +164,22 @@ def test_a_finished_checkpoint_is_the_model_and_a_finished_model_is_no_checkpoin
         ({"preset": "paper"}, "the preset compact, not paper"),
     ],
 )
-def test_a_checkpoint_of_another_training_is_refused(tmp_path, change, words):
-    scan, _ = two_domains(0)
-    path = tmp_path / "run.safetensors"
-    train(scan, embedding=4, epochs=1, checkpoint=path)
+def test_a_checkpoint_of_another_training_is_refused(scan, checkpoint, change, words):
     with pytest.raises(ModelError, match=words):
-        train(scan, **{"embedding": 4, "epochs": 2, "resume": path, **change})
+        train(scan, **{"embedding": 4, "epochs": 3, "resume": checkpoint, **change})
     with pytest.raises(ModelError, match="other scans"):
-        train(two_domains(1)[0], embedding=4, epochs=2, resume=path)
+        train(two_domains(1)[0], embedding=4, epochs=3, resume=checkpoint)
 
 
-def test_training_resumes_on_the_same_counts_under_another_name(tmp_path):
-    scan, _ = two_domains(0)
-    path = tmp_path / "run.safetensors"
-    train(scan, embedding=4, epochs=1, checkpoint=path)
+def test_training_resumes_on_the_same_counts_under_another_name(scan, checkpoint, tmp_path):
     np.save(tmp_path / "moved.npy", scan.data.compute())
     moved = open_scan(tmp_path / "moved.npy")
     assert moved.signature == scan.signature
-    assert len(train(moved, embedding=4, epochs=2, resume=path).header["history"]["losses"]) == 2
+    more = train(moved, embedding=4, epochs=3, resume=checkpoint)
+    assert len(more.header["history"]["losses"]) == 3
 
 
-def test_a_model_tells_by_which_schedule_each_of_its_epochs_ran(tmp_path):
-    scan, _ = two_domains(0)
+def test_a_model_tells_by_which_schedule_each_of_its_epochs_ran(scan, tmp_path):
     path = tmp_path / "run.safetensors"
     first, second = (Phase(1, 1e-3, l1=1e-3),), (Phase(2, 1e-4, l1=1e-2),)
     train(scan, embedding=4, schedule=first, checkpoint=path)
@@ -186,8 +191,7 @@ def test_a_model_tells_by_which_schedule_each_of_its_epochs_ran(tmp_path):
     assert "schedules_left" not in train(scan, embedding=4, schedule=first, resume=path).header
 
 
-def test_progress_tells_epochs_losses_and_the_time_left():
-    scan, _ = two_domains(0)
+def test_progress_tells_epochs_losses_and_the_time_left(scan):
     seen: list[Progress] = []
     train(scan, embedding=4, epochs=3, report=seen.append)
     training = [p for p in seen if isinstance(p.partial, TrainingState)]
@@ -199,13 +203,12 @@ def test_progress_tells_epochs_losses_and_the_time_left():
 
 
 @pytest.mark.parametrize("when", ["reading", "epoch", "embedding"])
-def test_cancel_acts_wherever_it_comes(tmp_path, when):
-    scan, _ = two_domains(0)
-    asked: list[float] = []
+def test_cancel_acts_wherever_it_comes(scan, tmp_path, when):
+    asked: list[Progress] = []
 
     def report(progress: Progress) -> None:
         if when in progress.message:
-            asked.append(time.monotonic())
+            asked.append(progress)
             raise Cancelled
 
     threads = threading.active_count()
@@ -218,8 +221,9 @@ def test_cancel_acts_wherever_it_comes(tmp_path, when):
 
     with pytest.raises(Cancelled):
         work()
-    assert time.monotonic() - asked[0] < 60
-    assert len(asked) == 1
+    # It ended there, with work left to do.
+    (last,) = asked
+    assert last.done < last.total
     assert threading.active_count() <= threads
     if when != "embedding":
         assert not list(tmp_path.iterdir())
@@ -227,11 +231,11 @@ def test_cancel_acts_wherever_it_comes(tmp_path, when):
 
 def test_the_papers_preset_can_be_cancelled_within_its_first_pattern():
     scan = Scan.from_array(np.random.default_rng(0).poisson(2.0, (1, 2, 32, 32)).astype(np.uint8))
-    before_any_step: list[float] = []
+    before_any_step: list[Progress] = []
 
     def report(progress: Progress) -> None:
         if isinstance(progress.partial, TrainingState) and progress.done == 0:
-            before_any_step.append(time.monotonic())
+            before_any_step.append(progress)
             if len(before_any_step) == 3:
                 raise Cancelled
 
@@ -240,27 +244,21 @@ def test_the_papers_preset_can_be_cancelled_within_its_first_pattern():
     assert len(before_any_step) == 3
 
 
-def test_a_model_file_embeds_as_the_model_does(tmp_path):
-    scan, _ = two_domains(0)
-    model = train(scan, embedding=4, epochs=1)
+def test_a_model_file_embeds_as_the_model_does(scan, model, tmp_path):
     loaded = load_model(save_model(model, tmp_path / "m.safetensors"))
     assert np.array_equal(embed(scan, loaded).channels, embed(scan, model).channels)
 
 
-def test_the_embedding_does_not_depend_on_how_the_file_is_cut():
+def test_the_embedding_does_not_depend_on_how_the_file_is_cut(scan, model):
     import dask.array as da
 
-    scan, _ = two_domains(0)
-    model = train(scan, embedding=4, epochs=1)
     cut = Scan.from_array(da.from_array(scan.data.compute(), chunks=(5, 7, 32, 32)))
     np.testing.assert_allclose(
         embed(cut, model).channels, embed(scan, model).channels, rtol=1e-4, atol=1e-5
     )
 
 
-def test_only_channels_that_vary_are_active():
-    scan, _ = two_domains(0)
-    model = train(scan, embedding=4, epochs=1)
+def test_only_channels_that_vary_are_active(scan, model):
     weights = {name: value.copy() for name, value in model.weights.items()}
     weights["linear_encoder.bias"][2] = -1e6
     weights["linear_encoder.weight"][0] = 0
@@ -290,7 +288,7 @@ def test_positions_that_the_file_lacks_are_neither_learnt_nor_mapped():
     assert np.isnan(channels[:, missing]).all()
     assert np.isfinite(channels[:, ~missing]).all()
     labels = np.where(plus, 1, 2).astype(np.uint8)
-    found = classify(padded, labels)
+    found = classify(padded, labels, epochs=1)
     assert (found.prediction[missing] == 0).all()
     assert (found.prediction[~missing] > 0).all()
 
@@ -309,9 +307,7 @@ def test_odd_scans_train_and_embed(shape):
     assert np.isfinite(embedding.channels).all()
 
 
-def test_a_scan_of_another_detector_is_refused_with_both_shapes():
-    scan, _ = two_domains(0)
-    model = train(scan, embedding=4, epochs=1)
+def test_a_scan_of_another_detector_is_refused_with_both_shapes(scan, model):
     other = Scan.from_array(np.ones((2, 2, 16, 24), np.uint8))
     with pytest.raises(ModelError, match=r"16 x 24 .* 32 x 32"):
         embed(other, model)
@@ -319,9 +315,7 @@ def test_a_scan_of_another_detector_is_refused_with_both_shapes():
         train([scan, other])
 
 
-def test_a_changed_model_is_refused():
-    scan, _ = two_domains(0)
-    model = train(scan, embedding=4, epochs=1)
+def test_a_changed_model_is_refused(scan, model):
     with pytest.raises(ModelError, match="kind 'classifier'"):
         embed(scan, type(model)("classifier", model.header, model.weights))
     with pytest.raises(ModelError, match="how to prepare"):
@@ -335,9 +329,7 @@ def test_a_changed_model_is_refused():
 
 
 @pytest.mark.parametrize("value", [np.nan, -2.0])
-def test_impossible_counts_stop_training_and_embedding(value):
-    scan, _ = two_domains(0)
-    model = train(scan, embedding=4, epochs=1)
+def test_impossible_counts_stop_training_and_embedding(scan, model, value):
     counts = scan.data.compute().astype(np.float32)
     counts[5, 5, 5, 5] = value
     bad = Scan.from_array(counts)
@@ -355,9 +347,9 @@ def test_impossible_counts_stop_training_and_embedding(value):
         ({"device": "cuda:77"}, "cuda:77"),
     ],
 )
-def test_impossible_options_are_explained(options, words):
+def test_impossible_options_are_explained(scan, options, words):
     with pytest.raises(ScanError, match=words):
-        train(two_domains(0)[0], **options)
+        train(scan, **options)
 
 
 def test_no_scan_is_explained():
@@ -365,10 +357,7 @@ def test_no_scan_is_explained():
         train([])
 
 
-def test_a_finished_model_carries_no_optimiser(tmp_path):
-    scan, _ = two_domains(0)
-    checkpoint = tmp_path / "c.safetensors"
-    model = train(scan, embedding=4, epochs=1, checkpoint=checkpoint)
+def test_a_finished_model_carries_no_optimiser(model, checkpoint):
     stored = load_model(checkpoint)
     assert any(name.startswith(OPTIMIZER) for name in stored.weights)
     assert set(finished(stored).weights) == set(model.weights)
