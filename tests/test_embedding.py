@@ -255,6 +255,19 @@ def test_clusters_are_the_regions(method: str) -> None:
     assert (found.probability[~there] == 0).all()
 
 
+def test_what_bends_smoothly_does_not_hide_how_many_domains_there_are() -> None:
+    y, x = np.indices((48, 60)) / 30
+    domain = np.where(x + 0.1 * y > 1, 1.0, -1.0)
+    smooth = [np.sin(2 * x + y), np.cos(3 * y - x), 0.7 * domain + 0.5 * np.sin(y + 2 * x)]
+    noise = np.random.default_rng(0).normal(0, 0.05, (4, 48, 60))
+    channels = np.stack([domain, *smooth]) + noise
+    found = cluster(channels)
+    assert 2 <= found.classes <= 4
+    for number in range(1, found.classes + 1):
+        share = (domain[found.labels == number] > 0).mean()
+        assert max(share, 1 - share) > 0.99
+
+
 def test_the_number_of_classes_can_be_given() -> None:
     channels, _ = _three_regions()
     assert cluster(channels, classes=2).classes == 2

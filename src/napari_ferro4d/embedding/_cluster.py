@@ -69,8 +69,8 @@ def cluster(
         ``"gaussian"``, a mixture of Gaussians; or ``"hdbscan"``, which looks for dense regions and
         leaves what lies between them without a class.
     classes : int, optional
-        Of the mixture; by default the number of least Bayesian information criterion, at most 8.
-        HDBSCAN finds their number itself.
+        Of the mixture; by default as the Bayesian information criterion says, at most 8; see
+        Notes. HDBSCAN finds their number itself.
     seed : int
         Of the random numbers; the same seed gives the same classes.
     report : callable, optional
@@ -90,8 +90,10 @@ def cluster(
     -----
     Active channels are brought to mean 0 and variance 1 and, if there are more than six, to their
     first six principal components. Models are fitted to at most 5,000 positions, drawn at random.
-    What varies smoothly is no cluster, but a mixture of several Gaussians all the same: the
-    information criterion then takes the most it may. Merge classes, or say how many there are.
+    The number of classes is that of least information criterion, if more classes than that make it
+    worse. What varies smoothly is no cluster, but a mixture of several Gaussians all the same: the
+    criterion then falls on, up to 7 or 8, and the number is that of its elbow, where it lies lowest
+    below the straight line from 1 to 8 classes. Merge classes, or say how many there are.
 
     Examples
     --------
@@ -145,15 +147,32 @@ def _gaussian(
     most = len(some) // (10 * (some.shape[1] + 1) * (some.shape[1] + 2) // 2)
     tried = range(1, min(MOST_CLASSES, max(1, most)) + 1) if classes is None else (classes,)
     steps = Steps(report, len(tried), "fitting classes")
-    best, least = None, np.inf
+    models = []
     for n in tried:
-        model = GaussianMixture(n, random_state=seed, reg_covar=1e-4, max_iter=1000).fit(some)
-        if best is None or model.bic(some) < least:
-            best, least = model, model.bic(some)
+        models.append(
+            GaussianMixture(n, random_state=seed, reg_covar=1e-4, max_iter=1000).fit(some)
+        )
         steps.add()
-    assert best is not None
+    best = models[_chosen(np.array([model.bic(some) for model in models]))]
     share = best.predict_proba(points)
     return share.argmax(axis=1), share.max(axis=1)
+
+
+def _chosen(criterion: Floats) -> int:
+    """Return which of the models with 1, 2, ... classes to take.
+
+    Examples
+    --------
+    >>> _chosen(np.array([9.0, 4.0, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5]))
+    2
+    >>> _chosen(np.array([9.0, 4.0, 3.0, 2.5, 2.0, 1.5, 1.0, 0.5]))
+    1
+    """
+    least = int(criterion.argmin())
+    if least < MOST_CLASSES - 2:
+        return least
+    fallen = (criterion - criterion[least]) / np.ptp(criterion)
+    return int((fallen + np.linspace(0, 1, len(fallen))).argmin())
 
 
 def _hdbscan(

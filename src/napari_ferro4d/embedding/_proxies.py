@@ -25,8 +25,14 @@ __all__ = ["proxies"]
 Map = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
 
+_CORE = 0.65
+"""Radius of the part of the undiffracted disk that tells the tilt over that of the disk: where the
+shift of its edge, blurred by the detector, does not reach. Of ten simulated specimens with disks of
+5.7 pixels the tilt correlates by at least 0.70 with its proxy, and by 0.41 within 0.8; polarity
+by at most 0.53, and by 0.81 within 0.8."""
+
 _INSIDE = 0.8
-"""Radius of the inner part of the undiffracted disk over that of the disk."""
+"""The same of the part that the shift is held against."""
 
 _BEYOND = 2.0
 """Pixels by which the ring about the edge of the disk reaches out."""
@@ -62,11 +68,11 @@ def proxies(scan: Scan, *, report: Report | None = None) -> Mapping[str, Map]:
             the detector.
         ``tilt_y``, ``tilt_x``
             How much brighter the lower (right) half of the undiffracted disk is than the other,
-            over the sum of both, within 0.8 of its radius. NaN everywhere if the disk has a radius
+            over the sum of both, within 0.65 of its radius. NaN everywhere if the disk has a radius
             of less than 2.5 pixels.
         ``shift_y``, ``shift_x``
-            The same in a ring about the edge of the disk, less 1.7 times the tilt: where the disk
-            lies, which imperfect descanning changes.
+            The same in a ring about the edge of the disk, less 1.7 times the same within 0.8 of
+            the radius: where the disk lies, which imperfect descanning changes.
         ``com_y``, ``com_x``
             Centre of mass of the whole pattern, pixels from the undiffracted beam.
         ``dark_field``
@@ -101,15 +107,16 @@ def proxies(scan: Scan, *, report: Report | None = None) -> Mapping[str, Map]:
 def _parts(
     shape: tuple[int, int], centre: tuple[float, float], radius: float
 ) -> dict[str, npt.NDArray[np.bool_]]:
-    """Return the quadrants of the inside of the disk, and of the ring about its edge."""
+    """Return the quadrants of the core of the disk, of the rim of its inside, and of its edge."""
     ky, kx = (np.arange(n) - c for n, c in zip(shape, centre, strict=True))
     down, right = ky[:, None] > 0, kx[None] > 0
     distance = np.hypot(ky[:, None], kx[None])
-    inside = distance <= _INSIDE * radius if radius >= _SMALLEST_DISK else distance < 0
+    halves = radius >= _SMALLEST_DISK
+    core, inside = (halves & (distance <= share * radius) for share in (_CORE, _INSIDE))
     ring = (distance <= radius + _BEYOND) & ~inside
     return {
         f"{where} {dy}{dx}": part & (down == (dy == "down")) & (right == (dx == "right"))
-        for where, part in (("in", inside), ("ring", ring))
+        for where, part in (("in core", core), ("in rim", inside & ~core), ("ring", ring))
         for dy in ("up", "down")
         for dx in ("left", "right")
     }
@@ -125,12 +132,14 @@ def _maps(com: ComMaps, counts: Mapping[str, Floats]) -> dict[str, Map]:
     found: dict[str, Floats] = {}
     with np.errstate(divide="ignore", invalid="ignore"):
         found["thickness"] = np.where(total > 0, -np.log(total), np.nan)
-        tilt = {"y": asymmetry("in", "down"), "x": asymmetry("in", "right")}
-        ring = {"y": asymmetry("ring", "down"), "x": asymmetry("ring", "right")}
+        tilt, inside, ring = (
+            {"y": asymmetry(where, "down"), "x": asymmetry(where, "right")}
+            for where in ("in core", "in", "ring")
+        )
         dark = np.where(total > 0, 1 - sum(counts.values()) / total, np.nan)
     for axis in "yx":
         found[f"tilt_{axis}"] = tilt[axis]
-        lies = ring[axis] - _RING_OVER_DISK * np.nan_to_num(tilt[axis])
+        lies = ring[axis] - _RING_OVER_DISK * np.nan_to_num(inside[axis])
         found[f"shift_{axis}"] = lies
     found = {name: _blurred(one) for name, one in found.items()}
     found |= {"com_y": com.com_y, "com_x": com.com_x, "dark_field": dark}
