@@ -99,6 +99,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--scans", nargs="+", default=list(SCANS), choices=SCANS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--electrons", type=float, default=2e5)
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
@@ -107,7 +108,7 @@ def main() -> None:
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
     print("| method | scan | P | walls | head or tail | s |\n|---|---|---|---|---|---|")
-    for method, specimen, name in product(args.methods, args.specimens, SCANS):
+    for method, specimen, name in product(args.methods, args.specimens, args.scans):
         rows, times = [], []
         for seed in args.seeds:
             path = made(args.folder, name, seed, args.electrons, specimen)
