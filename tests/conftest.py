@@ -10,6 +10,7 @@ import contextlib
 import os
 import tempfile
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -60,3 +61,9 @@ def instruments() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no instrument files in {folder}; set FERRO4D_INSTRUMENTS to their folder")
     return folder
+
+
+@pytest.fixture
+def abtem() -> ModuleType:
+    """Return abTEM; skip the test where it is absent."""
+    return pytest.importorskip("abtem", reason="multislice needs abTEM, of the extra simulate")
