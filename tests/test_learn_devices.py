@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from napari_ferro4d import ModelError, Scan, ScanError, classify, embed, train
-from napari_ferro4d.learn import Phase, devices, gradient
+from napari_ferro4d.learn import Phase, devices, gradient, memory
 from napari_ferro4d.learn.device import choose_device, working_on
 from napari_ferro4d.learn.feed import Feed
 from napari_ferro4d.learn.gradient import Gradient
@@ -219,7 +219,26 @@ def test_patterns_that_a_gpu_has_no_room_for_are_fetched_batch_by_batch(monkeypa
         assert torch.equal(batch, torch.from_numpy(patterns[index])[:, None])
 
 
+def test_on_a_gpu_every_step_tells_the_last_loss_known(scan, gpu):
+    said = []
+    # After the first step of an epoch, none waits for its loss.
+    gpu.setattr("napari_ferro4d.learn.training.TELL_EVERY_S", 1e9)
+    train(scan, embedding=4, epochs=2, device="cuda", report=lambda p: said.append(p.message))
+    steps = [words for words in said if words.startswith("epoch")]
+    assert len(steps) >= 4
+    assert all(", loss " in words for words in steps)
+
+
 # Memory
+
+
+def test_files_that_a_container_has_read_leave_its_memory_free(tmp_path):
+    names = ("memory.max", "memory.current", "memory.stat")
+    stat = "anon 300\nfile 650\nshmem 50\ninactive_file 400\nactive_file 200\n"
+    for name, text in zip(names, ("2000\n", "1000\n", stat), strict=True):
+        (tmp_path / name).write_text(text)
+    # 300 of the program, 50 that programs share, and 50 of the system.
+    assert memory._left_to(tmp_path, *names[:2]) == 2000 - 400
 
 
 def test_words_of_memory_that_ran_out():

@@ -53,16 +53,10 @@ def available_memory() -> int:
     import psutil
 
     least = int(psutil.virtual_memory().available)
-    for limit, used in (
-        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-        (
-            "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-            "/sys/fs/cgroup/memory/memory.usage_in_bytes",
-        ),
-    ):
+    for group in _GROUPS:
         # "max" where there is no limit; no such file outside Linux.
         with suppress(OSError, ValueError):
-            least = min(least, int(Path(limit).read_text()) - int(Path(used).read_text()))
+            least = min(least, _left_to(*group))
     with suppress(ImportError, ValueError, OSError):
         import resource
 
@@ -70,6 +64,25 @@ def available_memory() -> int:
         if most != resource.RLIM_INFINITY:
             least = min(least, most - int(psutil.Process().memory_info().vms))
     return max(0, least)
+
+
+_GROUPS = (
+    (Path("/sys/fs/cgroup"), "memory.max", "memory.current"),
+    (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes", "memory.usage_in_bytes"),
+)
+"""Of a container: the folder, and in it what says how much it may take and how much it takes."""
+
+
+def _left_to(group: Path, limit: str, used: str) -> int:
+    """Return how many bytes a container may still take.
+
+    What it read of files counts as taken, as long as nobody else wants the memory. A scan that was
+    gone through once would seem to fill it.
+    """
+    most, taken = (int((group / name).read_text()) for name in (limit, used))
+    told = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+    files = sum(int(told.get(name, 0)) for name in ("active_file", "inactive_file"))
+    return most - max(0, taken - files)
 
 
 def fitting(header: Mapping[str, Any], memory: int, *, cpu: bool) -> Portion:

@@ -24,6 +24,7 @@ import torch.distributed as dist
 from napari_ferro4d.errors import ModelError
 
 from .launch import launched
+from .memory import is_out_of_memory
 
 __all__ = ["ALONE", "Ranks", "joined"]
 
@@ -68,6 +69,8 @@ class Ranks:
         try:
             dist.all_reduce(values)
         except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
             raise ModelError(
                 f"process {self.rank} of {self.count}: another process of this training ended; "
                 "see what it said, then go on with --resume."

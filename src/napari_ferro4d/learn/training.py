@@ -143,7 +143,7 @@ class Training:
             [batch[rows] - self._cache.first for batch, rows in zip(chosen, own, strict=True)]
         )
         done = torch.zeros(1 + len(TERMS), dtype=torch.float64, device=self._device)
-        told = -math.inf
+        told, loss = -math.inf, ""
         rate = phase.learning_rate
         self._network.train()
         for index, patterns in enumerate(fed):
@@ -155,12 +155,11 @@ class Training:
             terms = self._gradient.add(patterns, phase, len(chosen[index]), noise)
             self._optimizer.step()
             done += terms
-            message = f"epoch {epoch + 1} of {self._epochs()}"
             if self._device.type == "cpu" or time.monotonic() - told > TELL_EVERY_S:
                 told = time.monotonic()
-                loss = _finite(float(terms[0]), epoch)
-                message += f", loss {loss:.4g}"
-            self._steps.add(1, message + self._gradient.note, self._state())
+                loss = f", loss {_finite(float(terms[0]), epoch):.4g}"
+            message = f"epoch {epoch + 1} of {self._epochs()}{loss}{self._gradient.note}"
+            self._steps.add(1, message, self._state())
         mean = (done / len(chosen)).tolist()
         self._record(_finite(mean[0], epoch), dict(zip(TERMS, mean[1:], strict=True)), rate)
 
