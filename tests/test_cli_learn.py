@@ -149,10 +149,11 @@ def test_bad_input_is_one_line_and_exit_code_2(
 
 
 @pytest.mark.parametrize("target", ["m.pt", "scan.npy/m.safetensors"])
-def test_a_model_that_cannot_be_saved_is_refused_before_training(capsys, folder, target):
-    started = time.monotonic()
+def test_a_model_that_cannot_be_saved_is_refused_before_training(
+    capsys, folder, target, monkeypatch
+):
+    monkeypatch.setattr("napari_ferro4d.learn.train", lambda *_, **__: pytest.fail("it trained"))
     assert main(["train", str(folder / "scan.npy"), "-o", str(folder / target)]) == 2
-    assert time.monotonic() - started < 60
     assert capsys.readouterr().err.count("\n") == 1
 
 
@@ -166,11 +167,11 @@ def test_an_interrupted_training_goes_on_where_it_was(capsys, folder, tmp_path):
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
     checkpoint = tmp_path / "m.checkpoint.safetensors"
-    deadline = time.monotonic() + 60
-    while not checkpoint.exists() and time.monotonic() < deadline:
+    while not checkpoint.exists():
+        assert process.poll() is None
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=30)
+    _, error = process.communicate(timeout=120)
     assert process.returncode == 130
     assert error.count("\n") == 1
     assert "--resume" in error
