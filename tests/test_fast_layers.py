@@ -197,7 +197,15 @@ def everything(*inputs):
     out = fast.convolve(x, weight, bias, MEMORY)
     norm = torch.ones(x.shape[2:]), torch.zeros(x.shape[2:])
     out = fast.norm_relu(out, *norm, x, 1e-5, MEMORY)
-    return [out.detach(), *torch.autograd.grad(out.square().sum(), (x, weight, bias))]
+    results = [out.detach(), *torch.autograd.grad(out.square().sum(), (x, weight, bias))]
+    layers = convolutions(kind=torch.float32)
+    found = chain(x.detach()[:, :1], layers)
+    loss = sum(y.square().sum() for y in found)
+    return [
+        *results,
+        *found,
+        *torch.autograd.grad(loss, [p for n in layers for p in n.parameters()]),
+    ]
 
 
 def test_a_pattern_that_is_not_finite_is_not_hidden():
