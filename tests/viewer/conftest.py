@@ -20,14 +20,19 @@ def own_folders(tmp_path, monkeypatch):
         monkeypatch.setenv(f"XDG_{name}_HOME", os.fspath(folder))
 
 
-@pytest.fixture
-def counts():
+@pytest.fixture(scope="session")
+def wedge():
     """Patterns whose beam goes up on the left half of the scan and down on the right."""
     rng = np.random.default_rng(4)
     y, x, ky, kx = np.ogrid[:12, :14, :16, :16]
     centre = np.where(x < 7, 6.5, 8.5) + 0.0 * y
     beam = 60 * np.exp(-((ky - centre) ** 2 + (kx - 7.5) ** 2) / 8)
     return rng.poisson(beam).astype(np.uint16)
+
+
+@pytest.fixture
+def counts(wedge):
+    return wedge
 
 
 @pytest.fixture
@@ -95,6 +100,7 @@ def _restored(viewer):
     from napari_ferro4d.viewer._layers import remove_layers
 
     before = [(one, one.data, dict(one.metadata), one.visible) for one in viewer.layers]
+    selected = set(viewer.layers.selection)
     yield
     kept = [layer for layer, *_ in before]
     remove_layers(viewer, [layer for layer in viewer.layers if layer not in kept])
@@ -106,6 +112,39 @@ def _restored(viewer):
         layer.metadata = metadata
         if layer.visible != visible:
             layer.visible = visible
+    viewer.layers.selection = selected
+
+
+@pytest.fixture(scope="module")
+def shared_scan(shared, wedge, tmp_path_factory):
+    """The scan that the shared viewer shows."""
+    from napari_ferro4d.viewer._layers import add_layers, scan_layers
+
+    path = tmp_path_factory.mktemp("scan") / "wedge.npy"
+    np.save(path, wedge)
+    scan = open_scan(path, scan_step=(1.5, 2.0), k_step=0.02)
+    add_layers(shared, scan_layers(scan))
+    return scan
+
+
+@pytest.fixture
+def shown_again(shared, shared_scan):
+    """The shared viewer with its scan, as if it were new.
+
+    A file whose tests leave the scan alone takes it for `shown`, and `shared_scan` for `scan`.
+    """
+    from napari_ferro4d.viewer._session import Session
+
+    window = shared.window
+    window.resize(1200, 800)
+    with _restored(shared):
+        yield shared
+        for one in list(window.dock_widgets.values()):
+            window.remove_dock_widget(one)
+        for session in window._qt_window.findChildren(Session):
+            session._end()
+            session.setParent(None)
+        window._qt_window.hide()
 
 
 @pytest.fixture

@@ -15,12 +15,23 @@ from napari_ferro4d.viewer._layers import (
     add_layers,
     find_layer,
     label_layer,
+    map_layers,
     scan_layers,
 )
 
 PLUGIN = "napari-ferro4d"
 CLASSES = {1: "up", 2: "down"}
 COLOURS = {1: (1.0, 0.0, 0.0, 1.0), 2: (0.0, 0.0, 1.0, 1.0)}
+
+
+@pytest.fixture
+def scan(shared_scan):
+    return shared_scan
+
+
+@pytest.fixture
+def shown(shown_again):
+    return shown_again
 
 
 @pytest.fixture
@@ -209,3 +220,47 @@ def test_a_folder_of_something_else_is_not_touched(mapped, tmp_path):
     with pytest.raises(ResultsError, match=r"photos\.zarr"):
         save_all(mapped, folder)
     assert [path.name for path in folder.iterdir()] == ["a.txt"]
+
+
+@pytest.fixture
+def channels():
+    y, x = np.indices((12, 14))
+    maps = np.array([x < 7, y / 12, np.zeros_like(y), x > 6])
+    return (maps + np.random.default_rng(5).normal(0, 0.1, maps.shape)).astype(np.float32)
+
+
+def test_all_channels_of_an_embedding_are_saved_whichever_have_a_layer(
+    embedded, shown, channels, tmp_path, make_napari_viewer
+):
+    names = {f"wedge embedding channel {number}" for number in (0, 1, 3)}
+    assert {layer.name for layer in shown.layers if "channel" in layer.name} == names
+    shown.layers.remove("wedge embedding channel 1")
+    mended = shown.layers["wedge embedding channel 3"]
+    mended.data = mended.data + 1
+    copy = shown.add_image(
+        mended.data, name="my copy", metadata=dict(mended.metadata), units=("nm", "nm")
+    )
+    shown.layers.selection = {mended, shown.layers["wedge embedding channel 0"], copy}
+    shown.layers.save(str(tmp_path / "out.zarr"), selected=True, plugin=PLUGIN)
+    maps = {one.name: one for one in read_results(tmp_path / "out.zarr").maps}
+    assert set(maps) == {"embedding", "my copy"}
+    saved = maps["embedding"]
+    assert saved.channels == tuple(f"channel {number}" for number in range(4))
+    assert set(saved.active) == {0, 1, 3}
+    np.testing.assert_array_equal(saved.data[:3], channels[:3])
+    np.testing.assert_array_equal(saved.data[3], channels[3] + 1)
+    again = make_napari_viewer()
+    again.open(tmp_path / "out.zarr", plugin=PLUGIN)
+    assert names <= {layer.name for layer in again.layers}
+
+
+def test_embeddings_of_two_models_are_saved_side_by_side(embedded, shown, channels, tmp_path):
+    first = embedded.embedding.whole
+    other = dataclasses.replace(first, data=channels[::-1].copy())
+    origin = embedded.embedding.origin
+    for data, keywords, _ in map_layers(origin, other):
+        shown.add_image(data, **keywords)
+    save_all(shown, tmp_path / "two.zarr")
+    maps = {one.name: one.data for one in read_results(tmp_path / "two.zarr").maps}
+    np.testing.assert_array_equal(maps["embedding"], channels)
+    np.testing.assert_array_equal(maps["embedding 2"], channels[::-1])

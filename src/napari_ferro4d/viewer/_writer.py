@@ -48,8 +48,26 @@ class _Plane:
 
     @property
     def key(self) -> tuple[str, str]:
-        """Planes with the same key are the channels of one map."""
+        """Name of the result and signature of its scan."""
         return str(self.info.get("name", self.layer)), str(self.info.get("signature", ""))
+
+    @property
+    def whole(self) -> MapResult | None:
+        """The stack that it is a channel of."""
+        whole: MapResult | None = self.info.get("whole")
+        return None if whole is None or whole.data.shape[1:] != self.data.shape else whole
+
+
+@dataclass(frozen=True)
+class _Result:
+    """One map or label image to write: a plane, or a stack of which planes show channels."""
+
+    planes: tuple[_Plane, ...]
+    stack: bool
+
+    @property
+    def first(self) -> _Plane:
+        return self.planes[0]
 
 
 def write_layers(path: str, layers: Sequence[LayerData]) -> list[str]:
@@ -66,14 +84,12 @@ def write_layers(path: str, layers: Sequence[LayerData]) -> list[str]:
     planes, left_out = _planes(layers)
     if not planes:
         raise ResultsError(f"{path}: there is no map and no labels layer to write.")
-    names = _names(planes)
-    maps, labels = [], []
-    for key in dict.fromkeys((plane.kind, plane.key) for plane in planes):
-        group = [plane for plane in planes if (plane.kind, plane.key) == key]
-        if group[0].kind == "labels":
-            labels += [_label(plane, names[plane.layer]) for plane in group]
-        else:
-            maps += _maps(group, names)
+    results = _results(planes)
+    names = _names(results)
+    maps = [_map(one, names) for one in results if one.first.kind == "image"]
+    labels = [
+        _label(one.first, names[one.first.layer]) for one in results if one.first.kind == "labels"
+    ]
     entries = _notes(path, planes, names)
     entries += [
         _entry([plane for plane in planes if plane.key[1] == signature], names, layers)
@@ -157,18 +173,40 @@ def _scan_step(state: Mapping[str, Any]) -> tuple[float, float] | None:
     return steps[0], steps[1]
 
 
-def _names(planes: Sequence[_Plane]) -> dict[str, str]:
+def _results(planes: Sequence[_Plane]) -> list[_Result]:
+    """Return what to write: each map and label image by itself, the channels of a stack together.
+
+    A channel whose layer was duplicated is in its stack once, and the duplicate by itself.
+    """
+    stacks: dict[Any, list[_Plane]] = {}
+    for index, plane in enumerate(planes):
+        stack = (plane.key, id(plane.whole))
+        there = [one.info["channel"] for one in stacks.get(stack, ())]
+        alone = plane.whole is None or plane.info["channel"] in there
+        stacks.setdefault(index if alone else stack, []).append(plane)
+    return [_Result(tuple(group), isinstance(key, tuple)) for key, group in stacks.items()]
+
+
+def _names(results: Sequence[_Result]) -> dict[str, str]:
     """Return the result name per layer name; the layer's own name where two scans share one."""
     signatures: dict[tuple[str, str], set[str]] = {}
-    for plane in planes:
-        signatures.setdefault((plane.kind, plane.key[0]), set()).add(plane.key[1])
-    repeated = Counter((plane.kind, plane.key, plane.info.get("channel")) for plane in planes)
+    for one in results:
+        signatures.setdefault((one.first.kind, one.first.key[0]), set()).add(one.first.key[1])
+    repeated = Counter((one.first.kind, one.first.key) for one in results if not one.stack)
+    stacks: Counter[tuple[str, str]] = Counter()
     names = {}
-    for plane in planes:
-        unique = len(signatures[plane.kind, plane.key[0]]) == 1
-        alone = repeated[plane.kind, plane.key, plane.info.get("channel")] == 1
-        name = plane.key[0] if unique and alone else plane.layer
-        names[plane.layer] = "".join("_" if c in '/\\:*?"<>|' else c for c in name)
+    for one in results:
+        kind, key = one.first.kind, one.first.key
+        stacks[key] += one.stack
+        name = key[0]
+        if len(signatures[kind, name]) > 1:
+            name = one.first.layer
+        elif one.stack and stacks[key] > 1:
+            name = f"{name} {stacks[key]}"  # of another model, perhaps
+        elif not one.stack and (repeated[kind, key] > 1 or one.first.whole is not None):
+            name = one.first.layer
+        name = "".join("_" if c in '/\\:*?"<>|' else c for c in name)
+        names.update((plane.layer, name) for plane in one.planes)
     return names
 
 
@@ -181,30 +219,29 @@ def _label(plane: _Plane, name: str) -> LabelResult:
     return LabelResult(name, plane.data, plane.scan_step, classes, colours, plane.scan)
 
 
-def _maps(group: Sequence[_Plane], names: Mapping[str, str]) -> list[MapResult]:
-    channels = [plane for plane in group if plane.info.get("channel") is not None]
-    same = {(plane.data.shape, names[plane.layer]) for plane in channels}
-    if len(channels) != len(group) or len(same) != 1:
-        return [_map(plane, plane.data, names[plane.layer]) for plane in group]
-    stack = np.stack([plane.data for plane in channels])
-    labels = tuple(str(plane.info["channel"]) for plane in channels)
-    return [_map(channels[0], stack, names[channels[0].layer], labels)]
-
-
-def _map(plane: _Plane, data: np.ndarray, name: str, channels: tuple[str, ...] = ()) -> MapResult:
+def _map(result: _Result, names: Mapping[str, str]) -> MapResult:
+    plane, rgb = result.first, bool(result.first.state.get("rgb", False))
     limits = plane.state.get("contrast_limits")
-    rgb = bool(plane.state.get("rgb", False))
-    if not rgb:
-        data = data.astype(np.float32, copy=False)
+    channels: tuple[str, ...] = ()
+    active: tuple[int, ...] = ()
+    data = plane.data if rgb else plane.data.astype(np.float32, copy=False)
+    if result.stack:
+        # With the channels that have no layer: noise to one reader is a signal to another.
+        whole = plane.info["whole"]
+        active, limits = whole.active, whole.contrast_limits
+        data = whole.data.astype(np.float32)
+        channels = whole.channels or tuple(str(number) for number in range(len(data)))
+        for one in result.planes:
+            data[channels.index(one.info["channel"])] = one.data
     return MapResult(
-        name=name,
+        name=names[plane.layer],
         data=data,
         scan_step=plane.scan_step,
         unit=str(plane.info.get("unit", "")),
         channels=channels,
         colormap="" if rgb else _colormap_name(plane.state.get("colormap")),
-        # The limits of one channel do not suit the others.
-        contrast_limits=None if rgb or channels or limits is None else (limits[0], limits[1]),
+        contrast_limits=None if rgb or limits is None else (limits[0], limits[1]),
+        active=active,
         rgb=rgb,
         scan=plane.scan,
     )
