@@ -81,10 +81,17 @@ def test_gates_are_drawn_and_become_classes_that_the_classifier_takes(
     panel.undo_button.click()
     np.testing.assert_array_equal(layer.data, first)
     assert len(panel.plane._gates) == 1
+    notes = layer.metadata["ferro4d"]["provenance"]
+    assert [note["parameters"]["class"] for note in notes] == [1]
     layer.undo()
     np.testing.assert_array_equal(layer.data, first + 2 * second)
     panel.clear_button.click()
     assert not (layer.data == 1).any()
+    assert not panel.clear_button.isEnabled()
+    lasso(panel.plane, left)
+    assert len(panel.plane._gates) == 1
+    shown.layers.remove(layer)
+    assert not panel.plane._gates
     assert not panel.clear_button.isEnabled()
 
 

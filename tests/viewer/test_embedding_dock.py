@@ -166,17 +166,26 @@ def test_all_channels_are_listed_and_can_be_shown(shown, widget, channels, scan,
 
 
 def test_extrinsic_channels_are_marked_and_a_dock_opened_again_knows_all(
-    shown, scan, widget, channels, finish
+    shown, scan, widget, channels, finish, qtbot
 ):
     widget.mark_button.click()
     finish(widget.row)
     expected = spearmanr(channels[THICKNESS].ravel(), proxies(scan)["thickness"].ravel())[0]
     said = dict(rows(widget.table))
-    assert said["1"] == f"extrinsic: thickness ({expected:.2f})".replace("-", "\N{MINUS SIGN}")
+    assert said["1"] == f"thickness {expected:.2f}, extrinsic".replace("-", "\N{MINUS SIGN}")
     assert abs(expected) > 0.9
     assert widget.extrinsic == {THICKNESS}
     assert widget.order[:2] in ([DOMAIN, WALL], [WALL, DOMAIN])
     assert "1 of 5 channels" in widget.row.text
+    for theme, dark_text in (("light", True), ("dark", False)):
+        shown.theme = theme
+        qtbot.waitUntil(
+            lambda dark=dark_text: all(
+                (widget.table.item(row, 3).foreground().color().lightness() < 128) == dark
+                for row in range(5)
+            ),
+            timeout=60_000,
+        )
     widget.pick(DOMAIN)
     drag(widget.range.histogram, 0.5, 1.0)
     chosen = widget.range.histogram.range
@@ -285,6 +294,28 @@ def test_differences_by_both_definitions_with_their_error(
     finish(widget.row)
     assert len(notes) == 1
     assert "no contrast" in notes[0]
+
+
+def test_a_difference_is_dropped_when_another_embedding_takes_the_place_of_its_own(
+    shown, widget, channels, scan, finish
+):
+    widget.pick(DOMAIN)
+    panel = widget.difference
+    panel.run.click()
+    finish(widget.row)
+    assert "channel 0" in panel.said.text()
+    widget.pick(WALL)
+    assert panel.found is not None
+    panel.run.click()
+    result = embedding_result(Embedding(channels[::-1].copy(), (4, 3, 1)), scan)
+    add_layers(shown, map_layers(Origin.of(scan), result))
+    widget.choice.refresh()
+    assert widget.embedding.whole is result
+    assert panel.found is None
+    assert panel.pattern.picture is None
+    finish(widget.row)
+    assert "dropped" in widget.row.text
+    assert panel.found is None
 
 
 def test_without_an_embedding_or_its_scan_the_dock_says_what_to_open(viewer, results, scan, qtbot):

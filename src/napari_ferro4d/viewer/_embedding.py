@@ -266,6 +266,7 @@ class EmbeddingWidget(Dock):
             for panel in self._panels.values():
                 panel.set_scan()
             self.refresh()
+        self.classes.follow()
         self._seen.start()
 
     def _follow(self, event: Any = None) -> None:

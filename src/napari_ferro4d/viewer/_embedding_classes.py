@@ -23,6 +23,7 @@ from ._classes import colour_of
 from ._embedding_labels import add_class, put_labels, remove_class
 from ._embedding_plane import Gate, GatePlane, Place
 from ._embedding_source import ShownEmbedding, narrow
+from ._layers import find_layer
 from ._parts import enable, form
 
 if TYPE_CHECKING:
@@ -227,6 +228,15 @@ class ClassesPanel(QWidget):
         self._keep(found)
         count = int(np.count_nonzero(inside))
         self._dock.row.say(f'Class {number} of the layer "gates": {count:,} positions.')
+
+    def follow(self) -> None:
+        """Forget the gates when the user has removed their layer."""
+        found = self._dock.embedding
+        if found is None or not self._gates:
+            return
+        if find_layer(found.viewer, found.origin.signature, "gates") is None:
+            self._gates = []
+            self._keep(found)
 
     def _keep(self, found: ShownEmbedding) -> None:
         found.note(gates=tuple(self._gates))

@@ -50,6 +50,8 @@ class DifferencePanel(QWidget):
         super().__init__()
         self._dock = dock
         self._found: Difference | None = None
+        self._what = ""
+        self._of: ShownEmbedding | None = None
         self._scan: Scan | None = None
         self.against = narrow(QComboBox())
         self.against.setToolTip(
@@ -123,7 +125,9 @@ class DifferencePanel(QWidget):
         self.only_sure.setChecked(bool(values["only_sure"]))
 
     def set_channel(self, found: ShownEmbedding | None, channel: int | None) -> None:
-        """Offer the other channels; a difference stays shown until there is another one."""
+        """Offer the other channels; a difference of this embedding stays until there is another."""
+        if self._of is not None and (found is None or found.whole is not self._of.whole):
+            self._forget()
         before = self.against.currentData()
         self.against.clear()
         self.against.addItem("its own bottom", None)
@@ -136,8 +140,7 @@ class DifferencePanel(QWidget):
     def set_scan(self) -> None:
         """Forget what is shown of another scan."""
         if self._scan is not None and self._scan is not self._dock.scan:
-            self._found = self._scan = None
-            self._draw()
+            self._forget()
 
     def refresh(self) -> None:
         """Enable what can be done now."""
@@ -169,11 +172,14 @@ class DifferencePanel(QWidget):
             )
 
         def done(found: Difference) -> str:
-            self._found, self._scan = found, scan
+            now = self._dock.embedding
+            if now is None or now.whole is not shown.whole or self._dock.scan is not scan:
+                return "Another embedding was chosen meanwhile: the difference is dropped."
+            self._found, self._what, self._of, self._scan = found, _what(said), shown, scan
             self._draw()
             self._mark(shown, found, said)
             self.refresh()
-            return f"Subtracted the patterns of {_what(said)}."
+            return f"Subtracted the patterns of {self._what}."
 
         self._dock.keep()
         self._dock.row.start(work, done, "Difference")
@@ -184,6 +190,10 @@ class DifferencePanel(QWidget):
             return
         dialog = CompareDialog(self._dock, self._dock.viewer, self._scan, self._found)
         dialog.show()
+
+    def _forget(self) -> None:
+        self._found = self._of = self._scan = None
+        self._draw()
 
     def _mark(self, shown: ShownEmbedding, found: Difference, said: dict[str, Any]) -> None:
         """Show which positions were compared, as labels."""
@@ -216,7 +226,8 @@ class DifferencePanel(QWidget):
         high, low = (int(np.count_nonzero(g)) for g in (found.high_positions, found.low_positions))
         beyond = 100 * float(np.mean(np.abs(ratio) >= SURE))
         self.said.setText(
-            f"{high:,} less {low:,} patterns. {beyond:.3g} % of the pixels differ by more than "
+            f"{self._what[0].upper()}{self._what[1:]}: {high:,} less {low:,} patterns. "
+            f"{beyond:.3g} % of the pixels differ by more than "
             f"{SURE:g} σ of counting (0.3 % would by chance); "
             f"the most by {np.abs(ratio).max():.3g} σ."
         )

@@ -91,6 +91,9 @@ def remove_class(found: ShownEmbedding, name: str, number: int) -> None:
     colours = colours_of(layer.colormap, sorted(names))
     _write(layer, np.asarray(layer.data) == number, 0)
     set_class_style(layer, names or {0: "unlabelled"}, colours)
+    # Another class may get the number: the note says how that one was made.
+    notes = layer_info(layer).get("provenance", [])
+    renote(layer, provenance=[n for n in notes if n["parameters"].get("class") != number])
 
 
 def put_labels(found: ShownEmbedding, result: LabelResult, entry: Mapping[str, Any]) -> Labels:

@@ -124,7 +124,8 @@ class ShownEmbedding:
         layers = fitted(self.viewer, map_layers(self.origin, one))
         for data, keywords, kind in layers:
             same = {} if like is None else layer_info(like)
-            kept = {key: same[key] for key in ("provenance", "reports") if key in same}
+            notes = ("provenance", "reports", "gates", "ranges")
+            kept = {key: same[key] for key in notes if key in same}
             keywords["metadata"][KEY].update(whole=whole, **kept)
             insert_layer(self.viewer, data, keywords, kind)
 

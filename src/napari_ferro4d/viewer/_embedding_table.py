@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtCore import QEvent, QSize, Qt, Signal
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
 
@@ -16,7 +16,7 @@ __all__ = ["ChannelTable", "report_text"]
 _SEEN, _NAME, _STRUCTURE, _FOLLOWS = range(4)
 _ROW = 23  # pixels
 _ROWS = 5  # at most seen at once
-_MARK = "#d97a00"  # told from the text in both of napari's themes
+_MARKS = {True: "#e58a1f", False: "#9c4a00"}  # on a dark and on a light theme
 _WORTH_SAYING = 0.3  # correlation
 _NUMBER = Qt.ItemDataRole.UserRole
 
@@ -36,7 +36,10 @@ class ChannelTable(QTableWidget):
     def __init__(self) -> None:
         super().__init__(0, 4)
         self._filling = False
-        self.setHorizontalHeaderLabels(["", "channel", "structure", "follows"])
+        self._reports: tuple[ChannelReport, ...] = ()
+        self.setHorizontalHeaderLabels(["", "no.", "structure", "follows"])
+        # On napari's dark theme the frame of an empty box is not seen.
+        self.setStyleSheet("QTableView::indicator:unchecked { border: 1px solid #808891; }")
         self.verticalHeader().hide()
         self.verticalHeader().setDefaultSectionSize(_ROW)
         header = self.horizontalHeader()
@@ -67,9 +70,11 @@ class ChannelTable(QTableWidget):
     ) -> None:
         """Show reports in their order; `names` are by number of the channel."""
         self._filling = True
+        self._reports = tuple(reports)
         self.setRowCount(len(reports))
         for row, report in enumerate(reports):
             self._fill_row(row, report, names[report.channel])
+        self._colour()
         rows = 1 + min(max(len(reports), 2), _ROWS)
         self.setFixedHeight(rows * _ROW + 2 * self.frameWidth())
         self._filling = False
@@ -109,18 +114,34 @@ class ChannelTable(QTableWidget):
             _FOLLOWS: QTableWidgetItem(report_text(report)),
         }
         items[_STRUCTURE].setTextAlignment(right)
-        faint = self.palette().text().color()
-        faint.setAlpha(150)
         font = self.font()
         font.setPointSizeF(0.9 * font.pointSizeF())
         for column, item in items.items():
             item.setToolTip(tip)
             item.setFont(font)
-            if not report.active or (column == _FOLLOWS and report.extrinsic is None):
-                item.setForeground(faint)
-            elif report.extrinsic is not None and column == _FOLLOWS:
-                item.setForeground(QColor(_MARK))
             self.setItem(row, column, item)
+
+    def _colour(self) -> None:
+        """Give the texts the colours of napari's theme."""
+        text = self.palette().text().color()
+        faint = QColor(text)
+        faint.setAlpha(150)
+        mark = QColor(_MARKS[text.lightness() > 127])
+        for row, report in enumerate(self._reports):
+            for column in range(self.columnCount()):
+                follows = column == _FOLLOWS
+                marked = follows and report.extrinsic is not None
+                plain = report.active and not follows
+                colour = mark if marked else text if plain else faint
+                self.item(row, column).setForeground(colour)
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Follow napari's theme."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.StyleChange and not self._filling:
+            self._filling = True
+            self._colour()
+            self._filling = False
 
     def _number(self, row: int) -> int:
         return int(self.item(row, _SEEN).data(_NUMBER))
@@ -142,17 +163,18 @@ def report_text(report: ChannelReport) -> str:
     Examples
     --------
     >>> report_text(ChannelReport(3, 0.9, {"thickness": -0.93, "com_y": 0.2}, "thickness"))
-    'extrinsic: thickness (−0.93)'
+    'thickness −0.93, extrinsic'
     """
     if report.extrinsic is not None:
-        return f"extrinsic: {report.extrinsic} ({_number(report.correlations[report.extrinsic])})"
+        # The number first: a narrow column may cut the rest.
+        return f"{report.extrinsic} {_number(report.correlations[report.extrinsic])}, extrinsic"
     if not report.active:
         return "noise"
     known = {name: r for name, r in report.correlations.items() if math.isfinite(r)}
     if not known:
         return ""
     most = max(known, key=lambda name: abs(known[name]))
-    return f"{most} ({_number(known[most])})" if abs(known[most]) >= _WORTH_SAYING else ""
+    return f"{most} {_number(known[most])}" if abs(known[most]) >= _WORTH_SAYING else ""
 
 
 def _tip(report: ChannelReport, name: str) -> str:

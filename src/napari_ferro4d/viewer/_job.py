@@ -279,13 +279,12 @@ class JobRow(QWidget):
         return False
 
     def _tell(self, error: Exception) -> None:
-        if isinstance(error, ScanError):
-            message = str(error)
-        else:
-            message = f"{self._what} failed: {type(error).__name__}: {error} (details in the log)"
+        said = str(error)
+        if not isinstance(error, ScanError):
+            said = f"{type(error).__name__}: {error} (details in the log)"
             _log.error("%s failed", self._what, exc_info=error)
-        self._idle(f"{self._what} failed: {_short(message)}")
-        show_error(message)
+        self._idle(f"{self._what} failed: {_short(said)}")
+        show_error(said if isinstance(error, ScanError) else f"{self._what} failed: {said}")
 
     def _idle(self, text: str) -> None:
         was_busy, self._job = self._job is not None, None

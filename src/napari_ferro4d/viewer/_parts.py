@@ -196,5 +196,5 @@ def hint(text: str) -> QLabel:
     """Return a small grey line of explanation."""
     label = QLabel(text)
     label.setWordWrap(True)
-    label.setStyleSheet("color: #9aa3ad;")
+    label.setStyleSheet("color: #808891;")  # read as well in the light theme as in the dark one
     return label
