@@ -148,6 +148,23 @@ class Session(QObject):
 
     def _on_inserted(self, event: Any) -> None:
         self._watch(event.value)
+        scan = scan_of(event.value)
+        if scan is not None:
+            self._compare_steps(scan)
+
+    def _compare_steps(self, new: Scan) -> None:
+        """Say what napari's warnings about units mean, which come with every layer from now on."""
+        from napari.utils.notifications import show_warning
+
+        for _, scan in scans_in(self._viewer):
+            if (scan.scan_step is None) != (new.scan_step is None):
+                bare, other = (new, scan) if new.scan_step is None else (scan, new)
+                show_warning(
+                    f"{bare.name} states no scan step, {other.name} does: shown together they have "
+                    f"no scale bar. Open {bare.name} with its step in File > IO Utilities > "
+                    "Open 4D-STEM scan..."
+                )
+                return
 
     def _on_removing(self, event: Any) -> None:
         # The last moment to save what was painted: a viewer that closes empties itself first.
