@@ -298,21 +298,19 @@ def test_cancel_while_opening_acts_at_once(viewer, open_widget, finish, qtbot):
     dropped = []
 
     def work(report):  # an opening that a slow disk holds up
-        gone.wait(10)
+        gone.wait(60)
         return "late"
 
     open_widget.row.start(work, dropped.append, "Opening", abandon=True)
     qtbot.wait(100)
-    asked = time.perf_counter()
     open_widget.row._cancel.click()
-    assert not open_widget.row.busy
-    assert time.perf_counter() - asked < 60
+    assert not open_widget.row.busy  # while the disk is still waited for
     assert "cancelled" in open_widget.row.text
     # The next job is not mixed up with the one that ends late.
     open_widget.row.start(lambda report: "new", dropped.append, "Opening", abandon=True)
     gone.set()
     finish(open_widget.row)
-    qtbot.waitUntil(lambda: not open_widget.row._abandoned, timeout=5000)
+    qtbot.waitUntil(lambda: not open_widget.row._abandoned, timeout=60_000)
     assert dropped == ["new"]
 
 
@@ -321,7 +319,7 @@ def test_opening_a_real_file_can_be_cancelled(viewer, open_widget, scan_file, qt
     open_widget.open_button.click()
     open_widget.row._cancel.click()
     assert "cancelled" in open_widget.row.text
-    qtbot.waitUntil(lambda: not open_widget.row._abandoned, timeout=10_000)
+    qtbot.waitUntil(lambda: not open_widget.row._abandoned, timeout=60_000)
     assert len(viewer.layers) == 0
     assert open_widget.open_button.isEnabled()
 
@@ -345,7 +343,7 @@ def test_many_channels_follow_one_by_one_while_the_window_answers(viewer, scan, 
     chosen = viewer.layers[0]
     viewer.layers.selection.active = chosen
     here = len(beats)
-    qtbot.waitUntil(lambda: len(viewer.layers) == 12, timeout=20_000)
+    qtbot.waitUntil(lambda: len(viewer.layers) == 12, timeout=60_000)
     clock.stop()
     assert len(beats) - here >= 3  # the window was asked between two layers
     assert viewer.layers.selection.active is chosen
