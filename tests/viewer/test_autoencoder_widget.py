@@ -34,7 +34,7 @@ def widget(dock):
 def ended(qtbot):
     """Wait until all that was asked of a widget is done."""
 
-    def wait(widget, seconds=120):
+    def wait(widget, seconds=240):
         def over():
             return not widget.row.busy and not widget.session._steps
 
@@ -50,7 +50,7 @@ def channels(viewer):
 def test_training_is_watched_while_the_window_answers(shown, scan, widget, ended, notes):
     course, seen, turns, processes = widget.course, [], [], []
     turn = 0
-    clock = QTimer(interval=0)
+    clock = QTimer(interval=10)
 
     def count():
         nonlocal turn
@@ -71,10 +71,10 @@ def test_training_is_watched_while_the_window_answers(shown, scan, widget, ended
     clock.stop()
     assert not notes
     assert not trainers()
-    # All that was reported came from one other process, and the window went on between the reports.
+    # The work was that of one other process, and the window went on between the reports.
     states = [one.partial for one in seen if isinstance(one.partial, TrainingState)]
     assert len(states) > 1
-    assert set(processes[:-1]) == {1}
+    assert max(processes) == 1
     assert len(set(turns)) > 2
     assert turn > len(seen)
 
@@ -85,6 +85,7 @@ def test_training_is_watched_while_the_window_answers(shown, scan, widget, ended
     assert rows["reconstruction"] == states[-1].terms["reconstruction"]
     assert rows["learning rate"] == states[-1].learning_rates
     assert rows["active channels"] == states[-1].active
+    assert len(states[-1].active) == 3
     assert len(course.thumbnails.images) == len(states[-1].thumbnails)
 
     embedding = embed(scan, widget.model, device="cpu")

@@ -141,13 +141,14 @@ class Trainer:
         with suppress(OSError):  # it has ended, as the missing answer will tell
             process.stdin.write(json.dumps(job, default=plain).encode() + b"\n")
             process.stdin.flush()
-        while True:
+        answer = None
+        while answer is None:
             for message in _arrived(self._messages):
                 if self._process is not process:
                     raise Cancelled
                 if "answer" in message:
-                    _log.debug("the %s wrote:\n%s", self._name, self._words())
-                    return dict(message["answer"])
+                    answer = message["answer"]
+                    break
                 if "progress" not in message:
                     raise self._error(message)
                 starting, progress = progress.message == STARTING, reader.progress(message)
@@ -158,7 +159,9 @@ class Trainer:
                 if progress.message == STARTING:
                     waited = f"starting the {self._name} ({time.monotonic() - begin:.0f} s)"
                     said = replace(progress, message=waited)
-                report(said)
+                report(said)  # the last one too, which often comes with the answer
+        _log.debug("the %s wrote:\n%s", self._name, self._words())
+        return dict(answer)
 
     def _words(self) -> str:
         assert self._folder is not None
