@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 import torch
@@ -53,18 +55,23 @@ def patterns(seed: int = 0, walls: bool = True, noise: int = 0) -> np.ndarray:
     return np.random.default_rng([seed, noise]).poisson(mean).astype(np.uint16)
 
 
-def scores(counts: np.ndarray, k: int = 10) -> np.ndarray:
+@functools.cache
+def scores(seed: int = 0, walls: bool = True, k: int = 10) -> np.ndarray:
+    """Return the first principal components of `patterns` ``[k, y, x]``."""
+    counts = patterns(seed, walls)
     flat = np.log1p(counts.reshape(SHAPE[0] * SHAPE[1], -1).astype(float))
     flat -= flat.mean(axis=0)
     axes = np.linalg.svd(flat, full_matrices=False)[2][:k]
     found = flat @ axes.T
-    return (found / found.std(axis=0)).T.reshape(k, *SHAPE)
+    found = (found / found.std(axis=0)).T.reshape(k, *SHAPE)
+    found.flags.writeable = False  # as it is shared among tests
+    return found
 
 
 def test_jumps_tell_domains_apart_whatever_bends() -> None:
-    found = find_abrupt([scores(patterns())])
+    found = find_abrupt([scores()])
     assert found is not None
-    jump = np.einsum("k,kyx->yx", found.jumps[:, 0], scores(patterns())).ravel()
+    jump = np.einsum("k,kyx->yx", found.jumps[:, 0], scores()).ravel()
     domain, first, second = specimen()
     clear = (first + second < 0.05).ravel()
     side = auc(jump[clear], (domain > 0).ravel()[clear])
@@ -72,7 +79,7 @@ def test_jumps_tell_domains_apart_whatever_bends() -> None:
 
 
 def test_strength_is_where_the_walls_are() -> None:
-    found = find_abrupt([scores(patterns())])
+    found = find_abrupt([scores()])
     assert found is not None
     _, first, second = specimen()
     strength, inside = found.strength[0].ravel(), (first + second > 0.5).ravel()
@@ -82,7 +89,7 @@ def test_strength_is_where_the_walls_are() -> None:
 
 
 def test_kinds_part_two_kinds_of_walls() -> None:
-    found = find_abrupt([scores(patterns())])
+    found = find_abrupt([scores()])
     assert found is not None
     _, first, second = (one.ravel() for one in specimen())
     walls = (first > 0.5) | (second > 0.5)
@@ -93,17 +100,17 @@ def test_kinds_part_two_kinds_of_walls() -> None:
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_nothing_is_found_where_only_bending_changes(seed: int) -> None:
-    assert find_abrupt([scores(patterns(seed, walls=False))]) is None
+    assert find_abrupt([scores(seed, walls=False)]) is None
 
 
 def test_too_few_positions_tell_nothing() -> None:
-    few = scores(patterns())[:, :3, :4]
+    few = scores()[:, :3, :4]
     assert find_abrupt([few]) is None
     assert find_abrupt([few[:, :1]]) is None
 
 
 def test_missing_positions_are_left_out() -> None:
-    maps = scores(patterns())
+    maps = scores().copy()
     maps[:, 10:14, 5:30] = np.nan
     found = find_abrupt([maps])
     assert found is not None

@@ -16,7 +16,7 @@ from napari_ferro4d.learn import LINEAR, traverse
 from napari_ferro4d.learn.preprocess import Preprocess, prepare
 
 SIDE = 16
-SHAPE = (20, 30)
+SHAPE = (10, 16)
 
 
 def scan_of(values, shape=SHAPE, **more):
@@ -99,12 +99,12 @@ def test_independent_components_are_the_sources(rng):
 
 
 def test_non_negative_components_are_those_that_patterns_were_added_from(rng):
-    n = SHAPE[0] * SHAPE[1]
+    n = 20 * 30
     # Positions and pixels that only one of the components reaches make them unique.
     sources = rng.random((n, 3)) * (rng.random((n, 3)) < 0.5)
     sources[:3] = np.eye(3)
     axes = rng.random((3, SIDE**2)) * (rng.random((3, SIDE**2)) < 0.4)
-    scan = scan_of(sources @ axes)
+    scan = scan_of(sources @ axes, (20, 30))
     model = train(scan, preset="nmf", embedding=3, device="cpu")
     found = flat(embed(scan, model, device="cpu"))
     assert matches(found, sources).min() > 0.98
@@ -170,7 +170,7 @@ def test_few_patterns_have_few_components(rng, preset):
 def test_two_scans_share_one_model(noisy, rng, preset):
     other = scan_of(rng.random((12, SIDE**2)), (3, 4))
     model = train([noisy, other], preset=preset, embedding=3, device="cpu")
-    assert [scan["shape"][:2] for scan in model.header["scans"]] == [[20, 30], [3, 4]]
+    assert [scan["shape"][:2] for scan in model.header["scans"]] == [[*SHAPE], [3, 4]]
 
 
 @pytest.mark.parametrize(

@@ -9,15 +9,17 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import dask.array as da
 import numpy as np
 import psutil
 import pytest
 
-from napari_ferro4d import ModelError, Scan, ScanError, embed, open_scan, train
+from napari_ferro4d import ModelError, Scan, ScanError, embed, load_model, open_scan, train
 from napari_ferro4d.correction import correct, not_negative
 from napari_ferro4d.jobs import Cancelled, Progress
 from napari_ferro4d.learn import Phase, Trainer, TrainingState, embed_in_process, train_in_process
@@ -28,9 +30,10 @@ from napari_ferro4d.learn._messages import (
     plain,
     take_scan,
 )
+from trainers import trainers
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def counts() -> np.ndarray:
     """Patterns of a beam that goes up on the left half of the scan and down on the right."""
     rng = np.random.default_rng(4)
@@ -39,7 +42,7 @@ def counts() -> np.ndarray:
     return rng.poisson(np.broadcast_to(beam, (10, 12, 16, 16))).astype(np.uint16)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def scan(counts: np.ndarray) -> Scan:
     missing = np.zeros((10, 12), bool)
     missing[3, 4:6] = True
@@ -59,23 +62,16 @@ COURSE = ("history", "best", "start")
 """What a header says of the course of a training, in floating point."""
 
 
-def trainers() -> list[psutil.Process]:
-    def ours(one: psutil.Process) -> bool:
-        try:
-            return any("_trainer" in word for word in one.cmdline())
-        except psutil.Error:
-            return False
-
-    return [one for one in psutil.Process().children() if ours(one)]
-
-
-def wait(done, seconds: float) -> float:
-    """Wait until something is done and return how long that took."""
+def until(done: Callable[[], bool]) -> None:
+    """Wait until something is done; who waits a minute waits for what hangs."""
     begin = time.monotonic()
     while not done():
-        assert time.monotonic() - begin < seconds
+        assert time.monotonic() - begin < 60
         time.sleep(0.02)
-    return time.monotonic() - begin
+
+
+def nothing_left(temporary: Path) -> bool:
+    return not trainers() and not list(temporary.glob("ferro4d-*"))
 
 
 # --- what goes through the pipe
@@ -180,56 +176,95 @@ def test_progress_arrives_as_it_was_and_stays_short() -> None:
 # --- the process
 
 
-def test_the_result_is_that_of_training_here(
-    scan: Scan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, temporary: Path
-) -> None:
+PHASES = Phase(1, 1e-3, l1=1e-3), Phase(1, 1e-4, cycle=(1e-3, 5), similarity=1e-4, beta=0.1)
+OPTIONS = {"embedding": 3, "seed": 5, "device": "cpu", "schedule": PHASES, "variational": True}
+
+
+@pytest.fixture(scope="module")
+def there(scan: Scan, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """What one trainer makes of several jobs, the last of which is cancelled."""
+    folder = tmp_path_factory.mktemp("there")
+    temporary, path = folder / "temporary", folder / "path"
+    temporary.mkdir()
     # What is on this process's path is there too, even something that disturbs the pipe.
-    (tmp_path / "path").mkdir()
-    (tmp_path / "path" / "sitecustomize.py").write_text("print('{hello', flush=True)\n")
-    monkeypatch.syspath_prepend(tmp_path / "path")
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "json.py").write_text("1 / 0\n")  # a file of the user's that nobody imports
+    path.mkdir()
+    (path / "sitecustomize.py").write_text("print('{hello', flush=True)\n")
+    (folder / "json.py").write_text("1 / 0\n")  # a file of the user's that nobody imports
     seen: list[Progress] = []
-    phases = Phase(1, 1e-3, l1=1e-3), Phase(1, 1e-4, cycle=(1e-3, 5), similarity=1e-4, beta=0.1)
-    options = {"embedding": 3, "seed": 5, "device": "cpu", "schedule": phases, "variational": True}
-    with Trainer() as trainer:
+    asked: list[Progress] = []
+
+    def cancel(progress: Progress) -> None:
+        if getattr(progress.partial, "losses", ()):
+            asked.append(progress)
+            raise Cancelled
+
+    with pytest.MonkeyPatch.context() as patch, Trainer() as trainer:
+        patch.setattr(tempfile, "tempdir", str(temporary))
+        patch.syspath_prepend(path)
+        patch.chdir(folder)
+        kept = "kept.safetensors"
         model = train_in_process(
-            [scan, scan],
-            **options,
-            checkpoint="kept.safetensors",
-            report=seen.append,
-            trainer=trainer,
+            [scan, scan], **OPTIONS, checkpoint=kept, report=seen.append, trainer=trainer
         )
         (process,) = trainers()
         embedding = embed_in_process(scan, model, device="cpu", trainer=trainer)
-        more = train_in_process(scan, start=model, schedule=phases[:1], trainer=trainer)
+        more = train_in_process(scan, start=model, schedule=PHASES[:1], trainer=trainer)
         linear = train_in_process(scan, preset="pca", embedding=3, trainer=trainer)
         assert trainers() == [process]
-    here = train([scan, scan], **options)
-    pca = train(scan, preset="pca", embedding=3)
-    assert set(linear.header) == set(pca.header)
-    further = train(scan, start=here, schedule=phases[:1])
-    for one, other in ((model, here), (more, further)):
+        with pytest.raises(Cancelled):
+            train_in_process(
+                scan, epochs=100_000, device="cpu", report=cancel, checkpoint=kept, trainer=trainer
+            )
+        until(lambda: nothing_left(temporary))
+    return SimpleNamespace(
+        model=model,
+        embedding=embedding,
+        more=more,
+        linear=linear,
+        seen=seen,
+        asked=asked,
+        process=process,
+        checkpoint=folder / kept,
+    )
+
+
+def test_the_result_is_that_of_training_here(scan: Scan, there: SimpleNamespace) -> None:
+    here = train([scan, scan], **OPTIONS)
+    further = train(scan, start=here, schedule=PHASES[:1])
+    for one, other in ((there.model, here), (there.more, further)):
         said, wanted = (
             json.dumps({k: v for k, v in x.header.items() if k not in COURSE}) for x in (one, other)
         )
         assert said == wanted
     # To rounding: what else a process has loaded and where its arrays lie decides the last bit.
-    assert model.weights.keys() == here.weights.keys()
+    assert there.model.weights.keys() == here.weights.keys()
     for name, weights in here.weights.items():
-        np.testing.assert_allclose(model.weights[name], weights, rtol=1e-3, atol=1e-4)
-    there = embed(scan, here, device="cpu")
-    np.testing.assert_allclose(embedding.channels, there.channels, rtol=1e-3, atol=1e-3)
-    assert np.isnan(embedding.channels[:, 3, 4]).all()
-    assert embedding.active == there.active
-    assert (tmp_path / "kept.safetensors").exists()
-    messages = [progress.message for progress in seen]
+        np.testing.assert_allclose(there.model.weights[name], weights, rtol=1e-3, atol=1e-4)
+    losses = there.model.header["history"]["losses"]
+    np.testing.assert_allclose(losses, here.header["history"]["losses"], rtol=1e-4)
+    embedding = embed(scan, here, device="cpu")
+    np.testing.assert_allclose(there.embedding.channels, embedding.channels, rtol=1e-3, atol=1e-3)
+    assert np.isnan(there.embedding.channels[:, 3, 4]).all()
+    assert there.embedding.active == embedding.active
+    pca = train(scan, preset="pca", embedding=3)
+    assert set(there.linear.header) == set(pca.header)
+
+
+def test_progress_is_told_from_the_start_of_the_process_to_the_last_epoch(
+    there: SimpleNamespace,
+) -> None:
+    messages = [progress.message for progress in there.seen]
     assert messages[0] == "handing the scan to the trainer"
     assert "starting the trainer (0 s)" in messages
-    assert seen[-1].partial.losses == tuple(model.header["history"]["losses"])
-    np.testing.assert_allclose(seen[-1].partial.losses, here.header["history"]["losses"], rtol=1e-4)
-    assert not process.is_running()
-    assert not list(temporary.glob("ferro4d-*"))
+    assert there.seen[-1].partial.losses == tuple(there.model.header["history"]["losses"])
+
+
+def test_cancel_ends_the_process_and_keeps_the_last_epoch(there: SimpleNamespace) -> None:
+    (asked,) = there.asked
+    assert asked.done < 0.01 * asked.total
+    assert not there.process.is_running()
+    done = len(load_model(there.checkpoint).header["history"]["losses"])
+    assert len(asked.partial.losses) - 1 <= done < 1000
 
 
 def test_errors_are_those_of_training_here_and_a_crash_is_one_line(
@@ -260,42 +295,24 @@ def test_errors_are_those_of_training_here_and_a_crash_is_one_line(
         train(negative, device="cpu")
     assert str(there.value) == str(here.value)
     assert type(there.value) is type(here.value)
-    wait(lambda: not trainers() and not list(temporary.glob("ferro4d-*")), 3)
-
-
-def test_cancel_comes_back_at_once_and_the_process_ends(scan: Scan, temporary: Path) -> None:
-    asked = 0.0
-
-    def report(progress: Progress) -> None:
-        nonlocal asked
-        if getattr(progress.partial, "losses", ()):
-            asked = time.monotonic()
-            raise Cancelled
-
-    with pytest.raises(Cancelled):
-        train_in_process(scan, epochs=100_000, device="cpu", report=report)
-    assert time.monotonic() - asked < 60
-    wait(lambda: not trainers() and not list(temporary.glob("ferro4d-*")), 2)
+    until(lambda: nothing_left(temporary))
 
 
 def test_a_process_that_does_not_stop_is_killed(scan: Scan, temporary: Path) -> None:
-    asked, stopped = 0.0, []
+    stopped: list[psutil.Process] = []
 
     def report(progress: Progress) -> None:
-        nonlocal asked
         if not stopped and trainers():
             stopped.extend(trainers())
             stopped[0].suspend()
         elif stopped:
-            asked = time.monotonic()
             raise Cancelled
 
     with pytest.raises(Cancelled):
         train_in_process(scan, report=report)
-    assert time.monotonic() - asked < 60
+    # Nobody waited for it: it is still there, and cannot end by itself.
     assert stopped[0].is_running()
-    assert wait(lambda: not stopped[0].is_running(), 4) > 1
-    wait(lambda: not list(temporary.glob("ferro4d-*")), 1)
+    until(lambda: nothing_left(temporary))
 
 
 def test_the_process_ends_with_the_one_that_asked(tmp_path: Path) -> None:
@@ -320,7 +337,7 @@ train_in_process(scan, epochs=100_000, report=report)
             assert asks.stdout.readline()
             found = psutil.Process(asks.pid).children()
         asks.kill()
-    wait(lambda: not found[0].is_running() or found[0].status() == psutil.STATUS_ZOMBIE, 5)
+    until(lambda: not found[0].is_running() or found[0].status() == psutil.STATUS_ZOMBIE)
 
 
 def test_a_python_that_cannot_be_started_is_one_line(
