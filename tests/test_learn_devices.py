@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_ferro4d import ModelError, Scan, ScanError, classify, embed, train
+from napari_ferro4d import ModelError, Scan, ScanError, classify, embed, load_model, train
 from napari_ferro4d.learn import Phase, devices, gradient, memory
 from napari_ferro4d.learn.device import choose_device, working_on
 from napari_ferro4d.learn.feed import Feed
@@ -227,6 +227,17 @@ def test_on_a_gpu_every_step_tells_the_last_loss_known(scan, gpu):
     steps = [words for words in said if words.startswith("epoch")]
     assert len(steps) >= 4
     assert all(", loss " in words for words in steps)
+
+
+def test_a_network_that_is_no_longer_finite_is_not_kept(tmp_path):
+    """Its last step may be the one that broke it, after a loss that was finite."""
+    scan, path = Scan.from_array(counts(6, 8)), tmp_path / "c.safetensors"  # one batch per epoch
+    schedule = [Phase(1, 1e-3), Phase(1, 1e39)]
+    with pytest.raises(ModelError, match="network is no longer finite in epoch 2; the last check"):
+        train(scan, embedding=4, schedule=schedule, device="cpu", checkpoint=path)
+    kept = load_model(path)
+    assert len(kept.header["history"]["losses"]) == 1
+    assert all(np.isfinite(values).all() for values in kept.weights.values())
 
 
 # Memory

@@ -161,7 +161,17 @@ class Training:
             message = f"epoch {epoch + 1} of {self._epochs()}{loss}{self._gradient.note}"
             self._steps.add(1, message, self._state())
         mean = (done / len(chosen)).tolist()
+        # The loss of the last batch is that before its step.
+        if not self._sound():
+            raise _diverged("network", epoch)
         self._record(_finite(mean[0], epoch), dict(zip(TERMS, mean[1:], strict=True)), rate)
+
+    def _sound(self) -> bool:
+        """Return whether all numbers of network and optimiser are finite."""
+        states = (values for state in self._optimizer.state.values() for values in state.values())
+        numbers = (*self._network.parameters(), *states)
+        finite = [one.detach().isfinite().all().to(self._device) for one in numbers]
+        return bool(torch.stack(finite).all())
 
     def _noise(self, epoch: int, index: int, count: int, rows: np.ndarray) -> torch.Tensor | None:
         """Return what the patterns of a batch that are here are sampled with, if anything."""
@@ -276,8 +286,12 @@ def _kept(resume: Model, epochs: int) -> dict[str, np.ndarray]:
 
 def _finite(loss: float, epoch: int) -> float:
     if not math.isfinite(loss):
-        raise ModelError(
-            f"the loss is no longer finite in epoch {epoch + 1}; the last checkpoint is kept. "
-            "Look for hot pixels in the scan, or train with a lower learning rate."
-        )
+        raise _diverged("loss", epoch)
     return loss
+
+
+def _diverged(what: str, epoch: int) -> ModelError:
+    return ModelError(
+        f"the {what} is no longer finite in epoch {epoch + 1}; the last checkpoint is kept. Look "
+        "for hot pixels in the scan, or train with a lower learning rate."
+    )
