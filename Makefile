@@ -8,7 +8,7 @@ demo: setup  ## the main job on a simulated scan: scores, results, figure, scree
 	$(bin)/ferro4d demo -o demo-results
 
 test: setup  ## the whole test suite; the files are shared among three processes, as windows often wait
-	$(bin)/python -m pytest -n 3 --dist loadfile
+	$(bin)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 lint:  ## style of the Python files
 	@scripts/setup lint

@@ -18,6 +18,7 @@ import os
 import random
 import resource
 import select
+import shutil
 import signal
 import sys
 import tempfile
@@ -163,32 +164,34 @@ def run(name: str, cases: int, seed: int, report: int) -> None:
         pristine.mkdir()
         whole = writer(pristine)
         shape = open_scan(whole, **hints).shape
-        files = {
-            f.relative_to(pristine): f.read_bytes() for f in pristine.rglob("*") if f.is_file()
-        }
+        # In the order of their names, so that a seed gives the same cases each time.
+        written = sorted(pristine.rglob("*"))
+        files = {f.relative_to(pristine): f.read_bytes() for f in written if f.is_file()}
+        folders = [f.relative_to(pristine) for f in written if f.is_dir()]
         cuts = {one: boundaries(len(data)) for one, data in files.items()}
         limit = _memory_in_use() + BYTES
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-        place = Path(folder) / "whole"
-        pristine.rename(place)
         for case in range(cases):
             target = rng.choice(list(files))
             if rng.random() < 0.02:
                 kind, changed = "remove", None
             else:
                 kind, changed = damage(files[target], rng, cuts[target] or [0])
-            # A new name each time, and a new file: libraries know again what they had open.
-            place = place.rename(Path(folder) / f"case{case}")
-            (place / target).unlink()
-            if changed is not None:
-                (place / target).write_bytes(changed)
+            # A new name each time, as nobody maps the same file twice.
+            place = Path(folder) / f"case{case}"
+            for one in (Path(), *folders):
+                (place / one).mkdir()
+            for one in files:
+                if one != target:
+                    os.link(pristine / one, place / one)
+                elif changed is not None:
+                    (place / one).write_bytes(changed)
             path = place / whole.relative_to(pristine)
             began = time.monotonic()
             result = outcome(path, hints, shape, kind) if path.exists() else "error"
             entry = {"case": case, "kind": kind, "file": str(target), "result": result}
             print(json.dumps({**entry, "seconds": time.monotonic() - began}), file=pipe, flush=True)
-            (place / target).unlink(missing_ok=True)
-            (place / target).write_bytes(files[target])
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def _memory_in_use() -> int:

@@ -19,6 +19,23 @@ from napari_ferro4d.errors import ScanError
 
 REPOSITORY = Path(__file__).parent.parent
 
+LONGEST = (
+    "test_io_mutations.py",
+    "test_learn_engine.py",
+    "test_simulate_register.py",
+    "test_embedding.py",
+    "test_learn_linear.py",
+    "test_autoencoder_widget.py",
+    "test_simulate_identify.py",
+    "test_reduce_pass.py",
+    "test_demo.py",
+    "test_cluster.py",
+    "test_learn_process.py",
+    "test_embedding_dock.py",
+    "test_detector.py",
+)
+"""Files that take half a minute or more."""
+
 _session = pytest.StashKey[contextlib.ExitStack]()
 
 
@@ -46,6 +63,12 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.update(stack.enter_context(virtual_display()))
     except ScanError as error:
         raise pytest.UsageError(str(error)) from error
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files: the processes that share the others end at the same time."""
+    order = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

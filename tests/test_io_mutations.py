@@ -19,7 +19,10 @@ CASES = 500
 SLOW = {"zspy", "zarr", "zarr, version 2", "abTEM", "abTEM, later", "dectris", "topspin", "tvips"}
 """Formats of many files, which take half of the time."""
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does"),
+    pytest.mark.timeout(1200),  # all cases are run before the first test
+]
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +40,7 @@ def outcomes():
     ]
     found = {}
     for process in processes:
-        out, err = process.communicate(timeout=280)
+        out, err = process.communicate()
         assert out, err
         found.update(json.loads(out))
     return found
