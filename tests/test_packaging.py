@@ -18,7 +18,8 @@ REPOSITORY = Path(__file__).parent.parent
 PACKAGE = Path(napari_ferro4d.__file__).parent
 MANIFEST = PACKAGE / "napari.yaml"
 
-# One way only: nothing but the viewer may know napari or Qt, and only learn may know torch.
+# One way only: nothing but the viewer may know napari or Qt, and only learn may know torch. In this
+# order, so that one process can load room after room.
 GUI = ["napari", "qtpy", "PyQt5", "PyQt6", "PySide2", "PySide6", "magicgui", "superqt", "vispy"]
 ROOMS = {
     "napari_ferro4d": [*GUI, "torch", "numba", "matplotlib", "dask", "zarr"],
@@ -67,21 +68,30 @@ print(*sorted({name.partition(".")[0] for name in set(sys.modules) - before}))
     }
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_a_room_leaves_out_what_it_must_not_know(room: str) -> None:
+@pytest.fixture(scope="module")
+def loaded() -> dict[str, list[str]]:
+    """Return for every room what is loaded after it and those before it, in one process."""
     # Every module of the room, and every name it offers, since names may arrive lazily.
     code = """
 import importlib, json, pkgutil, sys
-room = importlib.import_module(sys.argv[1])
-if room.__name__ != "napari_ferro4d":
-    for module in pkgutil.walk_packages(getattr(room, "__path__", []), room.__name__ + "."):
-        importlib.import_module(module.name)
-    for name in getattr(room, "__all__", []):
-        getattr(room, name)
-print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
+found = {}
+for name in sys.argv[1:]:
+    room = importlib.import_module(name)
+    if name != "napari_ferro4d":
+        for module in pkgutil.walk_packages(getattr(room, "__path__", []), name + "."):
+            importlib.import_module(module.name)
+        for offered in getattr(room, "__all__", []):
+            getattr(room, offered)
+    found[name] = sorted({one.partition(".")[0] for one in sys.modules})
+print(json.dumps(found))
 """
-    loaded = set(json.loads(_python(code, room)))
-    assert not loaded & set(ROOMS[room])
+    found: dict[str, list[str]] = json.loads(_python(code, *ROOMS))
+    return found
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_leaves_out_what_it_must_not_know(room: str, loaded: dict[str, list[str]]) -> None:
+    assert not set(loaded[room]) & set(ROOMS[room])
 
 
 def test_every_room_but_the_viewer_is_listed() -> None:
