@@ -240,6 +240,22 @@ def test_a_network_that_is_no_longer_finite_is_not_kept(tmp_path):
     assert all(np.isfinite(values).all() for values in kept.weights.values())
 
 
+def test_a_classifier_that_is_no_longer_finite_is_one_error(monkeypatch):
+    scan = Scan.from_array(counts(4, 6))
+    labels = np.zeros(scan.scan_shape, np.uint8)
+    labels[:, :2], labels[:, -2:] = 1, 2
+    step = torch.optim.AdamW.step
+
+    def broken(optimizer):
+        step(optimizer)
+        with torch.no_grad():
+            optimizer.param_groups[0]["params"][0].fill_(torch.nan)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", broken)
+    with pytest.raises(ModelError, match="no longer finite"):
+        classify(scan, labels, preset="paper", epochs=1, device="cpu")
+
+
 # Memory
 
 

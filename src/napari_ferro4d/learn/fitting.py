@@ -95,7 +95,7 @@ def fit(
     Raises
     ------
     ModelError
-        If the loss is no longer finite.
+        If the loss, on the labels trained on or held out, is no longer finite.
     """
     device = task.inputs.device
     per_epoch = -(-len(task.targets) // recipe.batch)
@@ -123,9 +123,7 @@ def fit(
                     for group in optimizer.param_groups:
                         group["lr"] = recipe.learning_rate * (1 + math.cos(math.pi * share)) / 2
                 loss = _loss(network(augment(task.inputs[chosen])), task, chosen)
-                value = float(loss.detach())
-                if not math.isfinite(value):
-                    raise ModelError("the loss is no longer finite; look for hot pixels.")
+                value = _finite(float(loss.detach()))
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
@@ -133,7 +131,7 @@ def fit(
                 steps.add(1, f"epoch {epoch + 1} of {total}, loss {value:.4g}", state())
             losses.append(done / per_epoch)
             if keep_best:
-                validation.append(_validation_loss(network, task))
+                validation.append(_finite(_validation_loss(network, task)))
                 plateau.step(validation[-1])
                 if validation[-1] < best[0]:
                     best = validation[-1], copy.deepcopy(network.state_dict())
@@ -141,6 +139,12 @@ def fit(
         network.load_state_dict(best[1])
     network.eval()
     return Fit(tuple(losses), tuple(validation))
+
+
+def _finite(loss: float) -> float:
+    if not math.isfinite(loss):
+        raise ModelError("the loss is no longer finite; look for hot pixels.")
+    return loss
 
 
 def _batches(count: int, size: int, device: torch.device) -> list[torch.Tensor]:
