@@ -12,12 +12,19 @@ import tempfile
 from pathlib import Path
 from types import ModuleType
 
+import hypothesis
 import pytest
 
 from napari_ferro4d._display import virtual_display
 from napari_ferro4d.errors import ScanError
 
 REPOSITORY = Path(__file__).parent.parent
+
+# No example fails because the machine is busy.
+hypothesis.settings.register_profile(
+    "no clock", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("no clock")
 
 LONGEST = (
     "test_io_mutations.py",

@@ -38,14 +38,14 @@ def close(found, shift, rotation, scale, pixels=0.15):
     assert found.scale == pytest.approx(scale, rel=0.005)
 
 
-@pytest.mark.parametrize("electrons", [None, 20_000])
 @pytest.mark.parametrize(
-    ("shift", "rotation", "scale", "shape"),
+    ("shift", "rotation", "scale", "shape", "electrons"),
     [
-        ((0.0, 0.0), 0, 1.0, (64, 64)),
-        ((3.3, -4.6), 33, 1.07, (64, 64)),
-        ((-2.2, 0.4), -141, 0.88, (72, 60)),
-        ((1.0, 5.0), 90, 1.2, (96, 96)),
+        ((0.0, 0.0), 0, 1.0, (64, 64), None),
+        ((0.0, 0.0), 0, 1.0, (64, 64), 20_000),
+        ((3.3, -4.6), 33, 1.07, (64, 64), 20_000),
+        ((-2.2, 0.4), -141, 0.88, (72, 60), 20_000),
+        ((1.0, 5.0), 90, 1.2, (96, 96), 20_000),
     ],
 )
 def test_a_known_transformation_is_recovered(table, shift, rotation, scale, shape, electrons):
@@ -105,7 +105,7 @@ def test_a_mirror_image_is_found_if_asked_for():
     assert len(found) == 4
     close(found[0], (2, -1), 0, 1)
     assert found[0].mirrored
-    assert found[0].score > 0.98 > register(measured, simulated)[0].score
+    assert found[0].score > 0.98 > max(one.score for one in found if not one.mirrored)
     assert np.nanmax(np.abs(found[0].apply(measured) - simulated)) < 0.1 * simulated.max()
 
 
