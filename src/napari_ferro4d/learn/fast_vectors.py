@@ -45,10 +45,6 @@ class Vector:
 
     __rmul__ = __mul__
 
-    def _made(self, instruction: Any, other: Any) -> Vector:
-        # "contract": a product and the sum after it may become one instruction.
-        return Vector(self._builder, instruction(self.value, other, flags=["contract"]))
-
 
 class _Array:
     """What an array argument is to the generated code: 16 neighbours at an index."""
