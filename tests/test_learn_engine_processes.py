@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -40,6 +41,7 @@ def ask(scan) -> Iterator[Ask]:
         stdout=subprocess.PIPE,
         text=True,
         env=environment,
+        start_new_session=True,
     ) as children:
 
         def answer(*job: object) -> Any:
@@ -49,7 +51,10 @@ def ask(scan) -> Iterator[Ask]:
             assert found is not None, "see standard error"
             return found
 
-        yield answer
+        try:
+            yield answer
+        finally:
+            os.killpg(children.pid, signal.SIGKILL)  # with whatever hangs
 
 
 @posix
