@@ -75,10 +75,17 @@ def shared(qapp):
 
     What they do to its layers is undone with `restored`.
     """
+    from app_model import Application
     from napari import Viewer
+    from napari._qt._qapp_model.qactions import init_qactions
     from napari._qt.qt_viewer import QtViewer
     from napari._qt.threads.status_checker import StatusChecker
+    from napari.plugins import _initialize_plugins
 
+    # As in the fixture of napari: commands are registered once in an application.
+    Application.destroy("napari")
+    for once in (init_qactions, _initialize_plugins):
+        once.cache_clear()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(StatusChecker, "start", lambda self: None)
         viewer = Viewer(show=False)
