@@ -116,25 +116,24 @@ def reduce_block(
         reductions[0].add(patterns, parts[0], place)
         return parts
     _, _, nky, nkx = block.shape
-    # The sums of patterns take four at a time.
-    run = 4 * max(1, _CACHED_BYTES // max(1, 4 * nky * nkx * block.dtype.itemsize))
+    run = max(1, _CACHED_BYTES // max(1, nky * nkx * block.dtype.itemsize))
     fused, others = _fused(reductions, parts, place)
     if fused:
         from . import _kernels
 
-        _kernels.together(*patterns.arguments, run, *(fused.get(kind) for kind in _FUSED))
+        _kernels.add_up(patterns, *(fused.get(kind) for kind in _FUSED))
     _in_turn(patterns, [(reductions[n], parts[n]) for n in others], place, run)
     return parts
 
 
-_FUSED: tuple[Kind, ...] = ("moment", "masked", "summed")
+_FUSED: tuple[Kind, ...] = ("moment", "masked", "pooled")
 
 
 def _fused(
     reductions: Sequence[Reduction[Any]], parts: Sequence[np.ndarray], place: Place
-) -> tuple[dict[Kind, tuple[np.ndarray, ...]], list[int]]:
+) -> tuple[dict[Kind, tuple[Any, ...]], list[int]]:
     """Return what the compiled loop over several reductions takes, and the numbers of the rest."""
-    taken: dict[Kind, tuple[np.ndarray, ...]] = {}
+    taken: dict[Kind, tuple[Any, ...]] = {}
     others = []
     for number, (reduction, part) in enumerate(zip(reductions, parts, strict=True)):
         known = reduction.known

@@ -22,25 +22,25 @@ R = TypeVar("R")
 Place = tuple[slice, slice]
 Add = Callable[[Patterns, np.ndarray, Place], None]
 
-Kind = Literal["moment", "masked", "summed", "weighted", "largest", "squares"]
+Kind = Literal["moment", "masked", "pooled", "weighted", "largest", "squares"]
 
 
 @dataclass(frozen=True, eq=False)
 class Known:
     """What kind of sum a reduction is, for those who have a faster way to do it.
 
-    The first three kinds are parameters of `_kernels.together`; `_tensor.py` knows all.
+    The first three kinds are parameters of `_kernels.sums`; `_tensor.py` knows all.
 
     Parameters
     ----------
     kind : str
-        Which compiled loop does it.
+        Which sum it is.
     arguments : callable
-        ``arguments(part, place)`` gives what that loop takes after the patterns.
+        ``arguments(part, place)`` gives what the compiled loop takes for it.
     """
 
     kind: Kind
-    arguments: Callable[[np.ndarray, Place], tuple[np.ndarray, ...]]
+    arguments: Callable[[np.ndarray, Place], tuple[Any, ...]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,13 +90,12 @@ def moments(
 
     kind = _kernels.accumulator(scan.dtype, scan.detector_shape)
 
-    common = _kernels.common_spans(first, last, scan.detector_shape[1])
-
-    def arguments(part: np.ndarray, place: Place) -> tuple[np.ndarray, ...]:
-        return first, last, common, np.zeros(scan.detector_shape[1], kind), part
+    def arguments(part: np.ndarray, place: Place) -> tuple[Any, ...]:
+        columns = np.zeros((_kernels.ABREAST, scan.detector_shape[1]), kind)
+        return first, last, tuple(columns), part
 
     def add(patterns: Patterns, part: np.ndarray, place: Place) -> None:
-        _kernels.moments(*patterns.arguments, *arguments(part, place))
+        _kernels.add_up(patterns, moment=arguments(part, place))
 
     return Reduction(
         lambda shape: np.empty((*shape, 3)),
@@ -121,11 +120,13 @@ def detector_sums(
     segments = Segments.of([np.where(mask, all_bits, kind.type(0)) for mask in masks], kind)
     work = np.zeros(1, _kernels.accumulator(kind, scan.detector_shape))
 
-    def arguments(part: np.ndarray, place: Place) -> tuple[np.ndarray, ...]:
-        return segments.table, segments.weights, work, part
+    groups = segments.groups(scan.detector_shape[0])
+
+    def arguments(part: np.ndarray, place: Place) -> tuple[Any, ...]:
+        return segments.table, segments.weights, groups, work, part
 
     def add(patterns: Patterns, part: np.ndarray, place: Place) -> None:
-        _kernels.sum_masked(*patterns.arguments, *arguments(part, place))
+        _kernels.add_up(patterns, masked=arguments(part, place))
 
     return Reduction(
         lambda shape: np.empty((*shape, len(masks))),
@@ -149,7 +150,7 @@ def _weighted(masks: Sequence[np.ndarray], finish: Callable[[np.ndarray], R]) ->
 
     segments = Segments.of(masks, np.dtype(np.float64))
 
-    def arguments(part: np.ndarray, place: Place) -> tuple[np.ndarray, ...]:
+    def arguments(part: np.ndarray, place: Place) -> tuple[Any, ...]:
         return segments.table, segments.weights, part
 
     def add(patterns: Patterns, part: np.ndarray, place: Place) -> None:
@@ -206,14 +207,14 @@ def pattern_sums(
     def empty(positions: tuple[int, int]) -> np.ndarray:
         return np.zeros(shape, part if positions[0] * positions[1] < 2**16 else whole)
 
-    def arguments(sums: np.ndarray, place: Place) -> tuple[np.ndarray, ...]:
+    def arguments(sums: np.ndarray, place: Place) -> tuple[Any, ...]:
         # In one piece, as loops are compiled once more for an array that is not.
-        return np.ascontiguousarray(regions[place]), sums, sums.reshape(len(sums), 1, -1)
+        return np.ascontiguousarray(regions[place]), sums.reshape(len(sums), -1)
 
     def add(patterns: Patterns, sums: np.ndarray, place: Place) -> None:
-        _kernels.add_patterns(*patterns.arguments, *arguments(sums, place))
+        _kernels.add_up(patterns, pooled=arguments(sums, place))
 
-    return Reduction(empty, add, _sum, finish, per_position=False, known=Known("summed", arguments))
+    return Reduction(empty, add, _sum, finish, per_position=False, known=Known("pooled", arguments))
 
 
 def ring_sums(

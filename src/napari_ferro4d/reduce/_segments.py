@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Segments"]
+__all__ = ["ROWS", "Segments"]
 
-_ROWS = 4
+ROWS = 8
 """Detector rows that are added together."""
 
 _LANES = 8
@@ -22,7 +22,7 @@ _GAP = 32
 
 @dataclass(frozen=True, eq=False)
 class Segments:
-    """Rectangles of up to four detector rows that cover masks, one detector after the other.
+    """Rectangles of up to eight detector rows that cover masks, from the top down.
 
     Parameters
     ----------
@@ -40,11 +40,10 @@ class Segments:
     @classmethod
     def of(cls, masks: Sequence[np.ndarray], kind: np.dtype[Any]) -> Segments:
         """Cut masks ``[ky, kx]`` of numbers into segments with weights of type `kind`."""
-        found = [
-            (number, ky, rows, kx, width)
-            for number, mask in enumerate(masks)
-            for ky, rows, kx, width in _rectangles(mask)
-        ]
+        found = sorted(
+            ((number, *place) for number, mask in enumerate(masks) for place in _rectangles(mask)),
+            key=lambda segment: segment[1],
+        )
         table = np.zeros((len(found), 6), np.int64)
         weights, start = [], 0
         for row, (number, ky, rows, kx, width) in zip(table, found, strict=True):
@@ -53,6 +52,11 @@ class Segments:
             weights.append(part.ravel())
             start += part.size
         return cls(table, np.concatenate([*weights, np.zeros(0, kind)]))
+
+    def groups(self, detector_rows: int) -> np.ndarray:
+        """Return where in the table the segments of every eight rows begin, and where it ends."""
+        tops = np.arange(0, detector_rows + ROWS, ROWS)
+        return np.searchsorted(self.table[:, 1], tops).astype(np.int64)
 
     def mask(self, number: int, shape: tuple[int, int]) -> np.ndarray:
         """Return the weights ``[ky, kx]`` of detector `number`, as they were before the cut."""
@@ -67,8 +71,8 @@ def _rectangles(mask: np.ndarray) -> list[tuple[int, int, int, int]]:
     """Return rectangles ``(ky, rows, kx, columns)`` that cover the non-zero pixels, none twice."""
     nky, nkx = mask.shape
     found = []
-    for ky in range(0, nky, _ROWS):
-        rows = min(_ROWS, nky - ky)
+    for ky in range(0, nky, ROWS):
+        rows = min(ROWS, nky - ky)
         there = np.flatnonzero((mask[ky : ky + rows] != 0).any(axis=0))
         if there.size == 0:
             continue

@@ -127,7 +127,7 @@ def _part(block: torch.Tensor, place: Place, reduction: Reduction[Any]) -> np.nd
             if known.kind == "masked":
                 weights = weights != 0
             part[..., number] = _weighted(block, weights[None], weights != 0)[..., 0]
-    elif known.kind == "summed":
+    elif known.kind == "pooled":
         regions = arguments[0]
         for region in range(len(part)):
             chosen = np.argwhere(regions == region)
