@@ -46,7 +46,7 @@ class Dock(QWidget):
         self._scroll.setFrameShape(QScrollArea.Shape.NoFrame)
         self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.placed = False
-        self._shown = False
+        self._tabbed = False
         self._window_was = self.viewer.window._qt_window.size()
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)
@@ -77,8 +77,8 @@ class Dock(QWidget):
     def showEvent(self, event: QEvent) -> None:
         """Join the analysis docks that are there already, as a tab, the first time it is shown."""
         super().showEvent(event)
-        if not self._shown:
-            self._shown = True
+        if not self._tabbed:
+            self._tabbed = True
             # napari's style, which makes everything wider, is in force only now.
             self._ask_for_room()
             # Only then is the dock in its place.
