@@ -26,9 +26,18 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("no clock")
 
+# Tests ask for identical bits, which only processors give; FERRO4D_GPU=1 runs them on a GPU.
+if "FERRO4D_GPU" not in os.environ:
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+# Several processes share the cores; threads of theirs that wait for each other take much longer.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 LONGEST = (
     "test_io_mutations.py",
-    "test_learn_engine.py",
+    "test_learn_engine_processes.py",
+    "test_learn.py",
+    "test_embedding_results.py",
     "test_simulate_register.py",
     "test_embedding.py",
     "test_learn_linear.py",

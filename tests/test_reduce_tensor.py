@@ -97,3 +97,10 @@ def test_a_radial_profile_of_every_pattern():
         np.testing.assert_allclose(profiles[..., ring], expected, rtol=1e-6)
     with pytest.raises(ScanError, match="beam centre"):
         radial_profiles(Scan.from_array(array))
+
+
+@pytest.mark.skipif(torch.cuda.device_count() > 9, reason="this machine has a tenth GPU")
+def test_a_device_that_is_not_there_is_named():
+    scan = Scan.from_array(np.ones((2, 2, 8, 8), np.uint16))
+    with pytest.raises(ScanError, match="device cuda:9: not on this machine"):
+        load_tensor(scan, "cuda:9")

@@ -287,12 +287,17 @@ def signature_of(array: Any, patterns: int = 5) -> str:
 
     Cheap whatever the size of the scan, and the same for the same counts in any file format.
     """
+    import dask
+
     digest = hashlib.blake2b(digest_size=8)
     dtype = np.dtype(array.dtype).newbyteorder("=")
     digest.update(f"{tuple(int(n) for n in array.shape)} {dtype.str[1:]}".encode())
     ny, nx = (int(n) for n in array.shape[:2])
     for index in sorted({int(i) for i in np.linspace(0, ny * nx - 1, patterns)}):
-        pattern = np.asarray(array[index // nx, index % nx])
+        pattern = array[index // nx, index % nx]
+        if hasattr(pattern, "compute"):
+            # The function and not its name "sync": to look for that, dask imports distributed.
+            pattern = pattern.compute(scheduler=dask.get)
         digest.update(np.ascontiguousarray(pattern, dtype=dtype).tobytes())
     return digest.hexdigest()
 

@@ -101,27 +101,36 @@ def build_autoencoder(header: Mapping[str, Any]) -> Autoencoder:
     ModelError
         If the header does not describe one.
     """
-    from .compact_autoencoder import CompactAutoencoder
-    from .linear_autoencoders import LinearAutoencoder, NonNegativeAutoencoder
-    from .paper_autoencoder import PaperAutoencoder
     from .variational import VariationalAutoencoder
 
-    kinds: dict[str, type[Autoencoder]] = {
-        "paper": PaperAutoencoder,
-        "compact": CompactAutoencoder,
-        "pca": LinearAutoencoder,
-        "ica": LinearAutoencoder,
-        "nmf": NonNegativeAutoencoder,
-    }
     try:
         arguments = dict(header["network"])
         variational = arguments.pop("variational", False)
-        network = kinds[header["preset"]](**arguments)
+        network = _kind(header["preset"])(**arguments)
         return VariationalAutoencoder(network, arguments["embedding"]) if variational else network
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ModelError(
             f"the model's header describes no known autoencoder ({error!r}); train it again."
         ) from error
+
+
+def _kind(preset: object) -> type[Autoencoder]:
+    """Return the network of a preset; the paper's is not loaded, with its compiler, for others."""
+    from .compact_autoencoder import CompactAutoencoder
+    from .linear_autoencoders import LinearAutoencoder, NonNegativeAutoencoder
+
+    match preset:
+        case "paper":
+            from .paper_autoencoder import PaperAutoencoder
+
+            return PaperAutoencoder
+        case "compact":
+            return CompactAutoencoder
+        case "pca" | "ica":
+            return LinearAutoencoder
+        case "nmf":
+            return NonNegativeAutoencoder
+    raise KeyError(preset)
 
 
 def build_classifier(header: Mapping[str, Any]) -> Classifier:

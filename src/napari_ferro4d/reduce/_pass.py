@@ -85,6 +85,8 @@ def loader(scan: Scan) -> Callable[[int], np.ndarray]:
 
     What it raises for a file that cannot be read is a `ScanError`.
     """
+    import dask
+
     where = places(scan)
     view = None if scan.frames is None else scan.frames.view(scan.shape)
     parts = (
@@ -96,8 +98,9 @@ def loader(scan: Scan) -> Callable[[int], np.ndarray]:
             if view is not None:
                 return view[where[number]]
             assert parts is not None
-            # One thread of ours per block already; dask's own pool would only queue behind it.
-            return np.asarray(parts[number].compute(scheduler="synchronous"))
+            # One thread of ours per block already; dask's own pool would only queue behind it. The
+            # function and not its name "sync": to look for that, dask imports distributed.
+            return np.asarray(parts[number].compute(scheduler=dask.get))
         except Exception as error:  # a decoder raises anything on a damaged chunk
             rows = where[number][0]
             raise ScanError(

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["load_tensor", "reduce_tensor"]
 
-_CHUNK_BYTES = 2**28
-"""Patterns worked on at once: what is made of them on the device is a few times as large."""
+_CHUNK_BYTES = 2**29
+"""Patterns worked on at once, as float64; what is made of them is a few times as large."""
 
 
 def load_tensor(
@@ -47,11 +47,14 @@ def load_tensor(
     Raises
     ------
     ScanError
-        If the scan is larger than the device's free memory, or cannot be read.
+        If the device is not on this machine, the scan is larger than its free memory, or the scan
+        cannot be read.
     """
     import torch
 
     where = torch.device(device)
+    if where.type == "cuda" and (where.index or 0) >= torch.cuda.device_count():
+        raise ScanError(f"device {device}: not on this machine; use 'cpu', or `reduce_scan`.")
     size = int(np.prod(scan.shape)) * scan.dtype.itemsize
     if where.type == "cuda" and size > torch.cuda.mem_get_info(where)[0]:
         raise ScanError(
@@ -97,7 +100,7 @@ def reduce_tensor(
         )
     wholes = [reduction.empty(scan.scan_shape) for reduction in reductions]
     ny, nx = scan.scan_shape
-    row_bytes = max(1, patterns[0].numel() * patterns.element_size())
+    row_bytes = max(1, patterns[0].numel() * 8)
     rows = max(1, _CHUNK_BYTES // row_bytes)
     for y in range(0, ny, rows):
         place = slice(y, min(y + rows, ny)), slice(0, nx)
