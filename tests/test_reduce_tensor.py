@@ -10,6 +10,7 @@ from napari_ferro4d.reduce import (
     Disk,
     centre_of_mass,
     load_tensor,
+    radial_profile,
     radial_profiles,
     reduce_scan,
     reduce_tensor,
@@ -93,7 +94,7 @@ def test_a_radial_profile_of_every_pattern():
     ky, kx = np.indices((12, 15))
     radius = np.rint(np.hypot(ky - 5.0, kx - 7.5))
     for ring in range(profiles.shape[2]):
-        expected = array[..., radius == ring].mean(axis=-1) if (radius == ring).any() else 0
+        expected = array[..., radius == ring].mean(axis=-1) if (radius == ring).any() else np.nan
         np.testing.assert_allclose(profiles[..., ring], expected, rtol=1e-6)
     with pytest.raises(ScanError, match="beam centre"):
         radial_profiles(Scan.from_array(array))
@@ -104,3 +105,9 @@ def test_a_device_that_is_not_there_is_named():
     scan = Scan.from_array(np.ones((2, 2, 8, 8), np.uint16))
     with pytest.raises(ScanError, match="device cuda:9: not on this machine"):
         load_tensor(scan, "cuda:9")
+
+
+def test_a_radial_profile_is_nan_where_no_pixel_lies():
+    profile = radial_profile(np.ones((6, 6)), (2.5, 2.5))
+    assert np.isnan(profile[0])
+    np.testing.assert_array_equal(profile[1:], 1)

@@ -58,8 +58,8 @@ def find_disk(pattern: Floats) -> tuple[tuple[float, float], float]:
 
 
 def _half_radius(pattern: Floats, centre: tuple[float, float]) -> float:
-    profile = radial_profile(pattern, centre)
     # No pixel is nearer than half a pixel to a centre between four.
+    profile = np.nan_to_num(radial_profile(pattern, centre))
     profile[0] = max(profile[:2])
     area = 2 * np.arange(len(profile)) + 0.25  # of the rings, but for a factor
     inside = np.cumsum(profile * area) / np.cumsum(area)

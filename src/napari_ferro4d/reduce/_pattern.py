@@ -162,6 +162,8 @@ def pattern_statistics(
 def radial_profile(pattern: np.ndarray, centre: tuple[float, float]) -> np.ndarray:
     """Average a pattern over the angle: float64 ``[radius]``, one entry per pixel of radius.
 
+    NaN where no pixel lies: at radius 0 if the centre lies between four pixels.
+
     Parameters
     ----------
     pattern : array
@@ -176,7 +178,8 @@ def radial_profile(pattern: np.ndarray, centre: tuple[float, float]) -> np.ndarr
     """
     rings = _rings((pattern.shape[0], pattern.shape[1]), centre).ravel()
     total = np.bincount(rings, np.asarray(pattern, float).ravel())
-    return np.asarray(total / np.maximum(np.bincount(rings), 1))
+    with np.errstate(invalid="ignore"):  # 0 / 0 where no pixel lies
+        return np.asarray(total / np.bincount(rings))
 
 
 def radial_profiles(scan: Scan, centre: tuple[float, float] | None = None) -> Reduction[np.ndarray]:
@@ -192,7 +195,8 @@ def radial_profiles(scan: Scan, centre: tuple[float, float] | None = None) -> Re
     Returns
     -------
     Reduction
-        Of float32 ``[y, x, radius]``: mean counts per pixel, one entry per pixel of radius.
+        Of float32 ``[y, x, radius]``: mean counts per pixel, one entry per pixel of radius; NaN
+        where no pixel lies.
 
     Raises
     ------
@@ -206,7 +210,8 @@ def radial_profiles(scan: Scan, centre: tuple[float, float] | None = None) -> Re
     pixels = np.bincount(rings.ravel())
 
     def finish(sums: np.ndarray) -> np.ndarray:
-        return np.asarray(sums / np.maximum(pixels, 1), np.float32)
+        with np.errstate(invalid="ignore"):  # 0 / 0 where no pixel lies
+            return np.asarray(sums / pixels, np.float32)
 
     return ring_sums(scan, rings, len(pixels), finish)
 
