@@ -106,7 +106,7 @@ def convolutions(*, kind):
     return [Convolution(*size, MEMORY).to(kind) for size in sizes]
 
 
-@pytest.mark.parametrize("shape", [(2, 1, 16, 20), (1, 1, 40, 24), (1, 1, 12, 16), (1, 1, 18, 20)])
+@pytest.mark.parametrize("shape", [(2, 1, 16, 20), (1, 1, 40, 24), (1, 1, 12, 8), (1, 1, 18, 20)])
 def test_a_chain_of_convolutions_is_the_same_as_one_after_the_other(shape):
     layers, exact = convolutions(kind=torch.float32), convolutions(kind=torch.float64)
     x = image(*shape)

@@ -250,7 +250,8 @@ def _correlate(padded, slope, side, margin, first, last, columns, out):  # type:
     """
     ny, nx, c_out = slope.shape[1:]
     for line in range(first, last):
-        if not margin <= line % ny < ny - margin:
+        # The product reads one pixel at least, so there has to be one between the margins.
+        if not margin <= line % ny < ny - margin or nx <= 2 * margin:
             continue
         _neighbours(padded, line, side, columns)
         for row in range(0, columns.shape[0], _ROWS):
