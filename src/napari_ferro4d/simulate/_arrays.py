@@ -114,6 +114,9 @@ def disk_radius_of(pattern: Array, centre: tuple[float, float]) -> float:
     inside = distance_transform_edt(full)
     depth = inside[inside > 0.0][distance[inside > 0.0].argmin()] * 0.7
     cores, _ = label(inside > depth)
-    core = cores == cores.ravel()[np.where(cores > 0, distance, np.inf).argmin()]
-    disk = full & (distance_transform_edt(~core) <= depth)
+    core = cores.ravel()[np.where(cores > 0, distance, np.inf).argmin()]
+    away, nearest_core = distance_transform_edt(cores == 0, return_indices=True)
+    # By one pixel more, as distances are those of whole pixels: a disk that stands alone, however
+    # small, has to come back as it was.
+    disk = full & (away <= depth + 1) & (cores[tuple(nearest_core)] == core)
     return max(1.0, float(np.sqrt(np.count_nonzero(disk) / np.pi)))
