@@ -65,9 +65,7 @@ def piece(_context: Any, array: Any, start: Any, count: Any) -> Any:
 
     The rules of a slice (negative numbers, ends beyond the array) take longer than a short row.
     """
-    kind = types.Array(
-        array.dtype, 1, "C", readonly=not array.mutable, aligned=array.aligned
-    )
+    kind = types.Array(array.dtype, 1, "C", readonly=not array.mutable, aligned=array.aligned)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         whole = context.make_array(signature.args[0])(context, builder, arguments[0])
