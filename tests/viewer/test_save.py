@@ -254,6 +254,20 @@ def test_all_channels_of_an_embedding_are_saved_whichever_have_a_layer(
     assert names <= {layer.name for layer in again.layers}
 
 
+def test_a_channel_that_was_cut_to_size_does_not_take_the_place_of_its_stack(
+    embedded, shown, channels, tmp_path
+):
+    cut = shown.layers["wedge embedding channel 3"]
+    cut.data = cut.data[:5, :5]
+    shown.add_image(np.ones((12, 14)), name="a/b", units=("nm", "nm"))
+    shown.add_image(np.zeros((12, 14)), name="a:b", units=("nm", "nm"))
+    save_all(shown, tmp_path / "cut.zarr")
+    maps = {one.name: one.data for one in read_results(tmp_path / "cut.zarr").maps}
+    np.testing.assert_array_equal(maps["embedding"], channels)
+    np.testing.assert_array_equal(maps["wedge embedding channel 3"], channels[3, :5, :5])
+    assert (maps["a_b"].mean(), maps["a_b 2"].mean()) == (1, 0)
+
+
 def test_embeddings_of_two_models_are_saved_side_by_side(embedded, shown, channels, tmp_path):
     first = embedded.embedding.whole
     other = dataclasses.replace(first, data=channels[::-1].copy())

@@ -193,19 +193,20 @@ def _names(results: Sequence[_Result]) -> dict[str, str]:
     for one in results:
         signatures.setdefault((one.first.kind, one.first.key[0]), set()).add(one.first.key[1])
     repeated = Counter((one.first.kind, one.first.key) for one in results if not one.stack)
-    stacks: Counter[tuple[str, str]] = Counter()
-    names = {}
+    names: dict[str, str] = {}
+    taken: set[tuple[str, str]] = set()
     for one in results:
         kind, key = one.first.kind, one.first.key
-        stacks[key] += one.stack
-        name = key[0]
-        if len(signatures[kind, name]) > 1:
-            name = one.first.layer
-        elif one.stack and stacks[key] > 1:
-            name = f"{name} {stacks[key]}"  # of another model, perhaps
-        elif not one.stack and (repeated[kind, key] > 1 or one.first.whole is not None):
-            name = one.first.layer
-        name = "".join("_" if c in '/\\:*?"<>|' else c for c in name)
+        # A channel by itself is not what its stack is, nor has it always the same size.
+        channel = one.first.info.get("channel") is not None
+        alone = not one.stack and (channel or repeated[kind, key] > 1)
+        name = one.first.layer if alone or len(signatures[kind, key[0]]) > 1 else key[0]
+        name = plain = "".join("_" if c in '/\\:*?"<>|' else c for c in name)
+        number = 1
+        while (kind, name) in taken:  # by the embedding of another model, perhaps
+            number += 1
+            name = f"{plain} {number}"
+        taken.add((kind, name))
         names.update((plane.layer, name) for plane in one.planes)
     return names
 
