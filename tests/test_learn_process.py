@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -211,6 +212,7 @@ def there(scan: Scan, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespa
         more = train_in_process(scan, start=model, schedule=PHASES[:1], trainer=trainer)
         linear = train_in_process(scan, preset="pca", embedding=3, trainer=trainer)
         assert trainers() == [process]
+        files = [path.name for path in temporary.rglob("*") if path.is_file()]
         with pytest.raises(Cancelled):
             train_in_process(
                 scan, epochs=100_000, device="cpu", report=cancel, checkpoint=kept, trainer=trainer
@@ -223,6 +225,7 @@ def there(scan: Scan, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespa
         linear=linear,
         seen=seen,
         asked=asked,
+        files=files,
         process=process,
         checkpoint=folder / kept,
     )
@@ -265,6 +268,28 @@ def test_cancel_ends_the_process_and_keeps_the_last_epoch(there: SimpleNamespace
     assert not there.process.is_running()
     done = len(load_model(there.checkpoint).header["history"]["losses"])
     assert len(asked.partial.losses) - 1 <= done < 1000
+
+
+def test_files_of_a_job_go_with_it(there: SimpleNamespace) -> None:
+    assert there.files == ["stderr.txt"]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_job_whose_process_is_ended_by_others_is_cancelled(
+    scan: Scan, temporary: Path, when: str
+) -> None:
+    trainer = Trainer()
+
+    def report(progress: Progress) -> None:
+        if bool(trainers()) == (when == "after"):
+            # As a window does that closes while a thread works.
+            thread = threading.Thread(target=trainer.end)
+            thread.start()
+            thread.join()
+
+    with pytest.raises(Cancelled):
+        train_in_process(scan, epochs=100_000, device="cpu", report=report, trainer=trainer)
+    until(lambda: nothing_left(temporary))
 
 
 def test_errors_are_those_of_training_here_and_a_crash_is_one_line(

@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -58,6 +58,8 @@ class Trainer:
         self._process: subprocess.Popen[bytes] | None = None
         self._messages: queue.Queue[bytes | None] = queue.Queue()
         self._folder: Path | None = None
+        self._lock = threading.Lock()
+        """Held by who changes process or folder: a window that closes ends what a thread starts."""
 
     def __enter__(self) -> Trainer:
         return self
@@ -70,19 +72,39 @@ class Trainer:
     ) -> None:
         self.end()
 
-    def folder(self) -> Path:
-        """Return a new folder for the files of one job, which ends with the process."""
-        if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="ferro4d-trainer-"))
-        return Path(tempfile.mkdtemp(dir=self._folder))
+    @contextmanager
+    def job(self) -> Iterator[Path]:
+        """Give a new folder for the files of one job, which is done, and read, in the block.
+
+        Whatever goes wrong ends the process.
+
+        Raises
+        ------
+        Cancelled
+            If another thread has ended the process meanwhile, whatever came of that.
+        """
+        with self._lock:
+            if self._folder is None:
+                self._folder = Path(tempfile.mkdtemp(prefix="ferro4d-trainer-"))
+            home = self._folder
+        try:
+            folder = Path(tempfile.mkdtemp(dir=home))
+            yield folder
+            shutil.rmtree(folder, ignore_errors=True)
+        except BaseException as error:
+            if self._folder != home and isinstance(error, Exception):
+                raise Cancelled from error
+            self.end()
+            raise
 
     def end(self) -> None:
         """Ask the process to stop, and kill it if it does not within two seconds.
 
         A job that another thread has done there is cancelled.
         """
-        process, folder = self._process, self._folder
-        self._process = self._folder = None
+        with self._lock:
+            process, folder = self._process, self._folder
+            self._process = self._folder = None
         if folder is None:
             return
         # In a thread, so that nobody who cancels waits for a process that does not stop. Not a
@@ -92,31 +114,24 @@ class Trainer:
         ending.join(CANCELLED_S)
 
     def ask(self, job: Mapping[str, Any], report: Report | None) -> dict[str, Any]:
-        """Have a job done and return the answer; whatever goes wrong ends the process.
+        """Have a job of `job` done and return the answer.
 
         Raises
         ------
         ScanError, ModelError
             What the job raised, or that the process failed or ended.
         """
-        try:
-            if self._process is None:
-                self._start()
-            assert self._process is not None
-            return self._answer(self._process, job, report)
-        except BaseException:
-            self.end()
-            raise
+        folder = Path(job["folder"]).parent
+        return self._answer(self._process or self._start(folder), folder, job, report)
 
-    def _start(self) -> None:
-        folder = self.folder().parent
+    def _start(self, folder: Path) -> subprocess.Popen[bytes]:
         # It finds the packages of this process, also those that a notebook added to its path, and
         # nothing that lies in the working folder by chance (-P).
         paths = [os.path.abspath(path) for path in sys.path]
         command = [sys.executable, "-P", "-m", "napari_ferro4d.learn._trainer"]
         with (folder / _WORDS).open("wb") as words:
             try:
-                self._process = subprocess.Popen(
+                process = subprocess.Popen(
                     command,
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
@@ -130,11 +145,23 @@ class Trainer:
                     f"({error.strerror}); use `ferro4d` in a terminal."
                 ) from error
         self._messages = queue.Queue()
-        reading = threading.Thread(target=_read, args=(self._process, self._messages), daemon=True)
+        reading = threading.Thread(target=_read, args=(process, self._messages), daemon=True)
         reading.start()
+        with self._lock:
+            wanted = self._folder == folder
+            if wanted:
+                self._process = process
+        if not wanted:
+            _end(process, folder)
+            raise Cancelled
+        return process
 
     def _answer(
-        self, process: subprocess.Popen[bytes], job: Mapping[str, Any], report: Report | None
+        self,
+        process: subprocess.Popen[bytes],
+        folder: Path,
+        job: Mapping[str, Any],
+        report: Report | None,
     ) -> dict[str, Any]:
         begin, reader, progress = time.monotonic(), ProgressReader(), Progress(0, STEPS, STARTING)
         assert process.stdin is not None
@@ -150,7 +177,7 @@ class Trainer:
                     answer = message["answer"]
                     break
                 if "progress" not in message:
-                    raise self._error(message)
+                    raise self._error(process, folder, message)
                 starting, progress = progress.message == STARTING, reader.progress(message)
                 if starting and progress.message != STARTING:
                     _log.info("the %s started in %.1f s", self._name, time.monotonic() - begin)
@@ -160,29 +187,31 @@ class Trainer:
                     waited = f"starting the {self._name} ({time.monotonic() - begin:.0f} s)"
                     said = replace(progress, message=waited)
                 report(said)  # the last one too, which often comes with the answer
-        _log.debug("the %s wrote:\n%s", self._name, self._words())
+        _log.debug("the %s wrote:\n%s", self._name, _words(folder))
         return dict(answer)
 
-    def _words(self) -> str:
-        assert self._folder is not None
-        return (self._folder / _WORDS).read_text("utf-8", "replace")
-
-    def _error(self, message: Mapping[str, Any]) -> Exception:
+    def _error(
+        self, process: subprocess.Popen[bytes], folder: Path, message: Mapping[str, Any]
+    ) -> Exception:
         """Return what a message other than an answer means."""
         if "cancelled" in message:
             return Cancelled()
         if "error" in message:
             kind: Callable[[str], ScanError] = getattr(errors, message["kind"], ScanError)
             return kind(message["error"])
-        words = self._words()
+        words = _words(folder)
         if "failed" in message:
             _log.error("the %s failed:\n%s", self._name, words)
             short = (
                 "close other programs or choose a smaller network; " if message["memory"] else ""
             )
             return ModelError(f"the {self._name} failed ({message['failed']}); {short}see the log.")
-        assert self._process is not None
-        return _crashed(self._name, self._process.wait(), words)
+        return _crashed(self._name, process.wait(), words)
+
+
+def _words(folder: Path) -> str:
+    """Return what the process of a folder wrote to standard error."""
+    return (folder / _WORDS).read_text("utf-8", "replace")
 
 
 def _crashed(name: str, code: int, words: str) -> ModelError:

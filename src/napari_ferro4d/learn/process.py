@@ -8,8 +8,8 @@ goes through the pipes is JSON, arrays go through files; nothing is pickled.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -93,8 +93,7 @@ def train_in_process(
         "resume": None if resume is None else os.path.abspath(resume),
         "checkpoint": None if checkpoint is None else os.path.abspath(checkpoint),
     }
-    with nullcontext(trainer) if trainer else Trainer() as used:
-        answer = _ask(used, "train", several, start, options, report)
+    with _answered(trainer, "train", several, start, options, report) as answer:
         return load_model(answer["model"])
 
 
@@ -127,8 +126,7 @@ def embed_in_process(
     """
     from .autoencoder import Embedding
 
-    with nullcontext(trainer) if trainer else Trainer() as used:
-        answer = _ask(used, "embed", [scan], model, {"device": device}, report)
+    with _answered(trainer, "embed", [scan], model, {"device": device}, report) as answer:
         return Embedding(np.load(answer["channels"]), tuple(answer["active"]))
 
 
@@ -165,25 +163,26 @@ def traverse_in_process(
         "values": np.asarray(values).tolist(),
         "at": None if at is None else np.asarray(at).tolist(),
     }
-    with nullcontext(trainer) if trainer else Trainer() as used:
-        answer = _ask(used, "traverse", [], model, options, report)
+    with _answered(trainer, "traverse", [], model, options, report) as answer:
         patterns: npt.NDArray[np.float32] = np.load(answer["patterns"])
         return patterns
 
 
-def _ask(
-    trainer: Trainer,
+@contextmanager
+def _answered(
+    trainer: Trainer | None,
     what: str,
     scans: Sequence[Scan],
     model: Model | None,
     options: dict[str, Any],
     report: Report | None,
-) -> dict[str, Any]:
-    folder = trainer.folder()
-    given = [give_scan(scan, folder, number, report) for number, scan in enumerate(scans)]
-    file = None if model is None else str(save_model(model, folder / "given.safetensors"))
-    job = {"do": what, "folder": str(folder), "scans": given, "model": file, "options": options}
-    return trainer.ask(job, report)
+) -> Iterator[dict[str, Any]]:
+    """Have a job done and give the answer; files that it names are there within the block."""
+    with nullcontext(trainer) if trainer else Trainer() as used, used.job() as folder:
+        given = [give_scan(scan, folder, number, report) for number, scan in enumerate(scans)]
+        file = None if model is None else str(save_model(model, folder / "given.safetensors"))
+        job = {"do": what, "folder": str(folder), "scans": given, "model": file, "options": options}
+        yield used.ask(job, report)
 
 
 def _phases(schedule: Any) -> Any:
