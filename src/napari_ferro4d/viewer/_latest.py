@@ -142,6 +142,6 @@ class Latest(QObject):
 
     def _on_ended(self, turn: Turn, error: Exception | None) -> None:
         self._turn = self._thread = None
-        if error is not None:
+        if error is not None and not turn.stopped:
             self.failed.emit(error)
         self._start()
