@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from napari_ferro4d.io import Model
+from napari_ferro4d.io.maps import embedding_result
 from napari_ferro4d.io.model import digest
-from napari_ferro4d.learn import traverse
+from napari_ferro4d.learn import Embedding, traverse
+from napari_ferro4d.viewer._layers import Origin, add_layers, map_layers
 from trainers import trainers
 
 
@@ -100,6 +102,24 @@ def test_closing_the_dock_cancels_what_is_decoded(shown, dock, embedded, model, 
     qtbot.waitUntil(lambda: not embedded.row.busy and not trainers(), timeout=60_000)
     assert not notes
     assert embedded.traverse.patterns is None
+
+
+def test_what_is_decoded_of_another_embedding_is_not_shown(
+    shown, dock, embedded, scan, model, channels, finish, qtbot, notes
+):
+    embedded.pick(1)
+    dock("Autoencoder").set_model(model, "untrained")
+    embedded.refresh()
+    embedded.traverse.run.click()
+    other = embedding_result(Embedding(2 * channels, (0, 1)), scan)
+    add_layers(shown, map_layers(Origin.of(scan), other))
+    qtbot.waitUntil(lambda: embedded.embedding.whole is other, timeout=60_000)
+    assert embedded.row.busy
+    assert embedded.channel == 1
+    finish(embedded.row)
+    assert embedded.traverse.patterns is None
+    assert "meanwhile" in embedded.row.text
+    assert not notes
 
 
 @pytest.mark.parametrize("noted", [lambda d: {"weights": d}, lambda d: {"trained": {"weights": d}}])

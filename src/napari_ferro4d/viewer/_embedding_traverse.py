@@ -170,6 +170,9 @@ class TraversePanel(QWidget):
             )
 
         def done(patterns: np.ndarray) -> str | None:
+            now = self._dock.embedding
+            if now is None or now.whole is not shown.whole:
+                return "Another embedding was chosen meanwhile: what was decoded is dropped."
             if self._dock.channel != channel:
                 return "Another channel was chosen meanwhile."
             self._values, self._patterns, self._channel = values, patterns, channel
