@@ -7,8 +7,8 @@ bin := .venv/bin
 demo: setup  ## the main job on a simulated scan: scores, results, figure, screenshot
 	$(bin)/ferro4d demo -o demo-results
 
-test: setup  ## the whole test suite; the files are shared among three processes, as windows often wait
-	$(bin)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+test: setup  ## the whole test suite, shared among three processes of one thread each, as windows often wait
+	OMP_NUM_THREADS=1 LP_NUM_THREADS=1 $(bin)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 lint:  ## style of the Python files
 	@scripts/setup lint

@@ -7,6 +7,7 @@ Qt looks for its display, and napari for its settings, when they are first impor
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import tempfile
 from pathlib import Path
@@ -90,6 +91,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop the display and remove the folders."""
     config.stash.setdefault(_session, contextlib.ExitStack()).close()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _imported_once_and_for_all() -> None:
+    """Leave what was there before a test file out of the search for garbage.
+
+    napari searches several times around each viewer, which takes long with all of torch loaded.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
