@@ -148,10 +148,16 @@ def shown_again(shared, shared_scan):
         yield shared
         for one in list(window.dock_widgets.values()):
             window.remove_dock_widget(one)
-        for session in window._qt_window.findChildren(Session):
-            session._end()
-            session.setParent(None)
+        _end_all(window._qt_window.findChildren(Session))
         window._qt_window.hide()
+    # What only now was removed, by us, is no later test's business.
+    _end_all(window._qt_window.findChildren(Session))
+
+
+def _end_all(sessions):
+    for session in sessions:
+        session._end()
+        session.setParent(None)
 
 
 @pytest.fixture
