@@ -8,7 +8,7 @@ import logging
 import re
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from napari_ferro4d.errors import ModelError, ScanError
@@ -149,9 +149,12 @@ def working_on(device: torch.device) -> Iterator[None]:
             f"{device}: the GPU failed ({_first_line(error)}); start the program anew, and go on "
             "with a training from its checkpoint."
         ) from error
-    if device.type != "cpu":
-        # What torch keeps for later use, other programs could not have.
-        import_torch().cuda.empty_cache()
+    finally:
+        if device.type != "cpu":
+            # What torch keeps for later use, other programs could not have. A GPU that failed
+            # fails at this too.
+            with suppress(RuntimeError):
+                import_torch().cuda.empty_cache()
 
 
 _FAILURE = re.compile(r"\b(CUDA|HIP|cuDNN|MIOpen|NCCL) error|\bCU[A-Z]+_STATUS_")
