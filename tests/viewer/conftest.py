@@ -191,8 +191,18 @@ def finish(qtbot):
 
 
 @pytest.fixture
+def channels():
+    """Two channels, in whose plane the halves of the scan are two clouds, and one of noise."""
+    y, x = np.indices((12, 14))
+    random = np.random.default_rng(3)
+    left = x < 7
+    maps = np.array([left, ~left, np.zeros_like(y)]) + random.normal(0, 0.1, (3, *y.shape))
+    return maps.astype(np.float32)
+
+
+@pytest.fixture
 def results(tmp_path, scan, channels):
-    """A results folder with an embedding of the scan; its `channels` are the test module's."""
+    """A results folder with an embedding of the scan, of `channels` or the test module's own."""
     from napari_ferro4d.io import provenance, write_results
     from napari_ferro4d.io.maps import embedding_result
     from napari_ferro4d.learn import Embedding

@@ -17,16 +17,6 @@ PLUGIN = "napari-ferro4d"
 
 
 @pytest.fixture
-def channels():
-    """Two channels in whose plane the left and the right half of the scan are two clouds."""
-    y, x = np.indices((12, 14))
-    random = np.random.default_rng(3)
-    left = x < 7
-    maps = np.array([left, ~left, np.zeros_like(y)]) + random.normal(0, 0.1, (3, *y.shape))
-    return maps.astype(np.float32)
-
-
-@pytest.fixture
 def panel(embedded):
     embedded.pick(0)
     embedded.tabs.setCurrentWidget(embedded.classes)

@@ -14,16 +14,6 @@ from trainers import trainers
 
 
 @pytest.fixture
-def channels():
-    """Two channels, each the contrary of the other, and one of noise."""
-    y, x = np.indices((12, 14))
-    random = np.random.default_rng(3)
-    left = x < 7
-    maps = np.array([left, ~left, np.zeros_like(y)]) + random.normal(0, 0.1, (3, *y.shape))
-    return maps.astype(np.float32)
-
-
-@pytest.fixture
 def model(scan):
     """An autoencoder that was never trained: what it decodes is all the same its own."""
     import torch
