@@ -10,10 +10,11 @@ demo: setup  ## the main job on a simulated scan: scores, results, figure, scree
 test: setup  ## the whole test suite, shared among three processes of one thread each, as windows often wait
 	OMP_NUM_THREADS=1 LP_NUM_THREADS=1 $(bin)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
-lint:  ## style of the Python files
+lint:  ## style of the Python files, and that rooms import only rooms above them
 	@scripts/setup lint
 	$(bin)/ruff check
 	$(bin)/ruff format --check
+	$(bin)/lint-imports --no-logo
 
 types:  ## static types
 	@scripts/setup lint

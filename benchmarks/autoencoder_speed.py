@@ -33,12 +33,9 @@ from typing import Any
 
 import torch
 
-from napari_ferro4d.learn.device import choose_device, devices
-from napari_ferro4d.learn.gradient import Gradient, portion_for
-from napari_ferro4d.learn.memory import Portion, is_out_of_memory
-from napari_ferro4d.learn.paper_autoencoder import PaperAutoencoder
-from napari_ferro4d.learn.ranks import ALONE
-from napari_ferro4d.learn.schedule import Phase
+from napari_ferro4d.learn.compute import ALONE, Portion, choose_device, devices, is_out_of_memory
+from napari_ferro4d.learn.networks import PaperAutoencoder
+from napari_ferro4d.learn.training import Gradient, Phase, portion_for
 
 L1 = 1e-5
 HEADER = {

@@ -26,14 +26,17 @@ from torch.overrides import TorchFunctionMode
 
 from embedding_quality import SCANS, made, scored
 from napari_ferro4d import open_scan
-from napari_ferro4d.learn.cache import Cache, read_patterns
-from napari_ferro4d.learn.compact_autoencoder import CompactAutoencoder
-from napari_ferro4d.learn.losses import objective
-from napari_ferro4d.learn.memory import BATCH
-from napari_ferro4d.learn.networks import conv
-from napari_ferro4d.learn.order import batches
-from napari_ferro4d.learn.preprocess import compact_size, fit_preprocess
-from napari_ferro4d.learn.schedule import PRESETS, learning_rate, phase_at, resize, total_epochs
+from napari_ferro4d.learn.compute import BATCH
+from napari_ferro4d.learn.data import Cache, batches, compact_size, fit_preprocess, read_patterns
+from napari_ferro4d.learn.networks import CompactAutoencoder, conv
+from napari_ferro4d.learn.training import (
+    PRESETS,
+    learning_rate,
+    objective,
+    phase_at,
+    resize,
+    total_epochs,
+)
 from napari_ferro4d.simulate import truth
 
 EMBEDDING = 32

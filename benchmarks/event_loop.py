@@ -32,7 +32,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_ferro4d._display import virtual_display
+from napari_ferro4d.cli import virtual_display
 
 LIMIT_S = 0.1
 MAPS = 16

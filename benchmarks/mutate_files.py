@@ -91,7 +91,7 @@ def boundaries(size: int) -> list[int]:
 def outcome(path: Path, hints: dict[str, Any], shape: tuple[int, ...], kind: str) -> str:
     """Open `path` and return "scan", "error", or what is wrong."""
     from napari_ferro4d import ScanError, open_scan
-    from napari_ferro4d.io import is_scan
+    from napari_ferro4d.open import is_scan
 
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
@@ -145,8 +145,8 @@ def _named(error: Exception, path: Path) -> str:
 
 def run(name: str, cases: int, seed: int, report: int) -> None:
     """Write one line of JSON per case to the pipe `report`."""
+    from helpers.scan_files import WRITERS
     from napari_ferro4d import open_scan
-    from scan_files import WRITERS
 
     def alarm(*_: Any) -> None:
         raise Hang
@@ -234,7 +234,7 @@ def watched(name: str, cases: int, seed: int) -> Iterator[dict[str, Any]]:
 def main() -> int:
     """Run the cases and print a table, or JSON."""
     import napari_ferro4d.io  # noqa: F401  (imported once, before the processes are started)
-    from scan_files import WRITERS
+    from helpers.scan_files import WRITERS
 
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--cases", type=int, default=5000, help="per format")

@@ -26,7 +26,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from scan_containers import (
+from helpers.scan_containers import (
     write_abtem_later,
     write_dectris,
     write_emd,
@@ -43,7 +43,7 @@ from scan_containers import (
     write_zarr,
     write_zspy,
 )
-from scan_frames import (
+from helpers.scan_frames import (
     RAW_HINTS,
     write_blockfile,
     write_empad,
@@ -102,7 +102,7 @@ def raw_mib(depth: int, side: int) -> Callable[[Path], Path]:
     """Return a writer of raw Merlin frames of four chips, `side` x `side` of them."""
 
     def write(folder: Path) -> Path:
-        from scan_frames import mib_header, write_hdr
+        from helpers.scan_frames import mib_header, write_hdr
 
         bits = 1 if depth == 1 else 8
         rng = np.random.default_rng(0)

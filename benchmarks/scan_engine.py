@@ -24,10 +24,10 @@ import numba
 import numpy as np
 
 from napari_ferro4d import com, open_scan, virtual
+from napari_ferro4d.io import over_blocks
 from napari_ferro4d.reduce import (
     Disk,
     centre_of_mass,
-    over_blocks,
     reduce_scan,
     region_means,
     virtual_images,

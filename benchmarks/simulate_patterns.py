@@ -17,20 +17,27 @@ from dataclasses import replace
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from napari_ferro4d.simulate._scan import prepare, simulated_row
-from napari_ferro4d.simulate._table_file import load_table
-from napari_ferro4d.simulate._turns import find
-from napari_ferro4d.simulate._waves import waves
-from napari_ferro4d.simulate.crystal import Crystal, ermno3
-from napari_ferro4d.simulate.patterns import Optics, RockingTable, patterns
-from napari_ferro4d.simulate.presets import preset, presets
-from napari_ferro4d.simulate.scattering import (
+from napari_ferro4d.simulate.crystal import (
+    BORACITE_STATES,
+    Crystal,
+    boracite,
+    boracite_cubic,
+    ermno3,
+)
+from napari_ferro4d.simulate.diffraction import (
+    Optics,
+    RockingTable,
+    find,
+    load_table,
+    patterns,
+    spline_of,
     structure_matrix,
+    table_patterns,
     wavelength,
+    waves,
     zone_beams,
 )
-from napari_ferro4d.simulate.structures import BORACITE_STATES, boracite, boracite_cubic
-from napari_ferro4d.simulate.table import spline_of, table_patterns
+from napari_ferro4d.simulate.scans import prepare, preset, presets, simulated_row
 
 MANGANITE = Optics(200.0, 2.0, 0.015, (128, 128))
 BORACITE = Optics(300.0, 0.8, 0.0132, (128, 128))

@@ -12,17 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from napari_ferro4d.simulate import (
-    Beams,
-    Comparison,
-    compare,
-    load_table,
-    on_detector,
-    preset,
-    scan,
-    table_patterns,
-)
-from napari_ferro4d.simulate._scan import Simulation, prepare
+from napari_ferro4d.match import Comparison, compare, on_detector
+from napari_ferro4d.simulate import Beams, load_table, preset, scan, table_patterns
+from napari_ferro4d.simulate.scans import Simulation, prepare
 
 FIGURE = Path(__file__).parent.parent / "docs" / "images" / "compare.png"
 NM = 75.0

@@ -21,17 +21,17 @@ from rsciio.hspy import file_writer
 from napari_ferro4d.simulate import (
     DEMO,
     demo_scan_path,
+    demo_specimen,
     demo_tables,
     demo_truth_path,
     make_counts,
-    specimen,
     ymno3,
 )
 
 
 def main(folder: Path) -> None:
     """Write both files to `folder`."""
-    truth = specimen()
+    truth = demo_specimen()
     tables = demo_tables()
     rows = range(DEMO.scan_shape[0])
     counts = np.stack([make_counts(truth, row, tables) for row in rows])

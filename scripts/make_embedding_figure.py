@@ -13,15 +13,9 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 
-from napari_ferro4d.embedding import (
-    ChannelReport,
-    compare_difference,
-    difference,
-    histogram,
-    proxies,
-    rank,
-)
-from napari_ferro4d.io import open_scan
+from napari_ferro4d.embedding import ChannelReport, difference, histogram, proxies, rank
+from napari_ferro4d.match import compare_difference
+from napari_ferro4d.open import open_scan
 from napari_ferro4d.scan import Scan
 from napari_ferro4d.simulate import preset, write_scan
 

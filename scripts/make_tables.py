@@ -18,13 +18,22 @@ from typing import Any
 import numpy as np
 
 from napari_ferro4d.jobs import Progress
-from napari_ferro4d.simulate._table_compute import compute
-from napari_ferro4d.simulate._table_file import write_table
-from napari_ferro4d.simulate._wall_crystals import ermno3_wall
-from napari_ferro4d.simulate.crystal import ermno3
-from napari_ferro4d.simulate.scattering import wavelength
-from napari_ferro4d.simulate.structures import BORACITE_STATES, boracite, boracite_cubic
-from napari_ferro4d.simulate.table import Computed, State, Table, turned
+from napari_ferro4d.simulate.crystal import (
+    BORACITE_STATES,
+    boracite,
+    boracite_cubic,
+    ermno3,
+    ermno3_wall,
+)
+from napari_ferro4d.simulate.diffraction import (
+    Computed,
+    State,
+    Table,
+    compute,
+    turned,
+    wavelength,
+    write_table,
+)
 
 MARGIN = 2  # grid points beyond the range promised, for the spline
 

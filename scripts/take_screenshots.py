@@ -101,7 +101,7 @@ class Session:
     def virtual_detector(self) -> None:
         """Show a dark-field image: a disk on one reflection."""
         from napari_ferro4d.reduce import Disk
-        from napari_ferro4d.viewer._drawn import Drawn
+        from napari_ferro4d.viewer.diffraction import Drawn
 
         panel = self.diffraction.detector
         panel.set_detector(Drawn(Disk(4), (15.0, 24.0)))

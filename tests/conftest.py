@@ -16,7 +16,7 @@ from types import ModuleType
 import hypothesis
 import pytest
 
-from napari_ferro4d._display import virtual_display
+from napari_ferro4d.cli import virtual_display
 from napari_ferro4d.errors import ScanError
 
 REPOSITORY = Path(__file__).parent.parent

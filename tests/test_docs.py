@@ -47,7 +47,7 @@ def test_every_command_and_option_is_described(capsys: pytest.CaptureFixture[str
 
 
 def test_every_format_is_described() -> None:
-    from napari_ferro4d.io import FORMATS
+    from napari_ferro4d.open import FORMATS
 
     page = (REPOSITORY / "docs" / "data-model.md").read_text(encoding="utf-8")
     for name in FORMATS:

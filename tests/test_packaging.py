@@ -26,12 +26,15 @@ ROOMS = {
     "napari_ferro4d.cli": [*GUI, "torch"],
     "napari_ferro4d.jobs": [*GUI, "torch"],
     "napari_ferro4d.scan": [*GUI, "torch"],
-    "napari_ferro4d.correction": [*GUI, "torch"],
+    "napari_ferro4d.corrections": [*GUI, "torch"],
     "napari_ferro4d.io": [*GUI, "torch"],
     "napari_ferro4d.reduce": [*GUI, "torch"],
     "napari_ferro4d.domains": [*GUI, "torch"],
     "napari_ferro4d.embedding": [*GUI, "torch"],
     "napari_ferro4d.simulate": [*GUI, "torch"],
+    "napari_ferro4d.match": [*GUI, "torch"],
+    "napari_ferro4d.results": [*GUI, "torch"],
+    "napari_ferro4d.open": [*GUI, "torch"],
     "napari_ferro4d.learn": GUI,
 }
 
@@ -56,7 +59,7 @@ import napari_ferro4d
 print(*sorted({name.partition(".")[0] for name in set(sys.modules) - before}))
 """
     loaded = set(_python(code).split())
-    assert loaded - sys.stdlib_module_names == {"napari_ferro4d"}
+    assert loaded - sys.stdlib_module_names == {"lazy_loader", "napari_ferro4d"}
     # Nor what is slow to load of the standard library.
     assert not loaded & {
         "asyncio",

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_ferro4d.errors import ScanError
-from napari_ferro4d.scan import CHUNK_BYTES, Scan, signature_of
+from napari_ferro4d.frames import CHUNK_BYTES
+from napari_ferro4d.scan import Scan, signature_of
 
 
 def test_steps_are_pairs_and_unknown_stays_none():

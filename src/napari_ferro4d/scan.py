@@ -12,12 +12,10 @@ Conventions, stated here once and tested in ``tests/test_scan.py``:
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import math
-import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -25,126 +23,66 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import ScanError
+from .frames import Frames, lazily
 
 if TYPE_CHECKING:
     import dask.array as da
 
-    from .correction import Correction
 
-__all__ = ["Frames", "Scan", "Source", "counted", "signature_of"]
-
-CHUNK_BYTES = 32 * 2**20
-"""Target size of a dask chunk: small enough to cancel between two, large enough to be one read."""
+__all__ = ["Correction", "Scan", "Source", "signature_of"]
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
 class Source:
-    """How any process can open a scan again: ``open_scan(source.path, **source.hints)``."""
-
-    path: str
-    format: str
-    hints: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
-
-
-@dataclass(frozen=True)
-class Frames:
-    """How patterns lie in an uncompressed file, one after the other at equal distances.
+    """How any process can open a scan again.
 
     Parameters
     ----------
     path : str
-        The file.
-    dtype : numpy.dtype
-        Type and byte order of the counts.
-    offset, stride : int
-        Bytes to the first pattern, and from one pattern to the next (headers included).
-    bottom_up : bool
-        The first stored row is the bottom of the pattern; `view` turns it over.
-    row_stride : int, optional
-        Bytes from the first pattern of a scan row to that of the next, where the file holds
-        patterns between the rows (flyback); None if the rows follow one another.
-    line_stride : int, optional
-        Bytes from one detector row to the next, where only a part of each row is wanted (see
-        `cropped`); None if the rows follow one another.
+        The file or folder.
+    format : str
+        Name of the format.
+    hints : mapping
+        What the user said about the file.
+    opener : callable, optional
+        ``opener(path, **hints)`` opens the scan; whoever opened it first hands it on, so that
+        workers of a cluster need not know how files are read.
     """
 
     path: str
-    dtype: np.dtype[Any]
-    offset: int
-    stride: int
-    bottom_up: bool = False
-    row_stride: int | None = None
-    line_stride: int | None = None
-
-    def cropped(self, detector: tuple[int, int], rows: slice, columns: slice) -> Frames:
-        """Return where the chosen rows and columns of a detector ``(ky, kx)`` lie."""
-        item = self.dtype.itemsize
-        line = self.line_stride or detector[1] * item
-        first = detector[0] - rows.stop if self.bottom_up else rows.start
-        offset = self.offset + first * line + columns.start * item
-        return replace(self, offset=offset, line_stride=line)
-
-    def view(self, shape: tuple[int, int, int, int]) -> np.ndarray:
-        """Return the patterns as a read-only memory map ``[y, x, ky, kx]``; reads nothing yet."""
-        state = os.stat(self.path)
-        return _map_frames(self, shape, (state.st_ino, state.st_size, state.st_mtime_ns))
-
-
-@functools.lru_cache(maxsize=16)
-def _map_frames(
-    frames: Frames, shape: tuple[int, int, int, int], version: tuple[int, int, int]
-) -> np.ndarray:
-    # `version` tells a file that was written anew from the one mapped before.
-    ny, nx, ky, kx = shape
-    item = frames.dtype.itemsize
-    row_stride = nx * frames.stride if frames.row_stride is None else frames.row_stride
-    line = frames.line_stride or kx * item
-    last = frames.offset + (ny - 1) * row_stride + (nx - 1) * frames.stride
-    length = last + (ky - 1) * line + kx * item
-    buffer = np.memmap(frames.path, np.uint8, mode="r", shape=(length,))
-    strides = (row_stride, frames.stride, line, item)
-    patterns = np.ndarray(shape, frames.dtype, buffer, frames.offset, strides)
-    return patterns[:, :, ::-1] if frames.bottom_up else patterns
-
-
-@dataclass(frozen=True)
-class FrameArray:
-    """The patterns of a file as dask likes them: sliced when asked, mapped again when unpickled.
-
-    A memory map handed to dask as it is would be copied into memory, and pickled with its content.
-    """
-
-    frames: Frames
-    shape: tuple[int, int, int, int]
-    ndim = 4
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self.frames.dtype
-
-    def __getitem__(self, where: Any) -> np.ndarray:
-        return np.asarray(self.frames.view(self.shape)[where])
+    format: str
+    hints: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
+    opener: Callable[..., Scan] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, eq=False)
-class _ArrayInMemory:
-    """An array in memory for dask, which would copy it otherwise."""
+class Correction:
+    """What is done to the patterns of a scan as they are read.
 
-    array: np.ndarray
-    ndim = 4
+    Parameters
+    ----------
+    raw : Scan
+        The scan as it was recorded.
+    apply : callable
+        Makes of patterns of `raw`, ``[y, x, ky, kx]``, the corrected ones.
+    used : array
+        Bool ``[ky, kx]`` of `raw`: detector pixels that are neither cut off nor bad.
+    place : tuple of slice
+        Detector rows and columns of `raw` that are left.
+    bin : int
+        How many of its pixels make one, in each direction.
+    record : mapping
+        What was done, as JSON types, for the provenance of results.
+    """
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.array.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self.array.dtype
-
-    def __getitem__(self, where: Any) -> np.ndarray:
-        return np.asarray(self.array[where])
+    raw: Scan
+    apply: Callable[[np.ndarray], np.ndarray]
+    used: np.ndarray
+    place: tuple[slice, slice]
+    bin: int
+    record: Mapping[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -302,12 +240,6 @@ def signature_of(array: Any, patterns: int = 5) -> str:
     return digest.hexdigest()
 
 
-def counted(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the type in which the compiled loops see counts: they know no halves."""
-    native = dtype.newbyteorder("=")
-    return np.dtype(np.float32) if native == np.float16 else native
-
-
 def _check_array(array: Any, name: str) -> None:
     shape = tuple(int(n) for n in array.shape)
     if len(shape) != 4:
@@ -322,43 +254,6 @@ def _check_array(array: Any, name: str) -> None:
         raise ScanError(
             f"{name}: the values are {dtype}; a scan holds integers or floats of up to 64 bits."
         )
-
-
-def lazily(array: Any, frames: Frames | None = None) -> da.Array:
-    """Return `array` ``[y, x, ky, kx]`` as a dask array of whole patterns; reads nothing.
-
-    What lies in a file as `frames` say is mapped again wherever the dask array is unpickled.
-    """
-    return _whole_patterns(_uncopied(array, frames))
-
-
-def _uncopied(array: Any, frames: Frames | None) -> Any:
-    if frames is not None:
-        return FrameArray(frames, tuple(array.shape))
-    return _ArrayInMemory(array) if isinstance(array, np.ndarray) else array
-
-
-def _whole_patterns(array: Any) -> da.Array:
-    import dask.array as da
-
-    # Runs of consecutive rows, or of one row's columns where a row alone is larger than a chunk.
-    pattern_bytes = int(np.prod(array.shape[2:])) * np.dtype(array.dtype).itemsize
-    ny, nx = array.shape[:2]
-    per_chunk = max(1, CHUNK_BYTES // max(1, pattern_bytes))
-    rows, cols = (max(1, per_chunk // nx), nx) if per_chunk >= nx else (1, per_chunk)
-    # Never decode a stored chunk twice: whole stored chunks per dask chunk.
-    stored = getattr(array, "chunks", None)
-    if not isinstance(array, da.Array):
-        if stored:
-            rows = min(ny, -(-rows // stored[0]) * stored[0])
-            cols = min(nx, -(-cols // stored[1]) * stored[1])
-        # A fixed name: dask would otherwise hash the whole array, reading every byte of the file.
-        return da.from_array(
-            array, chunks=(min(rows, ny), cols, -1, -1), name=False, inline_array=True
-        )
-    if array.numblocks[2:] == (1, 1) and max(array.chunksize[:2]) > 1:
-        return array
-    return array.rechunk({0: min(rows, ny), 1: cols, 2: -1, 3: -1})
 
 
 def _step(

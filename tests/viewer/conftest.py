@@ -8,7 +8,7 @@ import os
 import numpy as np
 import pytest
 
-from napari_ferro4d.io import open_scan
+from napari_ferro4d.open import open_scan
 
 
 @pytest.fixture(autouse=True)
@@ -104,7 +104,7 @@ def restored():
 
 @contextlib.contextmanager
 def _restored(viewer):
-    from napari_ferro4d.viewer._layers import remove_layers
+    from napari_ferro4d.viewer.layers import remove_layers
 
     before = [(one, one.data, dict(one.metadata), one.visible) for one in viewer.layers]
     selected = set(viewer.layers.selection)
@@ -125,7 +125,7 @@ def _restored(viewer):
 @pytest.fixture(scope="module")
 def shared_scan(shared, wedge, tmp_path_factory):
     """The scan that the shared viewer shows."""
-    from napari_ferro4d.viewer._layers import add_layers, scan_layers
+    from napari_ferro4d.viewer.layers import add_layers, scan_layers
 
     path = tmp_path_factory.mktemp("scan") / "wedge.npy"
     np.save(path, wedge)
@@ -140,7 +140,7 @@ def shown_again(shared, shared_scan):
 
     A file whose tests leave the scan alone takes it for `shown`, and `shared_scan` for `scan`.
     """
-    from napari_ferro4d.viewer._session import Session
+    from napari_ferro4d.viewer.session import Session
 
     window = shared.window
     window.resize(1200, 800)
@@ -163,8 +163,8 @@ def _end_all(sessions):
 @pytest.fixture
 def shown(viewer, scan):
     """A viewer that shows the scan."""
-    from napari_ferro4d.viewer._layers import add_layers
-    from napari_ferro4d.viewer._reader import opened_layers
+    from napari_ferro4d.viewer.layers import add_layers
+    from napari_ferro4d.viewer.napari_io import opened_layers
 
     add_layers(viewer, opened_layers(scan))
     return viewer
@@ -203,10 +203,8 @@ def channels():
 @pytest.fixture
 def results(tmp_path, scan, channels):
     """A results folder with an embedding of the scan, of `channels` or the test module's own."""
-    from napari_ferro4d.io import provenance, write_results
-    from napari_ferro4d.io.maps import embedding_result
-    from napari_ferro4d.learn import Embedding
-    from napari_ferro4d.learn.structure import active_channels
+    from napari_ferro4d.learn import Embedding, active_channels
+    from napari_ferro4d.results import embedding_result, provenance, write_results
 
     made = embedding_result(Embedding(channels, active_channels(channels)), scan)
     return write_results(

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from qtpy.QtWidgets import QDockWidget
 
-from napari_ferro4d.viewer._layers import add_layers
-from napari_ferro4d.viewer._reader import opened_layers
+from napari_ferro4d.viewer.layers import add_layers
+from napari_ferro4d.viewer.napari_io import opened_layers
 
 PLUGIN = "napari-ferro4d"
 

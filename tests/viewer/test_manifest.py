@@ -11,9 +11,11 @@ import pytest
 from napari.settings import get_plugin_settings
 from npe2 import PluginManifest
 
+import napari_ferro4d
 from napari_ferro4d.learn import devices
-from napari_ferro4d.viewer import _parts, _settings
-from napari_ferro4d.viewer._parts import DeviceChoice
+from napari_ferro4d.viewer.session import settings as _settings
+from napari_ferro4d.viewer.widgets import DeviceChoice
+from napari_ferro4d.viewer.widgets import choices as _parts
 
 PLUGIN = "napari-ferro4d"
 
@@ -44,8 +46,8 @@ def test_one_reader_and_every_widget_the_menus_name(manifest):
 
 
 def test_the_reader_claims_what_open_scan_reads_and_autosave_sets_aside(manifest):
-    from napari_ferro4d.io._formats import FORMATS
-    from napari_ferro4d.viewer._autosave import BACKUP, REMOVED
+    from napari_ferro4d.io.formats import FORMATS
+    from napari_ferro4d.viewer.session import BACKUP, REMOVED
 
     suffixes = {f"*{suffix}" for one in FORMATS for suffix in one.suffixes}
     ours = {f"*{REMOVED}", f"*{BACKUP}"}
@@ -54,7 +56,7 @@ def test_the_reader_claims_what_open_scan_reads_and_autosave_sets_aside(manifest
 
 def test_the_manifest_is_at_the_top_of_the_repository_too():
     top = Path(__file__).parents[2] / "napari.yaml"
-    assert top.resolve() == Path(_settings.__file__).parents[1] / "napari.yaml"
+    assert top.resolve() == Path(napari_ferro4d.__file__).parent / "napari.yaml"
 
 
 def test_preferences_have_defaults_and_set_the_device_boxes(qtbot):

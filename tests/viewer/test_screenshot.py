@@ -9,9 +9,8 @@ import sys
 import numpy as np
 from PIL import Image
 
-from napari_ferro4d.io import LabelResult, provenance, write_results
-from napari_ferro4d.io.maps import com_results
 from napari_ferro4d.reduce import com
+from napari_ferro4d.results import LabelResult, com_results, provenance, write_results
 
 
 def run(*arguments):

@@ -1,7 +1,10 @@
-"""Label maps to domain walls and tables; knows neither Qt nor napari."""
+"""Label maps to domain walls and tables; knows neither Qt nor napari.
 
-from __future__ import annotations
+Files, in reading order:
 
-from ._walls import DomainRow, domain_table, walls
+- `domain_walls`: Label maps to walls and tables.
+"""
 
-__all__ = ["DomainRow", "domain_table", "walls"]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,37 +1,30 @@
-"""Files to scans, results to files; knows neither Qt nor napari nor torch."""
+"""Files to raw scans, and safe writing: axes, units, scan geometry, lazy stacks; knows no Qt and no
+torch.
 
-from __future__ import annotations
+Rooms:
 
-from ._open import FORMATS, is_scan, open_scan
-from .labels import read_label_result, read_labels, write_tiff
-from .model import Model, load_model, save_model
-from .results import (
-    LabelResult,
-    MapResult,
-    Results,
-    check_target,
-    is_results,
-    provenance,
-    read_results,
-    write_results,
-)
+- `formats`: The file formats, one vendor a file.
 
-__all__ = [
-    "FORMATS",
-    "LabelResult",
-    "MapResult",
-    "Model",
-    "Results",
-    "check_target",
-    "is_results",
-    "is_scan",
-    "load_model",
-    "open_scan",
-    "provenance",
-    "read_label_result",
-    "read_labels",
-    "read_results",
-    "save_model",
-    "write_results",
-    "write_tiff",
-]
+Files, in reading order:
+
+- `atomic`: Writes that either happen or do not: a temporary neighbour, then one rename.
+- `memory_pages`: Pages of mapped files: looked at once, they count as this process's memory until
+  let go.
+- `blocks`: One pass over a scan: every block of patterns is read once, by all cores, merged in
+  order.
+- `results_mark`: The mark by which a results folder is known from other folders.
+- `label_images`: Label images of any program: `.npy`, `.tif`, OME-Zarr.
+- `stacks`: Runs of patterns that are read when asked for: joined from parts, and cut into scan
+  rows.
+- `stored`: What a file holds, before it is a scan; and what the user says about it.
+- `scan_geometry`: From patterns in the order of their recording to a scan: rows, flyback, snakes,
+  missing ends.
+- `toml_types`: Values as TOML has them, against the types of dataclass fields.
+- `units`: Units as files spell them, to nm and 1/angstrom.
+- `axes`: Axes as files state them: scale, offset and unit, to steps, a centre and the order of
+  axes.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

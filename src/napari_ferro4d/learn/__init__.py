@@ -1,63 +1,29 @@
 """Learning on scans: the autoencoder's embedding and the few-label classifier (needs torch).
 
 Importing this package imports no torch; the first call of a function does.
+
+Rooms:
+
+- `compute`: Where to compute: device, memory, threads, several processes.
+- `data`: Patterns to network input, and batches of them.
+- `model_files`: Models as files: header, weights, checkpoints.
+- `networks`: The networks: those of the papers, exactly, compact ones for CPUs, and linear
+  baselines.
+- `training`: Losses, schedules and loops of training.
+- `walls`: What is abrupt in a scan, found before training.
+- `worker`: Training in a process of its own.
+
+Files, in reading order:
+
+- `inference`: A trained network over a whole scan, block by block.
+- `classifier`: The few-label classifier: which class is every probe position, and how sure is
+  that.
+- `moran`: Which channels show something: spatial structure against counting noise. Knows no torch.
+- `autoencoder`: The convolutional autoencoder: train it on scans, embed a scan with it.
+- `paper_checkpoint`: Models trained with the paper's own code: its checkpoint files, converted.
+- `traversal`: What a channel means to the decoder: patterns along it.
 """
 
-from __future__ import annotations
+import lazy_loader
 
-from importlib import import_module
-from typing import Any
-
-__all__ = [
-    "LINEAR",
-    "PRESETS",
-    "SCHEDULES",
-    "Classification",
-    "Embedding",
-    "Phase",
-    "Trainer",
-    "TrainingState",
-    "classify",
-    "convert",
-    "devices",
-    "embed",
-    "embed_in_process",
-    "finished",
-    "read_schedule",
-    "train",
-    "train_in_process",
-    "traverse",
-    "traverse_in_process",
-]
-
-_HOME = {
-    "LINEAR": ".linear",
-    "PRESETS": ".schedule",
-    "SCHEDULES": ".schedule",
-    "Classification": ".classifier",
-    "Embedding": ".autoencoder",
-    "Phase": ".schedule",
-    "Trainer": ".process",
-    "TrainingState": ".progress",
-    "classify": ".classifier",
-    "convert": ".reference_checkpoint",
-    "devices": ".device",
-    "embed": ".autoencoder",
-    "embed_in_process": ".process",
-    "finished": ".checkpoint",
-    "read_schedule": ".schedule",
-    "train": ".autoencoder",
-    "train_in_process": ".process",
-    "traverse": ".traversal",
-    "traverse_in_process": ".process",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOME[name], __name__), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -10,25 +10,38 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_ferro4d.correction import not_negative
+from napari_ferro4d.corrections import not_negative
 from napari_ferro4d.errors import ScanError
-from napari_ferro4d.io.model import Model, load_model
 from napari_ferro4d.jobs import Report
+from napari_ferro4d.learn.compute import choose_device, import_torch, working_on
+from napari_ferro4d.learn.data import (
+    Preprocess,
+    find_room,
+    preprocess_of,
+    read_patterns,
+    thinned,
+    thinning,
+)
+from napari_ferro4d.learn.model_files import Model, load_model
+from napari_ferro4d.learn.training import (
+    EMBEDDING,
+    LINEAR,
+    Phase,
+    Wishes,
+    continued,
+    fit_linear,
+    new_header,
+    refuse_training,
+)
 from napari_ferro4d.scan import Scan
 
-from .cache import find_room, read_patterns, thinned, thinning
-from .device import choose_device, import_torch, working_on
-from .header import EMBEDDING, Wishes, continued, new_header
-from .linear import LINEAR, fit_linear, refuse_training
-from .preprocess import Preprocess, preprocess_of
-from .schedule import Phase
-from .structure import active_channels
+from .moran import active_channels
 
 if TYPE_CHECKING:
     import torch
 
-    from .ranks import Ranks
-    from .training import Training
+    from napari_ferro4d.learn.compute import Ranks
+    from napari_ferro4d.learn.training import Training
 
 __all__ = ["Embedding", "embed", "train"]
 
@@ -144,8 +157,7 @@ def train(
     'compact'
     """
     import_torch()
-    from .ranks import joined
-    from .threads import single_thread
+    from napari_ferro4d.learn.compute import joined, single_thread
 
     scans = tuple(map(not_negative, (scans,) if isinstance(scans, Scan) else scans))
     wishes = Wishes(preset, embedding, epochs, schedule, seed, divergence, variational)
@@ -183,7 +195,7 @@ def _prepared(
     report: Report | None,
 ) -> Training:
     """Read the patterns, and return the training on them."""
-    from .training import Training
+    from napari_ferro4d.learn.training import Training
 
     how = Preprocess.from_json(header["preprocess"])
     room = find_room()
@@ -237,10 +249,11 @@ def embed(
         If counts are negative or not finite, or the device is not there.
     """
     import_torch()
+    from napari_ferro4d.learn.compute import single_thread
+    from napari_ferro4d.learn.model_files import load_network
+    from napari_ferro4d.learn.networks import build_autoencoder
+
     from .inference import apply
-    from .networks import build_autoencoder
-    from .threads import single_thread
-    from .weights import load_network
 
     scan = not_negative(scan)
     where = choose_device(device)
@@ -255,7 +268,7 @@ def embed(
 
 
 def _check_model(model: Model) -> None:
-    from .weights import check_network
+    from napari_ferro4d.learn.model_files import check_network
 
     check_network(model.header, model.weights)
 

@@ -9,18 +9,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_ferro4d.correction import not_negative
+from napari_ferro4d.corrections import not_negative
 from napari_ferro4d.errors import LabelsError, ModelError, ScanError
-from napari_ferro4d.io.model import Model
 from napari_ferro4d.jobs import Report
+from napari_ferro4d.learn.compute import choose_device, import_torch, working_on
+from napari_ferro4d.learn.data import (
+    Neighbourhood,
+    Samples,
+    check_labels,
+    compact_size,
+    fit_preprocess,
+    folds_of,
+    held_out,
+    preprocess_of,
+    read_samples,
+)
+from napari_ferro4d.learn.model_files import Model, scan_record, versions
 from napari_ferro4d.scan import Scan
-
-from .cache import Samples, read_samples
-from .device import choose_device, import_torch, working_on
-from .labels import check_labels, folds_of, held_out
-from .neighbourhood import Neighbourhood
-from .preprocess import compact_size, fit_preprocess, preprocess_of
-from .versions import described, versions
 
 __all__ = ["Classification", "classify"]
 
@@ -163,7 +168,7 @@ def classify(
         "class_colours": {str(n): [float(v) for v in c] for n, c in (colours or {}).items()},
         "labels": int(np.count_nonzero(checked)),
         "seed": seed,
-        "scans": [described(scan)],
+        "scans": [scan_record(scan)],
         "versions": versions(),
     }
     how = fit_preprocess(scan.detector_shape, size)
@@ -185,12 +190,11 @@ def _train(
 ) -> Model:
     import torch
 
-    from .augment import Augment
-    from .classifiers import CompactClassifier
-    from .fitting import RECIPES, Task, fit, held_out_logits, temperature
-    from .networks import build_classifier
-    from .threads import single_thread
-    from .weights import network_arrays, seeded
+    from napari_ferro4d.learn.compute import single_thread
+    from napari_ferro4d.learn.data import Augment
+    from napari_ferro4d.learn.model_files import network_arrays, seeded
+    from napari_ferro4d.learn.networks import CompactClassifier, build_classifier
+    from napari_ferro4d.learn.training import RECIPES, Task, fit, held_out_logits, temperature
 
     where = choose_device(device)
     positions = np.argwhere(labels > 0)
@@ -241,10 +245,11 @@ def _shots(scan: Scan, labels: npt.NDArray[np.int64], around: Neighbourhood) -> 
 
 def _predict(scan: Scan, model: Model, device: str, report: Report | None) -> Classification:
     torch = import_torch()
+    from napari_ferro4d.learn.compute import single_thread
+    from napari_ferro4d.learn.model_files import load_network
+    from napari_ferro4d.learn.networks import build_classifier
+
     from .inference import apply
-    from .networks import build_classifier
-    from .threads import single_thread
-    from .weights import load_network
 
     where = choose_device(device)
     how = preprocess_of(model, "classifier", scan)

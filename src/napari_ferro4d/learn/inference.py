@@ -9,13 +9,11 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from napari_ferro4d.io import over_blocks
 from napari_ferro4d.jobs import Report, Steps
-from napari_ferro4d.reduce import over_blocks
+from napari_ferro4d.learn.compute import Pieces, watched
+from napari_ferro4d.learn.data import Preprocess, prepare
 from napari_ferro4d.scan import Scan
-
-from .pieces import Pieces
-from .preprocess import Preprocess, prepare
-from .watch import watched
 
 __all__ = ["apply"]
 

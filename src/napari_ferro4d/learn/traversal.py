@@ -8,10 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_ferro4d.errors import ModelError, ScanError
-from napari_ferro4d.io.model import Model
 from napari_ferro4d.jobs import Report, Steps
-
-from .device import import_torch
+from napari_ferro4d.learn.compute import import_torch
+from napari_ferro4d.learn.model_files import Model
 
 __all__ = ["traverse"]
 
@@ -67,9 +66,9 @@ def traverse(
     (3, 16, 16)
     """
     torch = import_torch()
-    from .networks import build_autoencoder
-    from .threads import single_thread
-    from .weights import check_network, load_network
+    from napari_ferro4d.learn.compute import single_thread
+    from napari_ferro4d.learn.model_files import check_network, load_network
+    from napari_ferro4d.learn.networks import build_autoencoder
 
     if model.kind != "autoencoder":
         raise ModelError(f"the model is a {model.kind}, which decodes nothing; load another.")

@@ -1,63 +1,32 @@
-"""One pass over a scan gives real-space maps; knows neither Qt nor napari."""
+"""One pass over a scan gives real-space maps; knows neither Qt nor napari.
 
-from __future__ import annotations
+Files, in reading order:
 
-from ._colour import colour_wheel, direction_colours
-from ._com import ComMaps, centre_of_mass, com, rotate, rotation_of_least_curl
-from ._correct import bad_pixels, correct
-from ._detectors import Annulus, Disk, Polygon, Rectangle, detector_text, parse_detector
-from ._engine import reduce_scan
-from ._pass import over_blocks
-from ._pattern import (
-    PatternStatistics,
-    find_centre,
-    mean_pattern,
-    pattern_statistics,
-    radial_profile,
-    radial_profiles,
-    region_means,
-)
-from ._preview import preview
-from ._reduction import Reduction
-from ._saturation import Saturation, flag_saturation, saturated, saturation_limit
-from ._tensor import load_tensor, reduce_tensor
-from ._virtual import VirtualImage, virtual, virtual_image, virtual_images
+- `colours`: Vector fields as colour: hue is the direction, brightness the magnitude.
+- `detectors`: Virtual detectors: which detector pixels count.
+- `cleaning`: Mask, background and threshold of the centre of mass, as a user types them.
+- `flat_patterns`: Patterns as the compiled loops read them: one flat array, and the steps between
+  rows.
+- `intrinsics`: Machine instructions, and promises to the compiler, that numba has no name for.
+- `saturation_kernel`: Compiled inner loop: how many counts of a pattern reach a level.
+- `scan_preview`: A first look at a scan in real space, without reading it all.
+- `segments`: Virtual detectors cut into the pieces that the compiled loops add up.
+- `kernels`: Compiled inner loops: each pattern is read once, sums of integers stay integers.
+- `pixel_kernels`: Compiled inner loops over single detector pixels and rings of them; see
+  `_kernels.py`.
+- `reductions`: What a reduction is: what a block of patterns gives, how parts merge, what result
+  comes out.
+- `block_sums`: What one block of patterns gives for several reductions at once.
+- `cluster`: Run reductions on a dask.distributed cluster: workers open the source themselves.
+- `engine`: Run reductions: one pass over the scan for all of them.
+- `mean_patterns`: Mean patterns, and the beam centre found in them.
+- `com_maps`: Centre of mass of every pattern: where the beam went.
+- `tensor`: Reductions of patterns that lie in a torch tensor, on a GPU or wherever it is.
+- `virtual_detector`: Virtual images: the counts in a part of the detector, per probe position.
+- `saturation`: How many detector pixels are saturated in every pattern, counted in a pass that
+  others need.
+"""
 
-__all__ = [
-    "Annulus",
-    "ComMaps",
-    "Disk",
-    "PatternStatistics",
-    "Polygon",
-    "Rectangle",
-    "Reduction",
-    "Saturation",
-    "VirtualImage",
-    "bad_pixels",
-    "centre_of_mass",
-    "colour_wheel",
-    "com",
-    "correct",
-    "detector_text",
-    "direction_colours",
-    "find_centre",
-    "flag_saturation",
-    "load_tensor",
-    "mean_pattern",
-    "over_blocks",
-    "parse_detector",
-    "pattern_statistics",
-    "preview",
-    "radial_profile",
-    "radial_profiles",
-    "reduce_scan",
-    "reduce_tensor",
-    "region_means",
-    "rotate",
-    "rotation_of_least_curl",
-    "saturated",
-    "saturation_limit",
-    "virtual",
-    "virtual_image",
-    "virtual_images",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,20 +1,28 @@
-"""Everything that knows napari or Qt: reader, writers, sample data, dock widgets, layers.
+"""Everything that knows napari or Qt: one folder a dock, in the order of the menu.
 
 No science: widgets call the public functions of the other rooms and put what comes back in layers.
 The manifest ``napari.yaml`` names what napari finds here; importing this package imports no Qt.
+
+Rooms:
+
+- `autoencoder`: Dock "Autoencoder".
+- `centre_of_mass`: Dock "Centre of mass".
+- `classifier`: Dock "Classifier".
+- `diffraction`: Dock "Diffraction": the pattern at the probe, and virtual detectors drawn on it.
+- `embedding`: Dock "Embedding".
+- `layers`: The layers of the viewer: how they are made, found and named.
+- `napari_io`: What napari calls to read, to write, and for sample data.
+- `open_scan`: Dock "Open 4D-STEM scan...".
+- `session`: What every viewer with a scan gets: decisions kept apart, labels kept on disk, a tidy
+  end.
+- `widgets`: What the docks share: a job row, choices, plots.
+
+Files, in reading order:
+
+- `screenshot`: A picture of a napari window that shows a scan and its results; what the demo ends
+  with.
 """
 
-from __future__ import annotations
+import lazy_loader
 
-import importlib
-from typing import Any
-
-__all__ = ["screenshot_results"]
-
-_HOMES = {"screenshot_results": "screenshot"}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_ferro4d.errors import ScanError
-from napari_ferro4d.io import open_scan
+from napari_ferro4d.open import open_scan
 from napari_ferro4d.scan import Scan
-
-from ._layers import KEY, LayerData, scan_layers
+from napari_ferro4d.viewer.layers import KEY, LayerData, scan_layers
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -72,7 +71,7 @@ def screenshot_results(
     """
     import napari
 
-    from ._reader import results_layers
+    from napari_ferro4d.viewer.napari_io import results_layers
 
     layers = [*scan_layers(scan), *results_layers(results_path)]
     panels = _panels(layers)
@@ -155,8 +154,8 @@ def _add_grid(viewer: Viewer, panels: list[list[LayerData]], layers: list[LayerD
 
 def _add_docks(viewer: Viewer, probe_index: int) -> None:
     """Add the diffraction dock, with its probe in the first cell, and the centre-of-mass dock."""
-    from ._com import ComWidget
-    from ._diffraction import DiffractionWidget
+    from napari_ferro4d.viewer.centre_of_mass import ComWidget
+    from napari_ferro4d.viewer.diffraction import DiffractionWidget
 
     diffraction = DiffractionWidget(viewer)
     viewer.window.add_dock_widget(diffraction, name="Diffraction", area="right")

@@ -1,0 +1,317 @@
+"""The main job on a simulated scan, scored against its known truth.
+
+A person would paint the labels; here fifty positions are drawn at random and labelled from the
+truth. Nothing else of the truth is used but for the scores.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_ferro4d.errors import ScanError
+from napari_ferro4d.jobs import Cancelled, Report
+from napari_ferro4d.results import Panel, draw_panels
+
+from .demo_folder import Log, clear_results, simulated, spec_in_words, write_table
+from .display import virtual_display
+
+if TYPE_CHECKING:
+    from napari_ferro4d.learn import Classification, Embedding
+    from napari_ferro4d.reduce import ComMaps
+    from napari_ferro4d.scan import Scan
+    from napari_ferro4d.simulate import ScanTruth
+
+__all__ = ["draw_labels", "run_demo", "separation", "wall_distance"]
+
+PRESET = "ermno3-domains-small"
+LABELS = 50
+CLASSES = {1: "+P", 2: "-P"}
+COLOURS = {1: (0.90, 0.62, 0.0, 1.0), 2: (0.34, 0.71, 0.91, 1.0)}
+COM_RADIUS = 18.0
+"""Pixels. The polar axis is 11.4 angstrom long, so that its first two reflections lie 11.7 and 23.4
+pixels from the direct beam: the first counts as a whole, the second not at all."""
+
+
+def run_demo(
+    folder: Path,
+    *,
+    headless: bool = False,
+    device: str = "auto",
+    seed: int = 0,
+    report: Report | None = None,
+) -> dict[str, Any]:
+    """Simulate a scan, run centre of mass, autoencoder and classifier on it, and score them.
+
+    What is done is said in one line per step on standard error, and is on disk before the next
+    step starts.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to leave ``scan.zarr``, ``results.zarr``, the two models, ``labels.tif``,
+        ``domains.csv``, ``scores.json``, ``figure.png`` and ``screenshot.png``. A scan of an
+        earlier run is taken as it is; the rest is replaced.
+    headless : bool
+        Open no window, so make no screenshot.
+    device : str
+        Where to train: ``auto``, ``cpu``, ``cuda`` or ``cuda:i``.
+    seed : int
+        Of the training, and of the draw of the labels.
+    report : callable, optional
+        Receives `Progress`; may raise `Cancelled`.
+
+    Returns
+    -------
+    dict
+        The scores, the seconds each step took, and the files written.
+
+    Raises
+    ------
+    ScanError
+        If the folder cannot be written, or no window can be opened.
+    Cancelled
+        If it was interrupted; says what was done by then.
+    """
+    if folder.is_file():
+        raise ScanError(f"{folder}: is a file; choose a folder for the demo's results.")
+    folder.mkdir(parents=True, exist_ok=True)
+    log = Log(4 if headless else 5)
+    try:
+        scores = _run(folder, headless, device, seed, report, log)
+    except (KeyboardInterrupt, Cancelled) as stopped:
+        kept = f"{folder} keeps {', '.join(log.files)}" if log.files else "nothing was written"
+        raise Cancelled(f"interrupted; {kept}.") from stopped
+    return {**scores, **log.seconds, "folder": str(folder), "files": log.files}
+
+
+def _run(
+    folder: Path, headless: bool, device: str, seed: int, report: Report | None, log: Log
+) -> dict[str, Any]:
+    from napari_ferro4d.domains import domain_table, walls
+    from napari_ferro4d.learn import classify, embed, save_model, train
+    from napari_ferro4d.open import open_scan
+    from napari_ferro4d.reduce import com
+    from napari_ferro4d.results import (
+        LabelResult,
+        check_target,
+        classification_results,
+        com_parameters,
+        com_results,
+        embedding_result,
+        provenance,
+        write_results,
+        write_tiff,
+    )
+    from napari_ferro4d.simulate import preset, truth
+
+    results = folder / "results.zarr"
+    check_target(results)
+    spec = preset(PRESET)
+    log.start("scan", spec_in_words(spec))
+    path = simulated(spec, folder / "scan.zarr", report, log)
+    scan, known = open_scan(path), truth(path)
+    clear_results(results, scan)
+
+    log.start("com", f"centre of mass within {COM_RADIUS:g} pixels, descan removed")
+    maps = com(scan, mask_radius=COM_RADIUS, descan="robust", report=report)
+    done = provenance("demo com", com_parameters(maps, COM_RADIUS, "robust"), scan)
+    write_results(results, maps=com_results(maps, scan), provenance=[done])
+    log.add("results.zarr")
+
+    log.start("autoencoder", "autoencoder: train, then describe every pattern")
+    learning: dict[str, Any] = {"preset": "compact", "device": device, "seed": seed}
+    model = train(scan, **learning, report=report)
+    embedding = embed(scan, model, device=device, report=report)
+    save_model(model, folder / "autoencoder.safetensors")
+    done = provenance("demo embed", learning, scan)
+    write_results(results, maps=[embedding_result(embedding, scan)], provenance=[done])
+    log.add("autoencoder.safetensors")
+
+    log.start(
+        "classifier", f"classifier: train on {LABELS} labels, classify every position; domains"
+    )
+    labels = draw_labels(known.labels, LABELS, seed)
+    style: Any = {"classes": CLASSES, "colours": COLOURS}
+    result = classify(scan, labels, **style, device=device, seed=seed, report=report)
+    save_model(result.model, folder / "classifier.safetensors")
+    write_tiff(folder / "labels.tif", labels, scan.scan_step)
+    wall = walls(result.prediction)
+    probability, images = classification_results(result, scan, labels)
+    of = images[0].scan
+    border = LabelResult("walls", wall.astype(np.uint8), scan.scan_step, {1: "wall"}, scan=of)
+    images.append(border)
+    done = provenance("demo classify", {**learning, "labels": LABELS}, scan)
+    write_results(results, maps=probability, labels=images, provenance=[done])
+    rows = domain_table(result.prediction, scan.scan_step, CLASSES)
+    write_table(folder / "domains.csv", [asdict(row) for row in rows])
+    log.add("classifier.safetensors", "labels.tif", "domains.csv")
+
+    best, channel_auc = _best_channel(embedding, known)
+    scores = {
+        "com_auc": max(separation(m, known.labels) for m in (maps.com_y, maps.com_x)),
+        "autoencoder_best_channel": best,
+        "autoencoder_auc": channel_auc,
+        "classifier_labels": int(np.count_nonzero(labels)),
+        "classifier_accuracy": _accuracy(result.prediction, labels, known),
+        "domains": len(rows),
+        "domains_in_truth": len(domain_table(known.labels)),
+        "wall_distance_nm": wall_distance(wall, walls(known.labels), known.scan_step),
+    }
+    (folder / "scores.json").write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
+    panels = _panels(maps, embedding.channels[best], labels, result, known, scores)
+    draw_panels(panels, folder / "figure.png", scan.scan_step, columns=5)
+    log.add("scores.json", "figure.png")
+    if not headless:
+        log.start("screenshot", "a napari window with all of it, and its picture")
+        screenshot(results, scan, folder / "screenshot.png")
+        log.add("screenshot.png")
+    log.end()
+    return scores
+
+
+def draw_labels(truth: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
+    """Label `count` random probe positions, as a person would who knows each pattern's class.
+
+    Parameters
+    ----------
+    truth : array
+        Class numbers ``[y, x]``.
+    count : int
+        How many positions to label.
+    seed : int
+        Of the random draw.
+
+    Returns
+    -------
+    array
+        uint8 ``[y, x]``, 0 where unlabelled.
+    """
+    chosen = np.random.default_rng(seed).choice(truth.size, count, replace=False)
+    labels = np.zeros(truth.shape, np.uint8)
+    labels.flat[chosen] = truth.flat[chosen]
+    return labels
+
+
+def separation(image: np.ndarray, truth: np.ndarray) -> float:
+    """Return how well a map separates class 1 from class 2: ROC AUC, 0.5 to 1.
+
+    The sign of a map means nothing here, so an AUC below 0.5 counts as its complement.
+    """
+    from sklearn.metrics import roc_auc_score
+
+    known = np.isfinite(image) & (truth > 0)
+    auc = float(roc_auc_score(truth[known] == 1, image[known]))
+    return max(auc, 1 - auc)
+
+
+def wall_distance(found: np.ndarray, truth: np.ndarray, step: tuple[float, float]) -> float | None:
+    """Return how far walls lie from the true ones: the mean over their positions.
+
+    Parameters
+    ----------
+    found, truth : array
+        bool ``[y, x]``: on a wall.
+    step : tuple of float
+        Distance between probe positions ``(y, x)``, nm.
+
+    Returns
+    -------
+    float or None
+        nm; None where either has no wall.
+    """
+    from scipy.ndimage import distance_transform_edt
+
+    if not (found.any() and truth.any()):
+        return None
+    return float(distance_transform_edt(~truth, sampling=step)[found].mean())
+
+
+def _best_channel(embedding: Embedding, truth: ScanTruth) -> tuple[int, float]:
+    scores = {
+        int(channel): separation(embedding.channels[channel], truth.labels)
+        for channel in embedding.active
+    }
+    if not scores:
+        raise ScanError("the demo: the autoencoder has no active channel; this should not happen.")
+    best = max(scores, key=lambda channel: scores[channel])
+    return best, scores[best]
+
+
+def _accuracy(prediction: np.ndarray, labels: np.ndarray, truth: ScanTruth) -> float:
+    # Positions it was trained on prove nothing.
+    unseen = labels == 0
+    return float((prediction[unseen] == truth.labels[unseen]).mean())
+
+
+def _panels(
+    maps: ComMaps,
+    channel: np.ndarray,
+    labels: np.ndarray,
+    result: Classification,
+    truth: ScanTruth,
+    scores: Mapping[str, Any],
+) -> list[Panel]:
+    from napari_ferro4d.reduce import direction_colours
+
+    classes = {number: (CLASSES[number], COLOURS[number]) for number in CLASSES}
+    shift = float(np.nanpercentile(np.abs(maps.com_y), 99))
+    bending = np.hypot(*truth.tilt)
+    best, auc = scores["autoencoder_best_channel"], scores["autoencoder_auc"]
+    accuracy = scores["classifier_accuracy"]
+    ky, kx = np.mgrid[-1:1:41j, -1:1:41j]
+    wheel = np.where((np.hypot(ky, kx) <= 1)[..., None], direction_colours(ky, kx), 255)
+    return [
+        Panel("counts near the direct beam", maps.sum, "counts", "gray"),
+        Panel("centre of mass, down", maps.com_y, "px", "PiYG", (-shift, shift)),
+        Panel(
+            "centre of mass, direction",
+            direction_colours(maps.com_y, maps.com_x),
+            key=wheel.astype(np.uint8),
+        ),
+        Panel(f"channel {best} (AUC {auc:.3f})", channel, "activation"),
+        Panel("truth: thickness", truth.thickness, "nm", "cividis"),
+        Panel(f"{LABELS} labels", labels, classes=classes),
+        Panel(f"prediction (accuracy {accuracy:.3f})", result.prediction, classes=classes),
+        Panel("probability of +P", result.probability[0], "", "viridis", (0.0, 1.0)),
+        Panel("truth: domains", truth.labels, classes=classes),
+        Panel("truth: tilt", bending, "mrad", "cividis"),
+    ]
+
+
+def screenshot(results: Path, scan: Scan, path: Path) -> None:
+    """Show results in a real napari window and save a picture of it.
+
+    The window lives in a process of its own: whatever a graphics driver does there, the results
+    are safe.
+
+    Raises
+    ------
+    ScanError
+        If no window could be opened.
+    """
+    assert scan.source is not None
+    command = [
+        sys.executable,
+        "-m",
+        "napari_ferro4d.viewer.screenshot",
+        str(results),
+        scan.source.path,
+        str(path),
+    ]
+    path.unlink(missing_ok=True)
+    with virtual_display() as environment:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    if done.returncode != 0 or not path.is_file():
+        reason = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
+        raise ScanError(
+            f"{path}: no window could be opened for the screenshot ({reason[0]}); "
+            "everything else is done, use --headless to do without."
+        )

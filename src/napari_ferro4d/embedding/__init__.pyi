@@ -1,0 +1,14 @@
+from .clusters import Clusters as Clusters
+from .clusters import cluster as cluster
+from .differences import Difference as Difference
+from .differences import difference as difference
+from .differences import log_difference as log_difference
+from .differences import mean_pattern as mean_pattern
+from .histograms import Histogram as Histogram
+from .histograms import gate as gate
+from .histograms import histogram as histogram
+from .histograms import within as within
+from .proxy_maps import proxies as proxies
+from .ranking import ChannelReport as ChannelReport
+from .ranking import rank as rank
+from .undiffracted_beam import find_disk as find_disk

@@ -1,0 +1,24 @@
+"""The networks: those of the papers, exactly, compact ones for CPUs, and linear baselines.
+
+Rooms:
+
+- `fast`: Compiled layers of the paper's network for CPUs.
+
+Files, in reading order:
+
+- `base`: What training and use need of a network.
+- `classifiers`: The networks of the classifier: the paper's own, exactly, and a compact one for
+  CPUs.
+- `compact_start`: How the compact autoencoder begins: what is abrupt in a scan, told from single
+  patterns.
+- `compact_autoencoder`: A small autoencoder for CPUs, of the same kind as the paper's.
+- `linear_autoencoders`: The linear baselines as networks: arrays that `linear` fits, with the
+  interface of the others.
+- `paper_autoencoder`: The autoencoder of the paper, exactly.
+- `variational`: The beta-VAE that the paper compares its autoencoder with, around any autoencoder.
+- `build`: The network that a model's header describes.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,1 @@
+from .abrupt_changes import find_abrupt as find_abrupt

@@ -1,0 +1,14 @@
+from .boracite_structures import BORACITE_STATES as BORACITE_STATES
+from .boracite_structures import boracite as boracite
+from .boracite_structures import boracite_cubic as boracite_cubic
+from .crystal import Array as Array
+from .crystal import Crystal as Crystal
+from .crystal import ermno3 as ermno3
+from .crystal import orbit as orbit
+from .crystal import ymno3 as ymno3
+from .scattering_factors import scattering_factor as scattering_factor
+from .structures import STRUCTURES as STRUCTURES
+from .structures import batio3 as batio3
+from .structures import structure as structure
+from .wall_crystals import ermno3_trimerised as ermno3_trimerised
+from .wall_crystals import ermno3_wall as ermno3_wall

@@ -1,0 +1,1 @@
+from .screenshot import screenshot_results as screenshot_results

@@ -1,0 +1,4 @@
+from .dock import AutoencoderWidget as AutoencoderWidget
+from .network_form import NetworkForm as NetworkForm
+from .thumbnails import Thumbnails as Thumbnails
+from .training_plots import Course as Course

@@ -1,0 +1,2 @@
+from .compare_dialog import CompareDialog as CompareDialog
+from .dock import EmbeddingWidget as EmbeddingWidget

@@ -1,0 +1,271 @@
+"""A window that holds a measured difference pattern against that of two simulated states."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QCloseEvent
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDialog,
+    QDoubleSpinBox,
+    QFileDialog,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_ferro4d.embedding import Difference
+from napari_ferro4d.jobs import Report
+from napari_ferro4d.match import DifferenceComparison, compare_difference
+from napari_ferro4d.scan import Scan
+from napari_ferro4d.viewer.session import remember, remembered, session
+from napari_ferro4d.viewer.widgets import JobRow, form
+
+from .pattern_image import PatternImage, Picture
+
+if TYPE_CHECKING:
+    from napari_ferro4d.simulate import Table
+
+__all__ = ["CompareDialog"]
+
+_TABLES = {"ErMnO3": "ermno3", "Boracite": "boracite"}
+_FILE = "Table file..."
+_KEY = "compare difference"
+
+
+class CompareDialog(QDialog):
+    """Compare a difference pattern with simulated ones.
+
+    Parameters
+    ----------
+    parent : QWidget
+        The dock.
+    viewer : napari.Viewer
+        Its viewer.
+    scan : Scan
+        The scan.
+    found : Difference
+        The measured difference.
+    """
+
+    def __init__(self, parent: QWidget, viewer: Any, scan: Scan, found: Difference) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(f"{scan.name}: difference and simulation")
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self._scan, self._found = scan, found
+        self._table: Table | None = None
+        self._file = ""
+        self._result: DifferenceComparison | None = None
+        self.reference = QComboBox()
+        self.reference.addItems([*_TABLES, _FILE])
+        self.reference.setToolTip(
+            "A crystal that comes with the package, or a table of your own (.npz), see\n"
+            "napari_ferro4d.simulate.write_table."
+        )
+        self.first, self.second = QComboBox(), QComboBox()
+        self.first.setToolTip("The state expected where the channel is high.")
+        self.second.setToolTip("The state expected where it is low.")
+        self.thickness = _box(0.0, 1000.0, 1.0, " nm")
+        self.thickness.setSpecialValueText("best fit")
+        self.thickness.setToolTip("Thickness of the specimen; 0 looks for the best fit.")
+        self.convergence = _box(0.0, 100.0, 0.1, " mrad")
+        self.convergence.setSpecialValueText("from the scan")
+        self.convergence.setToolTip(
+            "Semi-angle of the probe; 0 takes what the file says, or else the size of the disk."
+        )
+        self.tilt_y, self.tilt_x = _box(-50, 50, 0.5, " mrad"), _box(-50, 50, 0.5, " mrad")
+        self.tilt_y.setToolTip("Tilt of the beam from the zone axis, down on the detector.")
+        self.tilt_x.setToolTip("Tilt of the beam from the zone axis, right on the detector.")
+        self.known = QCheckBox("angle known:")
+        self.known.setToolTip(
+            "Which way up the pattern lies. Unless it is known, a pattern half a turn away fits\n"
+            "as well, and with it the opposite sign."
+        )
+        self.angle = _box(-180, 180, 1.0, "°")
+        self.angle.setToolTip("Of the measured pattern, counter-clockwise as drawn; to 20 degrees.")
+        self.angle.setEnabled(False)
+        self.run = QPushButton("Compare")
+        self.row = JobRow(self)
+        self.measured = PatternImage("measured")
+        self.simulated = PatternImage("simulated")
+        self.map = PatternImage("correlation")
+        self.number = QLabel()
+        self.number.setWordWrap(True)
+        self.number.setMinimumHeight(3 * self.number.fontMetrics().lineSpacing())
+        self._lay_out()
+        self.reference.currentTextChanged.connect(self._on_reference)
+        self.known.toggled.connect(self.angle.setEnabled)
+        self.run.clicked.connect(self.compare)
+        self.row.running.connect(self.refresh)
+        session(viewer).closing.connect(self.row.stop)
+        self._put_back()
+        self._on_reference(self.reference.currentText())
+
+    @property
+    def result(self) -> DifferenceComparison | None:
+        """What was found last."""
+        return self._result
+
+    def _lay_out(self) -> None:
+        rows = form()
+        rows.addRow("Crystal", self.reference)
+        states = QHBoxLayout()
+        states.addWidget(self.first, 1)
+        states.addWidget(QLabel("less"))
+        states.addWidget(self.second, 1)
+        rows.addRow("States", states)
+        more = form()
+        more.addRow("Thickness", self.thickness)
+        tilt = QHBoxLayout()
+        tilt.addWidget(self.tilt_y)
+        tilt.addWidget(self.tilt_x)
+        more.addRow("Tilt y, x", tilt)
+        more.addRow("Convergence", self.convergence)
+        angle = QHBoxLayout()
+        angle.addWidget(self.known)
+        angle.addWidget(self.angle, 1)
+        rows.addRow("", angle)
+        top = QHBoxLayout()
+        top.setSpacing(18)
+        top.addLayout(rows, 1)
+        top.addLayout(more, 1)
+        pictures = QGridLayout()
+        for column, (title, picture) in enumerate(
+            (
+                ("measured difference", self.measured),
+                ("simulated difference", self.simulated),
+                ("correlation in a window", self.map),
+            )
+        ):
+            label = QLabel(title)
+            label.setAlignment(Qt.AlignmentFlag.AlignCenter)
+            pictures.addWidget(label, 0, column)
+            picture.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+            picture.setMaximumHeight(700)
+            pictures.addWidget(picture, 1, column)
+            pictures.setColumnStretch(column, 1)
+        whole = QVBoxLayout(self)
+        whole.addLayout(top)
+        whole.addWidget(self.run)
+        whole.addWidget(self.row)
+        whole.addLayout(pictures, 1)
+        whole.addWidget(self.number)
+        self.resize(940, 560)
+
+    def refresh(self, *_: Any) -> None:
+        """Enable what can be done now."""
+        self.run.setEnabled(self._table is not None and not self.row.busy)
+        self.reference.setEnabled(not self.row.busy)
+
+    def compare(self) -> None:
+        """Compare on a thread and show maps and number."""
+        table = self._table
+        if table is None:
+            return
+        angle = self.angle.value()
+        options: dict[str, Any] = {
+            "states": (self.first.currentText(), self.second.currentText()),
+            "thickness": self.thickness.value() or None,
+            "tilt": (self.tilt_y.value(), self.tilt_x.value()),
+            "convergence": self.convergence.value() or None,
+            "rotation": (angle - 20.0, angle + 20.0) if self.known.isChecked() else None,
+        }
+        remember(_KEY, {**options, "crystal": self.reference.currentText(), "angle": angle})
+
+        def work(report: Report) -> DifferenceComparison:
+            return compare_difference(self._scan, self._found, table, **options, report=report)
+
+        self.row.start(work, self._show, "Comparison")
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """Drop what is being computed."""
+        self.row.cancel()
+        super().closeEvent(event)
+
+    def _put_back(self) -> None:
+        values = remembered(_KEY)
+        if values.get("crystal") in _TABLES:
+            self.reference.setCurrentText(values["crystal"])
+        self.thickness.setValue(float(values.get("thickness") or 0.0))
+        self.convergence.setValue(float(values.get("convergence") or 0.0))
+        for box, value in zip((self.tilt_y, self.tilt_x), values.get("tilt", (0, 0)), strict=True):
+            box.setValue(float(value))
+        self.known.setChecked(values.get("rotation") is not None)
+        self.angle.setValue(float(values.get("angle", 0.0)))
+
+    def _on_reference(self, name: str) -> None:
+        from napari_ferro4d.simulate import load_table
+
+        source = _TABLES.get(name, "")
+        if name == _FILE:
+            source, _ = QFileDialog.getOpenFileName(self, "Load table", "", "Tables (*.npz)")
+        self._table = None
+        self.first.clear()
+        self.second.clear()
+        self.refresh()
+        if source:
+            work = partial(load_table, source)
+            self.row.start(lambda report: work(), self._take, "Loading the table", abandon=True)
+
+    def _take(self, table: Table) -> str:
+        self._table = table
+        names = [state.name for state in table.states]
+        self.first.addItems(names)
+        self.second.addItems(names)
+        opposite = [
+            i
+            for i, state in enumerate(table.states)
+            if np.allclose(np.add(state.polarisation, table.states[0].polarisation), 0)
+        ]
+        self.second.setCurrentIndex(opposite[0] if opposite else min(1, len(names) - 1))
+        self.refresh()
+        low, high = table.thickness_range
+        return f"{table.name}: {len(names)} states, {low:g} to {high:g} nm."
+
+    def _show(self, result: DifferenceComparison) -> str:
+        self._result = result
+        for image in (self.measured, self.simulated, self.map):
+            image.set_scan(self._scan)
+        self.measured.show_picture(Picture(result.measured, "of all", signed=True))
+        self.simulated.show_picture(Picture(result.simulated, "of all", signed=True))
+        self.map.show_picture(Picture(result.correlation.map, "", signed=True))
+        self.number.setText(_said(result))
+        return "Grey: outside of the simulation, or no contrast beyond its noise."
+
+
+def _said(result: DifferenceComparison) -> str:
+    text = f"Correlation of the whole patterns {_signed(result.overall)}"
+    if result.half_turn is not None:
+        text += f", and {_signed(result.half_turn)} with the simulation turned by half a turn"
+    laid = result.registration
+    parts = [f"turned by {laid.rotation:.1f}°", f"scale {laid.scale:.3f}"]
+    if result.thickness is not None:
+        parts.insert(0, f"{result.thickness:g} nm")
+    text += f" ({', '.join(parts)}). "
+    first, second = result.states if result.overall > 0 else result.states[::-1]
+    text += f"The high side of the channel is like {first}, the low side like {second}"
+    if result.half_turn is not None and result.half_turn * result.overall < 0:
+        return f"{text}; the other way round, if the pattern lies half a turn away."
+    return f"{text}."
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
+
+
+def _box(low: float, high: float, step: float, suffix: str) -> QDoubleSpinBox:
+    box = QDoubleSpinBox()
+    box.setRange(low, high)
+    box.setSingleStep(step)
+    box.setDecimals(1)
+    box.setSuffix(suffix)
+    return box

@@ -1,0 +1,14 @@
+"""The layers of the viewer: how they are made, found and named.
+
+Files, in reading order:
+
+- `class_colours`: Names and colours of the classes in a labels layer.
+- `pattern_space`: Where patterns have their zero.
+- `scan_names`: How a scan whose detector was corrected is told from the one that was recorded.
+- `layers`: The one place where layers are made: their names, scale, units, metadata and order.
+- `truth`: The known truth of a simulated scan as a labels layer, to compare predictions with.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

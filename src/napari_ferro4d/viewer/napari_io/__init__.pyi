@@ -1,0 +1,15 @@
+from .reader import get_reader as get_reader
+from .reader import kept_aside_layers as kept_aside_layers
+from .reader import kept_labels as kept_labels
+from .reader import layers_of as layers_of
+from .reader import now_and_later as now_and_later
+from .reader import opened_layers as opened_layers
+from .reader import results_layers as results_layers
+from .samples import SampleRow as SampleRow
+from .samples import boracite_sample as boracite_sample
+from .samples import demo_sample as demo_sample
+from .samples import ermno3_domains_sample as ermno3_domains_sample
+from .samples import ermno3_vortex_sample as ermno3_vortex_sample
+from .writer import write_image as write_image
+from .writer import write_labels as write_labels
+from .writer import write_layers as write_layers

@@ -1,0 +1,14 @@
+from .autosave import BACKUP as BACKUP
+from .autosave import REMOVED as REMOVED
+from .autosave import autosave_file as autosave_file
+from .autosave import is_kept as is_kept
+from .autosave import read_kept as read_kept
+from .label_merging import decisions as decisions
+from .label_merging import shown as shown
+from .label_merging import training_labels as training_labels
+from .settings import preference as preference
+from .settings import remember as remember
+from .settings import remembered as remembered
+from .viewer_session import Session as Session
+from .viewer_session import plain as plain
+from .viewer_session import session as session

@@ -1,0 +1,23 @@
+"""What the docks share: a job row, choices, plots.
+
+Files, in reading order:
+
+- `choices`: Small Qt pieces that the dock widgets share: choices that follow the layer list, a
+  device box.
+- `fold`: A group of fields that is folded away until somebody wants it.
+- `image_field`: A line for the path of a detector image, with a button that asks for the file.
+- `job_row`: Long work off the GUI thread: run a core function, show how far it is, cancel it.
+- `analysis_dock`: What the analysis widgets have in common: a scan to work on, a job row,
+  remembered parameters.
+- `latest_job`: Work that follows the mouse, off the GUI thread: the latest request wins, others
+  are skipped.
+- `model_file`: Ask for a model file, load it, save it; the same for the autoencoder and the
+  classifier.
+- `painting`: What widgets that are painted by hand have in common.
+- `curves`: Small live plots, painted by hand: no plotting library to load.
+- `partial_maps`: Maps that are known in part, shown while the pass over a scan runs.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,270 @@
+"""What a user paints on a prediction, with undo and redo, and what a new prediction does to it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_ferro4d.results import LabelResult, read_results
+from napari_ferro4d.viewer.layers import Origin, add_layers, find_layer, label_layer
+from napari_ferro4d.viewer.napari_io import opened_layers
+from napari_ferro4d.viewer.session import session
+
+CLASSES = {1: "up", 2: "down"}
+COLOURS = {1: (1.0, 0.0, 0.0, 1.0), 2: (0.0, 0.0, 1.0, 1.0)}
+
+
+@pytest.fixture
+def corrections(shown):
+    return session(shown).corrections
+
+
+@pytest.fixture
+def predict(corrections, scan):
+    """Show a machine's prediction: class 1 left of a column, class 2 from it on."""
+
+    def show(wall):
+        data = np.ones(scan.scan_shape, np.uint8)
+        data[:, wall:] = 2
+        return corrections.show(
+            scan, LabelResult("prediction", data, scan.scan_step, CLASSES, COLOURS)
+        )
+
+    return show
+
+
+def paint(layer, y, x, number):
+    layer.brush_size = 1
+    layer.paint((y, x), number)
+
+
+def recorded(shown, scan):
+    layer = find_layer(shown, scan.signature, "corrections")
+    return None if layer is None else np.argwhere(layer.data).tolist()
+
+
+def test_a_prediction_is_an_ordinary_labels_layer_with_classes(shown, predict, scan):
+    layer = predict(7)
+    assert layer.name == "wedge prediction"
+    assert layer.editable
+    assert tuple(layer.scale) == scan.scan_step
+    np.testing.assert_allclose(layer.get_color(2), COLOURS[2])
+    assert recorded(shown, scan) is None
+
+
+def test_a_stroke_becomes_a_decision_a_moment_later(shown, predict, scan, qtbot):
+    layer = predict(7)
+    paint(layer, 3, 2, 2)
+    qtbot.waitUntil(lambda: recorded(shown, scan) == [[3, 2]], timeout=60_000)
+    kept = shown.layers["wedge corrections"]
+    assert kept.data[3, 2] == 2
+    assert not kept.visible
+    assert not kept.editable
+    assert shown.layers.selection.active is layer
+    np.testing.assert_allclose(kept.get_color(2), COLOURS[2])
+
+
+def test_undo_and_redo_count(shown, predict, scan, qtbot):
+    layer = predict(7)
+    paint(layer, 3, 2, 2)
+    paint(layer, 4, 2, 2)
+    qtbot.waitUntil(lambda: recorded(shown, scan) == [[3, 2], [4, 2]], timeout=60_000)
+    layer.undo()
+    qtbot.waitUntil(lambda: recorded(shown, scan) == [[3, 2]], timeout=60_000)
+    layer.undo()
+    qtbot.waitUntil(lambda: recorded(shown, scan) == [], timeout=60_000)
+    layer.redo()
+    qtbot.waitUntil(lambda: recorded(shown, scan) == [[3, 2]], timeout=60_000)
+
+
+def test_fill_counts_and_erasing_takes_back(shown, predict, corrections, scan):
+    layer = predict(7)
+    layer.fill((0, 0), 2)
+    assert int((corrections.decided(scan) == 2).sum()) == 12 * 7
+    paint(layer, 5, 5, 0)
+    assert corrections.decided(scan)[5, 5] == 0
+
+
+def test_what_is_erased_shows_the_machines_class_again_and_undo_brings_the_decision_back(
+    shown, predict, corrections, scan, qtbot
+):
+    layer = predict(7)
+    paint(layer, 3, 2, 2)
+    paint(layer, 8, 12, 1)
+    qtbot.waitUntil(lambda: recorded(shown, scan) == [[3, 2], [8, 12]], timeout=60_000)
+    paint(layer, 3, 2, 0)  # erases a decision
+    paint(layer, 5, 9, 0)  # and a position that nobody decided on
+    qtbot.waitUntil(lambda: recorded(shown, scan) == [[8, 12]], timeout=60_000)
+    assert layer.data[3, 2] == 1
+    assert layer.data[5, 9] == 2
+    assert np.all(layer.data > 0)
+    layer.undo()
+    layer.undo()
+    qtbot.waitUntil(lambda: recorded(shown, scan) == [[3, 2], [8, 12]], timeout=60_000)
+    assert layer.data[3, 2] == 2
+    assert layer.data[5, 9] == 2
+    layer.redo()
+    qtbot.waitUntil(lambda: recorded(shown, scan) == [[8, 12]], timeout=60_000)
+    assert layer.data[3, 2] == 1
+    assert predict(9).data[3, 2] == 1
+
+
+def test_a_new_prediction_never_overwrites_decisions(shown, predict, corrections, scan):
+    layer = predict(7)
+    paint(layer, 3, 2, 2)
+    paint(layer, 8, 12, 1)
+    later = predict(9)
+    assert later.data[3, 2] == 2
+    assert later.data[8, 12] == 1
+    assert later.data[0, 8] == 1  # elsewhere the machine is believed
+    np.testing.assert_array_equal(np.argwhere(corrections.decided(scan)), [[3, 2], [8, 12]])
+    assert sum("prediction" in layer.name for layer in shown.layers) == 1
+
+
+def test_decisions_painted_while_a_training_runs_are_kept(shown, predict, scan):
+    layer = predict(7)
+    paint(layer, 3, 2, 2)  # not recorded yet: the next prediction arrives at once
+    assert predict(9).data[3, 2] == 2
+
+
+def test_undo_after_a_new_prediction_does_not_bring_the_old_one_back(
+    shown, predict, corrections, scan
+):
+    layer = predict(7)
+    paint(layer, 3, 2, 2)
+    later = predict(9)
+    before = later.data.copy()
+    later.undo()
+    np.testing.assert_array_equal(later.data, before)
+    assert np.argwhere(corrections.decided(scan)).tolist() == [[3, 2]]
+
+
+def test_display_and_place_of_the_prediction_stay(shown, predict):
+    layer = predict(7)
+    shown.add_points(np.zeros((1, 2)))
+    layer.opacity, layer.contour, layer.brush_size, layer.mode = 0.3, 2, 5, "paint"
+    shown.layers.selection.active = layer
+    place = shown.layers.index(layer)
+    later = predict(9)
+    assert shown.layers.index(later) == place
+    assert (later.opacity, later.contour, later.brush_size, later.mode) == (0.3, 2, 5, "paint")
+    assert shown.layers.selection.active is later
+
+
+def test_a_renamed_prediction_is_still_the_prediction(shown, predict):
+    predict(7).name = "my domains"
+    assert predict(9).name == "my domains"
+
+
+def test_corrections_go_on_after_saving_and_reopening(
+    shown, predict, corrections, scan, tmp_path, make_napari_viewer
+):
+    layer = predict(7)
+    paint(layer, 3, 2, 2)
+    corrections.flush()
+    path = tmp_path / "out.zarr"
+    shown.layers.save(str(path), plugin="napari-ferro4d")
+    assert {one.name for one in read_results(path).labels} == {"prediction", "corrections"}
+    again = make_napari_viewer()
+    later = session(again).corrections
+    again.open(path, plugin="napari-ferro4d")
+    paint(again.layers["wedge prediction"], 9, 1, 2)
+    assert np.argwhere(later.decided(scan)).tolist() == [[3, 2], [9, 1]]
+    machine = LabelResult("prediction", np.ones(scan.scan_shape, np.uint8), scan.scan_step)
+    shows = later.show(scan, machine).data
+    assert np.argwhere(shows == 2).tolist() == [[3, 2], [9, 1]]
+
+
+@pytest.fixture
+def kept_folder(shown, predict, corrections, tmp_path):
+    """A results folder with a prediction and nothing else."""
+    layer = predict(7)
+    shown.layers.selection = {layer}
+    shown.layers.save(str(tmp_path / "old.zarr"), selected=True, plugin="napari-ferro4d")
+    return tmp_path / "old.zarr"
+
+
+def test_a_prediction_opened_beside_decisions_shows_and_keeps_them(
+    shown, predict, corrections, scan, kept_folder, qtbot, notes
+):
+    first = find_layer(shown, scan.signature, "prediction")
+    paint(first, 3, 2, 2)
+    corrections.flush()
+    paint(first, 4, 2, 2)  # not recorded yet
+    shown.open(kept_folder, plugin="napari-ferro4d")
+    second = find_layer(shown, scan.signature, "prediction")
+    assert second is not first
+    assert (second.data[3, 2], second.data[4, 2]) == (2, 2)
+    paint(second, 9, 1, 2)
+    assert np.argwhere(corrections.decided(scan) == 2).tolist() == [[3, 2], [4, 2], [9, 1]]
+    assert np.count_nonzero(corrections.decided(scan)) == 3
+    second.undo()
+    assert np.argwhere(corrections.decided(scan)).tolist() == [[3, 2], [4, 2]]
+    # The older one is out of use: it can be seen, not painted.
+    assert not first.editable
+    paint(first, 0, 0, 2)
+    assert np.argwhere(corrections.decided(scan)).tolist() == [[3, 2], [4, 2]]
+    assert any("wedge prediction" in note for note in notes)
+    later = predict(9)
+    assert [later.data[at] for at in ((3, 2), (4, 2), (0, 8))] == [2, 2, 1]
+    assert later not in (first, second)
+    assert second not in shown.layers
+
+
+def test_a_second_corrections_layer_is_labels_like_any_other(
+    shown, predict, corrections, scan, tmp_path
+):
+    paint(predict(7), 3, 2, 2)
+    corrections.flush()
+    shown.layers.save(str(tmp_path / "out.zarr"), plugin="napari-ferro4d")
+    paint(find_layer(shown, scan.signature, "prediction"), 9, 1, 2)
+    shown.open(tmp_path / "out.zarr", plugin="napari-ferro4d")
+    assert np.argwhere(corrections.decided(scan)).tolist() == [[3, 2], [9, 1]]
+    older = shown.layers["wedge corrections [1]"]
+    assert older.editable
+    assert np.argwhere(older.data).tolist() == [[3, 2]]
+
+
+def test_corrections_that_come_after_the_prediction_are_shown_on_it(
+    shown, corrections, scan, kept_folder, predict
+):
+    paint(find_layer(shown, scan.signature, "prediction"), 3, 2, 2)
+    decided = np.array(corrections.decided(scan))
+    shown.layers.remove("wedge prediction")
+    shown.layers.remove("wedge corrections")
+    shown.open(kept_folder, plugin="napari-ferro4d")
+    prediction = shown.layers["wedge prediction"]
+    paint(prediction, 0, 0, 2)
+    kept = LabelResult("corrections", decided, scan.scan_step, CLASSES, COLOURS)
+    add_layers(shown, [label_layer(Origin.of(scan), kept)])
+    assert prediction.data[3, 2] == 2
+    paint(prediction, 9, 1, 2)
+    assert np.argwhere(corrections.decided(scan)).tolist() == [[0, 0], [3, 2], [9, 1]]
+
+
+def test_no_corrections_layer_can_be_painted(shown, predict, corrections, scan, tmp_path):
+    paint(predict(7), 3, 2, 2)
+    corrections.flush()
+    paint(find_layer(shown, scan.signature, "prediction"), 4, 2, 2)
+    corrections.flush()  # new data make a napari layer editable again
+    kept = shown.layers["wedge corrections"]
+    assert not kept.editable
+    shown.dims.ndisplay = 3
+    shown.dims.ndisplay = 2
+    assert not kept.editable
+    shown.layers.save(str(tmp_path / "out.zarr"), plugin="napari-ferro4d")
+    session(shown).autosave()
+    shown.layers.clear()
+    shown.open(tmp_path / "out.zarr", plugin="napari-ferro4d")
+    assert not shown.layers["wedge corrections"].editable
+    shown.layers.clear()
+    add_layers(shown, opened_layers(scan))
+    assert not shown.layers["wedge corrections"].editable
+
+
+def test_a_results_folder_alone_is_watched(make_napari_viewer, kept_folder, qtbot):
+    again = make_napari_viewer()
+    again.open(kept_folder, plugin="napari-ferro4d")
+    paint(again.layers["wedge prediction"], 3, 2, 2)
+    qtbot.waitUntil(lambda: "wedge corrections" in again.layers, timeout=60_000)
+    assert np.argwhere(again.layers["wedge corrections"].data).tolist() == [[3, 2]]
