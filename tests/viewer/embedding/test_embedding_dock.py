@@ -8,10 +8,11 @@ import time
 import dask.array as da
 import numpy as np
 import pytest
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from scipy.stats import spearmanr
 
+from helpers.plots import drag, point_of
 from napari_ferro4d.embedding import proxies, within
 from napari_ferro4d.learn import Embedding, active_channels
 from napari_ferro4d.open import open_scan
@@ -100,16 +101,9 @@ def results(tmp_path, scan, embedding):
     )
 
 
-def x_on(histogram, value):
-    return QPoint(round(histogram.x_of(value)), histogram.height() // 2)
-
-
-def drag(histogram, start, end, steps=8):
+def drag_range(histogram, start, end):
     """Drag on a histogram from a value to a value."""
-    QTest.mousePress(histogram, Qt.MouseButton.LeftButton, pos=x_on(histogram, start))
-    for value in np.linspace(start, end, steps + 1)[1:]:
-        QTest.mouseMove(histogram, x_on(histogram, value))
-    QTest.mouseRelease(histogram, Qt.MouseButton.LeftButton, pos=x_on(histogram, end))
+    drag(histogram, [(start, 1), (end, 1)], steps=8)
 
 
 def overlay(viewer):
@@ -186,7 +180,7 @@ def test_extrinsic_channels_are_marked_and_a_dock_opened_again_knows_all(
             timeout=60_000,
         )
     widget.pick(DOMAIN)
-    drag(widget.range.histogram, 0.5, 1.0)
+    drag_range(widget.range.histogram, 0.5, 1.0)
     chosen = widget.range.histogram.range
     widget.tabs.setCurrentWidget(widget.difference)
     widget.difference.share.setValue(12.0)
@@ -206,7 +200,7 @@ def test_positions_and_mean_pattern_follow_the_range_that_is_dragged(
 ):
     widget.pick(DOMAIN)
     view = widget.range.histogram
-    drag(view, 0.6, 1.2)
+    drag_range(view, 0.6, 1.2)
     low, high = view.range
     assert (low, high) == pytest.approx((0.6, 1.2), abs=0.03)
     mask = within(channels[DOMAIN], low, high)
@@ -219,10 +213,10 @@ def test_positions_and_mean_pattern_follow_the_range_that_is_dragged(
     assert f"{mask.sum()} of {mask.size}" in widget.range.said.text()
 
     panel = widget.range
-    drag(view, view.range[1], 1.1)
+    drag_range(view, view.range[1], 1.1)
     assert view.range == pytest.approx((0.6, 1.1), abs=0.03)
     width = view.range[1] - view.range[0]
-    drag(view, 0.8, 0.9)
+    drag_range(view, 0.8, 0.9)
     assert view.range[0] == pytest.approx(0.7, abs=0.04)
     assert view.range[1] - view.range[0] == pytest.approx(width)
     panel.low.setValue(0.65)
@@ -239,7 +233,7 @@ def test_positions_and_mean_pattern_follow_the_range_that_is_dragged(
     assert not overlay(shown).visible
     widget.tabs.setCurrentWidget(panel)
     assert overlay(shown).visible
-    QTest.mouseDClick(view, Qt.MouseButton.LeftButton, pos=x_on(view, 0.9))
+    QTest.mouseDClick(view, Qt.MouseButton.LeftButton, pos=point_of(view, (0.9, 1)))
     assert view.range is None
     assert not overlay(shown).visible
     assert panel.pattern.picture is None
@@ -329,7 +323,7 @@ def test_without_an_embedding_or_its_scan_the_dock_says_what_to_open(viewer, res
     assert not widget.difference.run.isEnabled()
     assert widget.classes.run.isEnabled()
     widget.pick(DOMAIN)
-    drag(widget.range.histogram, 0.5, 1.0)
+    drag_range(widget.range.histogram, 0.5, 1.0)
     assert "Open the scan" in widget.range.said.text()
     assert overlay(viewer).data.any()
     assert viewer.layers.index(overlay(viewer)) > viewer.layers.index(
@@ -369,13 +363,14 @@ def test_on_a_slow_disk_a_first_look_comes_soon_and_the_next_range_ends_the_pass
     seen = []
     slow.readers.clear()
     slow.range.live.averaged.connect(seen.append)
-    drag(slow.range.histogram, 0.5, 1.4)
+    drag_range(slow.range.histogram, 0.5, 1.4)
     qtbot.waitUntil(lambda: "first look" in slow.range.said.text(), timeout=60_000)
     first = seen[-1]
     assert 0 < first.patterns < first.of
     qtbot.waitUntil(lambda: "%" in slow.range.said.text(), timeout=60_000)
-    slow.range.histogram.set_range((-0.3, 0.3))
-    slow.range._take((-0.3, 0.3))
+    slow.range.low.setValue(-0.3)
+    slow.range.high.setValue(0.3)
+    slow.range.high.editingFinished.emit()
     mask = within(channels[DOMAIN], -0.3, 0.3)
     qtbot.waitUntil(lambda: seen[-1].patterns == mask.sum(), timeout=60_000)
     np.testing.assert_allclose(seen[-1].mean, counts[mask].mean(axis=0))

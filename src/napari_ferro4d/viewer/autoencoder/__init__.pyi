@@ -2,3 +2,6 @@ from .dock import AutoencoderWidget as AutoencoderWidget
 from .network_form import NetworkForm as NetworkForm
 from .thumbnails import Thumbnails as Thumbnails
 from .training_plots import Course as Course
+from .training_plots import Curve as Curve
+from .training_plots import CurveRows as CurveRows
+from .training_plots import LossPlot as LossPlot

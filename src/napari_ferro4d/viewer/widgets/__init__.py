@@ -13,8 +13,7 @@ Files, in reading order:
   are skipped.
 - `model_file`: Ask for a model file, load it, save it; the same for the autoencoder and the
   classifier.
-- `painting`: What widgets that are painted by hand have in common.
-- `curves`: Small live plots, painted by hand: no plotting library to load.
+- `plot_canvas`: A plot of matplotlib in the colours and at the font size of the window around it.
 - `partial_maps`: Maps that are known in part, shown while the pass over a scan runs.
 """
 

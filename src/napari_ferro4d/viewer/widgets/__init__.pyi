@@ -5,9 +5,6 @@ from .choices import ScanChoice as ScanChoice
 from .choices import enable as enable
 from .choices import form as form
 from .choices import hint as hint
-from .curves import Curve as Curve
-from .curves import CurveRows as CurveRows
-from .curves import LossPlot as LossPlot
 from .fold import Fold as Fold
 from .image_field import ImageField as ImageField
 from .job_row import Job as Job
@@ -15,8 +12,7 @@ from .job_row import JobRow as JobRow
 from .job_row import progress_text as progress_text
 from .latest_job import Latest as Latest
 from .latest_job import Turn as Turn
-from .painting import begin_painting as begin_painting
-from .painting import rgb_image as rgb_image
 from .partial_maps import PART as PART
 from .partial_maps import PartLayers as PartLayers
 from .partial_maps import reporting_layers as reporting_layers
+from .plot_canvas import PlotCanvas as PlotCanvas

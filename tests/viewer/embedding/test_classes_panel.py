@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
 from matplotlib.path import Path as Polygon
-from qtpy.QtCore import Qt
-from qtpy.QtTest import QTest
 
+from helpers.plots import drag, place_of
 from napari_ferro4d.results import read_results
 from napari_ferro4d.viewer.embedding import CompareDialog
 
@@ -25,13 +22,7 @@ def panel(embedded):
 
 def lasso(plane, corners):
     """Draw around corners ``(a, b)`` of the plane with the mouse; return what was drawn."""
-    points = [plane.point_of(corner).toPoint() for corner in [*corners, corners[0]]]
-    QTest.mousePress(plane, Qt.MouseButton.LeftButton, pos=points[0])
-    for start, end in itertools.pairwise(points):
-        for step in np.linspace(0, 1, 5)[1:]:
-            QTest.mouseMove(plane, start + (end - start) * float(step))
-    QTest.mouseRelease(plane, Qt.MouseButton.LeftButton, pos=points[-1])
-    return [(plane.place_at(point.toPointF())) for point in points]
+    return [place_of(plane, point) for point in drag(plane, [*corners, corners[0]])]
 
 
 def inside(drawn, a, b):
@@ -43,8 +34,8 @@ def test_gates_are_drawn_and_become_classes_that_the_classifier_takes(
     shown, dock, embedded, panel, channels, tmp_path
 ):
     a, b, _ = channels
-    left = [(0.6, -0.3), (1.35, -0.3), (1.35, 0.4), (0.6, 0.4)]
-    right = [(-0.3, 0.6), (0.4, 0.6), (0.4, 1.2), (-0.3, 1.2)]
+    left = [(0.6, 0.4), (0.6, -0.3), (1.35, -0.3), (1.35, 0.4)]  # beyond the ends too
+    right = [(0.4, 0.6), (0.4, 1.2), (-0.3, 1.2), (-0.3, 0.6)]
     first = inside(lasso(panel.plane, left), a, b)
     layer = shown.layers["wedge gates"]
     np.testing.assert_array_equal(layer.data, first)
@@ -70,7 +61,7 @@ def test_gates_are_drawn_and_become_classes_that_the_classifier_takes(
     assert said[0]["channels"] == ["channel 0", "channel 1"]
     panel.undo_button.click()
     np.testing.assert_array_equal(layer.data, first)
-    assert len(panel.plane._gates) == 1
+    assert len(panel.plane.axes.patches) == 1
     notes = layer.metadata["ferro4d"]["provenance"]
     assert [note["parameters"]["class"] for note in notes] == [1]
     layer.undo()
@@ -79,9 +70,9 @@ def test_gates_are_drawn_and_become_classes_that_the_classifier_takes(
     assert not (layer.data == 1).any()
     assert not panel.clear_button.isEnabled()
     lasso(panel.plane, left)
-    assert len(panel.plane._gates) == 1
+    assert len(panel.plane.axes.patches) == 1
     shown.layers.remove(layer)
-    assert not panel.plane._gates
+    assert not panel.plane.axes.patches
     assert not panel.clear_button.isEnabled()
 
 
@@ -107,11 +98,12 @@ def test_clusters_of_both_kinds_and_ranges_are_labels_and_what_was_painted_stays
     newer = next(one for one in found if one is not layer)
     assert newer.data[6, 2] != newer.data[6, 11]
     embedded.tabs.setCurrentWidget(embedded.range)
-    embedded.range.histogram.set_range((0.5, 2.0))
-    embedded.range._take((0.5, 2.0))
+    drag(embedded.range.histogram, [(0.5, 1), (2.0, 1)])
+    low, _ = embedded.range.histogram.range
+    assert low == pytest.approx(0.5, abs=0.03)
     embedded.range.keep_button.click()
     ranges = shown.layers["wedge ranges"]
-    np.testing.assert_array_equal(ranges.data, channels[0] >= 0.5)
+    np.testing.assert_array_equal(ranges.data, channels[0] >= low)
     assert not newer.visible
 
 
