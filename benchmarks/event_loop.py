@@ -1,10 +1,10 @@
-"""How long napari's window does not answer while it trains, embeds, adds layers and decodes.
+"""How long napari's window does not answer while it trains, embeds, decodes and is drawn on.
 
     python benchmarks/event_loop.py [--epochs N]
 
 Opens a real window (under Xvfb where there is no display), trains on the embedded demonstration
-scan, and decodes a channel. A timer in the event loop
-measures how long the loop does not come round. Of each stage are printed:
+scan, decodes a channel, and drags the mouse over the plots of the Embedding dock. A timer in the
+event loop measures how long the loop does not come round. Of each stage are printed:
 
 - the longest gap by the clock, which on a busy machine is mostly a wait for a processor;
 - the longest of the time within a gap that the window's process was at work on any thread;
@@ -162,7 +162,7 @@ def napari_alone(watch: Stopwatch) -> None:
 
 
 def work(watch: Stopwatch, epochs: int) -> None:
-    """Train, embed, add the layers and decode in a real window."""
+    """Train, embed, add the layers, decode, and drag over plots in a real window."""
     import napari
 
     from napari_ferro4d.simulate import demo_scan_path
@@ -205,8 +205,30 @@ def work(watch: Stopwatch, epochs: int) -> None:
     for step in range(0, embedding.traverse.slider.maximum() + 1, 2):
         embedding.traverse.slider.setValue(step)
         wait(lambda: False, 0.05)
+    for panel, plot in (
+        (embedding.range, embedding.range.histogram),
+        (embedding.classes, embedding.classes.plane),
+    ):
+        watch.stage("")
+        embedding.tabs.setCurrentWidget(panel)
+        wait(lambda: False, 1.0)
+        watch.stage("drag a range" if panel is embedding.range else "draw a lasso")
+        drag(plot)
     watch._timer.stop()
     viewer.close()
+
+
+def drag(plot: Any) -> None:
+    """Draw the mouse over a plot with its button held."""
+    from qtpy.QtCore import QPoint, Qt
+    from qtpy.QtTest import QTest
+
+    points = [QPoint(x, plot.height() // 2) for x in range(60, plot.width() - 20, 4)]
+    QTest.mousePress(plot, Qt.MouseButton.LeftButton, pos=points[0])
+    for point in points:
+        QTest.mouseMove(plot, point)
+        wait(lambda: False, 0.02)
+    QTest.mouseRelease(plot, Qt.MouseButton.LeftButton, pos=points[-1])
 
 
 def wait(done: Callable[[], bool], seconds: float) -> None:

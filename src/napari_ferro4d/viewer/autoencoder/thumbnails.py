@@ -41,7 +41,7 @@ class Thumbnails(PlotCanvas):
         """Show maps ``[k, y, x]``; NaN is transparent. None shows nothing."""
         for image in self._images:
             image.remove()
-        shown = [] if maps is None else maps[: self._count]
+        shown = [] if maps is None else list(maps[: self._count])
         self._images = [self.axes.imshow(one, self._colormap, aspect="auto") for one in shown]
         for image, one in zip(self._images, shown, strict=True):
             known = one[np.isfinite(one)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
@@ -36,7 +37,7 @@ class LossPlot(PlotCanvas):
     """Shows a sequence of losses, on a logarithmic scale where they span a decade."""
 
     def __init__(self) -> None:
-        super().__init__(height=(96, 130, 170), margins=(4.5, 1.0, 0.8, 3.0))
+        super().__init__(height=(96, 106, 170), margins=(4.5, 1.0, 0.6, 3.2))
         self._losses: tuple[float, ...] = ()
         (self._line,) = self.axes.plot([], [], color=_BLUE, marker="o", ms=4)
         self.axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
@@ -88,7 +89,7 @@ class CurveRows(PlotCanvas):
     """Shows quantities of different units below each other: name, curve on its own scale, value."""
 
     def __init__(self) -> None:
-        super().__init__(height=(0, 0, 0), margins=(8.5, 6.5, 0.2, 0.2))
+        super().__init__(height=(0, 0, 0), margins=(9.8, 6.5, 0.2, 0.2))
         self._curves: tuple[Curve, ...] = ()
         self.setToolTip(
             "Each on its own scale, from its lowest value to its highest (logarithmic where they\n"
@@ -112,7 +113,7 @@ class CurveRows(PlotCanvas):
         self.draw_idle()
 
     def _draw_row(self, row: int, curve: Curve) -> None:
-        side = {"transform": self.axes.get_yaxis_transform(), "va": "center"}
+        side: dict[str, Any] = {"transform": self.axes.get_yaxis_transform(), "va": "center"}
         self.axes.text(-0.04, row + 0.5, curve.name, ha="right", **side)
         values = np.asarray(curve.values, float)
         (epochs,) = np.nonzero(np.isfinite(values))
@@ -125,11 +126,17 @@ class CurveRows(PlotCanvas):
         share = (values - values.min()) / np.ptp(values) if np.ptp(values) else 0.5 + 0 * values
         # All curves end at the right; one that has a single value is a dot there.
         across = epochs / epochs[-1] if epochs[-1] else [1.0]
-        line = {"color": curve.colour, "lw": 1.6, "marker": "o", "ms": 5, "markevery": [-1]}
+        line: dict[str, Any] = {
+            "color": curve.colour,
+            "lw": 1.6,
+            "marker": "o",
+            "ms": 5,
+            "markevery": [-1],
+        }
         self.axes.plot(across, row + 0.8 - 0.6 * share, clip_on=False, **line)
 
 
-def _spans_a_decade(values: Sequence[float]) -> bool:
+def _spans_a_decade(values: Sequence[float] | np.ndarray) -> bool:
     return min(values) > 0 and max(values) > 10 * min(values)
 
 
@@ -154,7 +161,7 @@ class Course(QWidget):
 
     def clear(self) -> None:
         """Forget the training before."""
-        self._maps = None
+        self._maps: np.ndarray | None = None
         self.losses.show_losses(())
         self.rows.show_curves(())
         self.thumbnails.show_maps(None)

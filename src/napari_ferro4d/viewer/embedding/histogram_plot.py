@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from matplotlib.backend_bases import MouseButton
 from matplotlib.widgets import SpanSelector
 from qtpy.QtCore import Signal
 from qtpy.QtGui import QMouseEvent
@@ -46,7 +47,7 @@ class HistogramView(PlotCanvas):
             useblit=True,
             interactive=True,
             drag_from_anywhere=True,
-            button=1,
+            button=MouseButton.LEFT,
             grab_range=5,
             onmove_callback=self._on_moved,
             props={"facecolor": RANGE_COLOUR, "alpha": 0.25},

@@ -59,12 +59,13 @@ class PatternImage(PlotCanvas):
     """
 
     def __init__(self, empty: str) -> None:
-        super().__init__(height=(190, 250, 360), margins=(3.5, 5.0, 0.6, 3.2))
+        super().__init__(height=(190, 250, 360), margins=(3.5, 6.6, 0.6, 3.2))
         self._empty = empty
         self._picture: Picture | None = None
         self._step = (1.0, 1.0)
         self._centre = (0.0, 0.0)
         self._unit = "pixel"
+        self._at: tuple[Any, Any] | None = None  # the mouse, in `unit`
         self._frame: tuple[Any, ...] = ()
         self._colours = ScalarMappable(Normalize(0, 1))
         self._image = self.axes.imshow([[0.0]], animated=True)
@@ -120,7 +121,7 @@ class PatternImage(PlotCanvas):
             text.set_text(f"{value:.2g}".replace("-", "\N{MINUS SIGN}"))
         self._colours.set_cmap("RdBu_r" if picture.signed else "inferno")
         self._image.set_data(self._painted(picture))
-        self._below.set_text(self._said(None))
+        self._below.set_text(self._now_said())
         # Axes and bar stay as they are while a range is dragged.
         frame = (*self._extent(picture), self._colours.get_cmap().name)
         if frame != self._frame:
@@ -151,14 +152,14 @@ class PatternImage(PlotCanvas):
         return left, right, bottom, top
 
     def _on_mouse(self, event: LocationEvent) -> None:
-        said = self._said(None if event.inaxes is not self.axes else (event.ydata, event.xdata))
-        if said != self._below.get_text():
-            self._below.set_text(said)
+        self._at = (event.ydata, event.xdata) if event.inaxes is self.axes else None
+        before = self.said
+        self._below.set_text(self._now_said())
+        if self.said != before:
             self.draw_live()
 
-    def _said(self, at: tuple[float, float] | None) -> str:
-        """Return what is under the mouse, or the unit of the axes."""
-        unit = self._unit
+    def _now_said(self) -> str:
+        at, unit = self._at, self._unit
         if at is None or self._picture is None:
             return f"{unit} from the beam centre" if unit == "pixel" else unit
         pixel = tuple(
