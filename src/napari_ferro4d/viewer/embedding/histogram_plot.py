@@ -75,8 +75,7 @@ class HistogramView(PlotCanvas):
         self._histogram = histogram
         self._span.set_active(histogram is not None)
         if histogram is not None:
-            low, high = histogram.edges[[0, -1]]
-            self.axes.set_xlim(low, high if high > low else low + 1)
+            self.axes.set_xlim(*histogram.edges[[0, -1]])
             self._peaks.set_data(histogram.peaks, np.full(len(histogram.peaks), 1.08))
         self.set_range(chosen)
         self.set_log(self._log)
@@ -108,8 +107,9 @@ class HistogramView(PlotCanvas):
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         """Remove the range."""
-        self.set_range(None)
-        self.dragged.emit(None)
+        if self._range is not None:
+            self.set_range(None)
+            self.dragged.emit(None)
 
     def _on_moved(self, start: float, end: float) -> None:
         low, high = sorted((start, end))
