@@ -20,6 +20,9 @@ from napari_ferro4d.reduce import (
     mean_pattern,
     parse_detector,
     preview,
+    radial_profile,
+    radial_profiles,
+    reduce_scan,
     rotate,
     rotation_of_least_curl,
 )
@@ -289,3 +292,22 @@ def test_positions_that_the_file_lacks_are_in_no_map_and_no_mean(tmp_path):
 def test_a_mask_that_holds_no_pixel_is_refused():
     with pytest.raises(ScanError, match="no detector pixel"):
         com(Scan.from_array(np.ones((2, 2, 4, 4))), centre=(1.5, 1.5), mask_radius=0.1)
+
+
+def test_a_radial_profile_of_every_pattern():
+    array = np.random.default_rng(1).integers(0, 99, (2, 3, 12, 15)).astype(">u2")
+    scan = Scan.from_array(array, centre=(5.0, 7.5))
+    (profiles,) = reduce_scan(scan, [radial_profiles(scan)])
+    ky, kx = np.indices((12, 15))
+    radius = np.rint(np.hypot(ky - 5.0, kx - 7.5))
+    for ring in range(profiles.shape[2]):
+        expected = array[..., radius == ring].mean(axis=-1) if (radius == ring).any() else np.nan
+        np.testing.assert_allclose(profiles[..., ring], expected, rtol=1e-6)
+    with pytest.raises(ScanError, match="beam centre"):
+        radial_profiles(Scan.from_array(array))
+
+
+def test_a_radial_profile_is_nan_where_no_pixel_lies():
+    profile = radial_profile(np.ones((6, 6)), (2.5, 2.5))
+    assert np.isnan(profile[0])
+    np.testing.assert_array_equal(profile[1:], 1)
