@@ -28,7 +28,7 @@ def plus(table):
 
 @pytest.fixture(scope="module")
 def minus(table):
-    return pattern_of(table.mirrored())
+    return pattern_of(table, state="-P")
 
 
 @pytest.fixture(scope="module")
@@ -164,13 +164,13 @@ def test_polarisation_turns_every_asymmetry_round_and_a_centre_has_none(plus, mi
         h, k, l = one.hkl  # noqa: E741
         # The mirror image has at 0 k -l what the other state has at 0 k l.
         if (h, k, -l) in by_hkl:
-            assert by_hkl[h, k, -l].value == pytest.approx(one.value, abs=1e-9)
+            assert by_hkl[h, k, -l].value == pytest.approx(one.value, abs=1e-6)
         else:
-            assert by_hkl[-h, -k, l].value == pytest.approx(-one.value, abs=1e-9)
+            assert by_hkl[-h, -k, l].value == pytest.approx(-one.value, abs=1e-6)
     strongest = max(up, key=lambda p: abs(p.value) * (p.intensity + p.partner))
     assert abs(strongest.value) > 0.1
     even = plus + minus
-    assert max(abs(p.value) for p in friedel_pairs(even, beams, **KEYS)) < 1e-9
+    assert max(abs(p.value) for p in friedel_pairs(even, beams, **KEYS)) < 1e-6
 
 
 @pytest.mark.parametrize(

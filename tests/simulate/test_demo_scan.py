@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from napari_ferro4d.simulate import (
-    DEMO,
-    demo_scan,
-    demo_scan_path,
-    demo_specimen,
-    demo_tables,
-    demo_truth,
-    expected_counts,
-    make_counts,
-)
+from napari_ferro4d.simulate import demo_scan, demo_scan_path, demo_truth, preset
+from napari_ferro4d.simulate.scans import expected_patterns, prepare, scan
 
 ROWS = range(2, 56, 9)
 
@@ -30,10 +23,14 @@ def counts():
 
 @pytest.fixture(scope="module")
 def expected():
-    """Mean counts of a few rows: ``[row, as scanned / all +P / all -P, x, ky, kx]``."""
-    truth, tables = demo_specimen(), demo_tables()
-    made = np.stack([make_counts(truth, row, tables) for row in ROWS])
-    return made, np.stack([expected_counts(truth, row, tables) for row in ROWS])
+    """Mean counts of a few rows: ``[as scanned / all +P / all -P, row, x, ky, kx]``."""
+    simulation = prepare(preset("demo"))
+    made = []
+    for number in ROWS:
+        row = simulation.specimen.row(number)
+        alone = [replace(row, fractions=np.eye(2)[[n]].T.repeat(60, axis=1)) for n in (0, 1)]
+        made.append([expected_patterns(simulation, one, slice(None)) for one in (row, *alone)])
+    return np.moveaxis(np.array(made, float), 1, 0)
 
 
 def separation(values, labels):
@@ -53,17 +50,15 @@ def test_scan_is_calibrated_and_small():
 
 
 def test_truth_fits_the_scan_and_the_specimen():
-    truth, made = demo_truth(), demo_specimen()
-    for name in ("labels", "wall", "polarisation", "thickness", "tilt_y", "tilt_x"):
-        stored = getattr(truth, name)
-        assert stored.shape == (56, 60)
-        assert stored.dtype == getattr(made, name).dtype
-        assert np.allclose(stored, getattr(made, name), atol=1e-5)
+    truth, spec = demo_truth(), preset("demo")
+    assert truth.labels.shape == truth.wall.shape == truth.thickness.shape == (56, 60)
     assert truth.scan_step == pytest.approx(demo_scan().scan_step)
+    assert truth.states == ("+P", "-P")
     assert set(np.unique(truth.labels)) == {1, 2}
     assert 0.4 < np.mean(truth.labels == 1) < 0.6
-    assert DEMO.thickness[0] <= truth.thickness.min() < truth.thickness.max() <= DEMO.thickness[1]
-    assert truth.tilt_y.min() < 0 < truth.tilt_y.max() <= DEMO.bend
+    thin, thick = spec.specimen.thickness
+    assert thin <= truth.thickness.min() < truth.thickness.max() <= thick
+    assert truth.tilt[0].min() < 0 < truth.tilt[0].max() <= spec.specimen.bend
 
 
 def test_wall_lies_on_the_boundary_and_mixes_both_states():
@@ -77,17 +72,21 @@ def test_wall_lies_on_the_boundary_and_mixes_both_states():
     line = np.polyfit(np.arange(56), boundary, 2)
     assert 10 < np.ptp(boundary) < 40
     assert abs(line[0]) * 28**2 > 2
-    assert np.abs(truth.polarisation[truth.wall]).max() < 0.91
-    assert np.abs(truth.polarisation[~truth.wall]).min() > 0.89
+    # P points up the image in +P, along the polar axis everywhere.
+    along = -truth.polarization[0]
+    assert np.array_equal(along > 0, truth.labels == 1)
+    assert np.abs(along[truth.wall]).max() < 0.91
+    assert np.abs(along[~truth.wall]).min() > 0.89
 
 
-def test_rows_can_be_made_again_count_for_count(counts, expected):
-    made, _ = expected
-    assert np.array_equal(made, counts[list(ROWS)])
+def test_the_scan_can_be_made_again_count_for_count(counts):
+    made = scan(preset("demo"))
+    for row in ROWS:
+        assert np.array_equal(np.asarray(made.data[row]), counts[row])
 
 
 def test_noise_is_poisson(counts, expected):
-    mean = expected[1][:, 0]
+    mean = expected[0]
     lit = mean > 0.5
     deviation = (counts[list(ROWS)][lit] - mean[lit]) ** 2 / mean[lit]
     error = np.sqrt(np.mean(2 + 1 / mean[lit]) / lit.sum())
@@ -101,11 +100,11 @@ def test_polarity_is_there_but_not_in_plain_images(counts, expected):
     k = np.arange(64) - 31.5
     com_y = np.einsum("yxkl,k->yx", counts, k, dtype=float) / total
     com_x = np.einsum("yxkl,l->yx", counts, k, dtype=float) / total
-    for plain in (total, com_y, com_x, truth.thickness, truth.tilt_y, truth.tilt_x):
+    for plain in (total, com_y, com_x, truth.thickness, *truth.tilt):
         assert separation(plain, truth.labels) < 0.65
 
     # The best that physics allows: which of the two known patterns is the likelier one?
-    _, (_, plus, minus) = expected[0], np.moveaxis(expected[1], 1, 0)
+    _, plus, minus = expected
     n = counts[list(ROWS)]
     ratio = np.where(plus > 0, n * np.log(np.maximum(plus, 1e-9) / np.maximum(minus, 1e-9)), 0)
     likelier_plus = (ratio - plus + minus).sum(axis=(2, 3)) > 0
@@ -114,7 +113,7 @@ def test_polarity_is_there_but_not_in_plain_images(counts, expected):
 
 
 def test_bend_and_wedge_change_patterns_more_than_polarity(expected):
-    _, plus, minus = np.moveaxis(expected[1], 1, 0)
+    _, plus, minus = expected
     nuisance = np.sqrt(((plus - plus.mean(axis=(0, 1))) ** 2).sum(axis=(2, 3))).mean()
     polarity = np.sqrt(((plus - minus) ** 2).sum(axis=(2, 3))).mean() / 2
     assert nuisance > 3 * polarity

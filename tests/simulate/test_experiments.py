@@ -13,15 +13,9 @@ TILTS = (-0.6, -0.3, 0.0, 0.3, 0.6)
 
 
 @pytest.fixture(scope="module")
-def tables():
-    plus = ymno3_table()
-    return {1: plus, -1: plus.mirrored()}
-
-
-@pytest.fixture(scope="module")
-def candidates(tables):
+def candidates():
     return candidates_of(
-        tables, OPTICS, thickness=np.arange(50, 76, 5), tilt_y=TILTS, tilt_x=(-0.4, 0, 0.4)
+        ymno3_table(), OPTICS, thickness=np.arange(50, 76, 5), tilt_y=TILTS, tilt_x=(-0.4, 0, 0.4)
     )
 
 

@@ -7,12 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from helpers.simulated_patterns import (
+    MINUS,
+    PLUS,
+    averaged_with_mirror,
+    pattern_of,
+    small_table,
+)
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.simulate import (
     Optics,
-    diffracted_intensities,
-    patterns,
-    rocking_table,
     scattering_factor,
     scattering_matrix,
     structure_factor,
@@ -21,6 +25,7 @@ from napari_ferro4d.simulate import (
     ymno3,
     zone_beams,
 )
+from napari_ferro4d.simulate.diffraction import find, turned
 
 NEAR_AXIS = np.array([0.012, -0.021])  # 1/angstrom, about half a mrad off the zone axis
 COARSE = 0.9  # 1/angstrom: few beams, for statements that hold for any number of them
@@ -28,7 +33,15 @@ COARSE = 0.9  # 1/angstrom: few beams, for statements that hold for any number o
 
 @pytest.fixture(scope="module")
 def table():
-    return rocking_table(ymno3(1), Optics(), tilt=0.6, thickness=(50, 54), g_max=COARSE)
+    return small_table(ymno3(1), (PLUS, MINUS), g_max=COARSE)
+
+
+def intensities(crystal, k_t, nm, **keys):
+    """Return all beams of a crystal at some thicknesses ``[thickness, beam]``, and the beams."""
+    beams = zone_beams(crystal, COARSE)
+    coupling = structure_matrix(crystal, beams, **keys)
+    waves = [scattering_matrix(coupling, beams, k_t, t)[:, 0] for t in nm]
+    return np.abs(waves) ** 2, beams
 
 
 # The crystal
@@ -131,19 +144,14 @@ def test_without_absorption_no_electron_is_lost():
     coupling = structure_matrix(ymno3(), beams, absorption=0)
     s = scattering_matrix(coupling, beams, NEAR_AXIS, 60)
     assert np.allclose(s @ s.conj().T, np.eye(len(s)), atol=1e-10)
-    intensity = diffracted_intensities(coupling, beams, NEAR_AXIS, np.array([0, 10, 60]))
+    intensity, _ = intensities(ymno3(), NEAR_AXIS, [0, 10, 60], absorption=0)
     assert intensity.sum(axis=1) == pytest.approx([1, 1, 1], abs=1e-10)
     assert intensity[0, 0] == pytest.approx(1)
-    assert intensity[2] == pytest.approx(np.abs(s[:, 0]) ** 2, abs=1e-10)
 
 
-def test_absorption_to_first_order_is_close_to_the_full_matrix():
-    beams = zone_beams(ymno3(), COARSE)
-    coupling = structure_matrix(ymno3(), beams, absorption=0.03)
-    s = scattering_matrix(coupling, beams, NEAR_AXIS, 60)
-    bloch = diffracted_intensities(coupling, beams, NEAR_AXIS, np.array([60]))[0]
-    assert np.abs(bloch - np.abs(s[:, 0]) ** 2).max() < 0.01
-    assert bloch.sum() < 0.9
+def test_absorption_takes_electrons():
+    intensity, _ = intensities(ymno3(), NEAR_AXIS, [60], absorption=0.03)
+    assert intensity.sum() < 0.9
 
 
 def test_two_slabs_are_one_thick_slab():
@@ -154,11 +162,8 @@ def test_two_slabs_are_one_thick_slab():
 
 
 def test_a_thin_crystal_scatters_kinematically():
-    crystal = ymno3()
-    beams = zone_beams(crystal, COARSE)
-    nm = 0.02
-    coupling = structure_matrix(crystal, beams, absorption=0)
-    intensity = diffracted_intensities(coupling, beams, np.zeros(2), np.array([nm]))[0]
+    crystal, nm = ymno3(), 0.02
+    (intensity,), beams = intensities(crystal, np.zeros(2), [nm], absorption=0)
     gamma = 1 + 200 / 510.99895
     amplitude = gamma * wavelength(200) * 10 * nm / crystal.volume
     kinematical = (amplitude * np.abs(structure_factor(crystal, beams.hkl))) ** 2
@@ -169,13 +174,11 @@ def test_a_thin_crystal_scatters_kinematically():
 
 def test_only_the_polar_crystal_tells_up_from_down_on_the_zone_axis():
     def difference(crystal):
-        beams = zone_beams(crystal, COARSE)
-        coupling = structure_matrix(crystal, beams)
-        intensity = diffracted_intensities(coupling, beams, np.zeros(2), np.array([50]))[0]
+        (intensity,), beams = intensities(crystal, np.zeros(2), [50])
         opposite = [np.abs(beams.g - g).sum(axis=1).argmin() for g in beams.g * [-1, 1]]
         return np.abs(intensity - intensity[opposite]).max() / intensity.max()
 
-    assert difference(ymno3().averaged_with_mirror()) < 1e-9
+    assert difference(averaged_with_mirror(ymno3())) < 1e-9
     assert difference(ymno3()) > 0.02
 
 
@@ -183,79 +186,60 @@ def test_only_the_polar_crystal_tells_up_from_down_on_the_zone_axis():
 
 
 def test_mirrored_table_is_the_table_of_the_other_state(table):
-    other = rocking_table(ymno3(-1), Optics(), tilt=0.6, thickness=(50, 54), g_max=COARSE)
-    assert np.allclose(table.mirrored().intensity, other.intensity, atol=1e-12)
-    assert np.abs(table.intensity - other.intensity).max() > 0.01
+    mirrored = turned(table.computed[0], "up-down").intensity
+    other = small_table(ymno3(-1), (PLUS,), g_max=COARSE).computed[0].intensity
+    assert np.allclose(mirrored, other, atol=1e-5)
+    assert np.abs(table.computed[0].intensity - other).max() > 0.01
 
 
 def test_left_right_mirror_plane_that_the_table_uses_is_real(table):
-    beams = zone_beams(ymno3(), COARSE)
-    coupling = structure_matrix(ymno3(), beams)
-    k_y, k_x = table.k_t[3], table.k_t[1]  # on the side that is filled by symmetry
-    direct = diffracted_intensities(coupling, beams, np.array([k_y, k_x]), table.thickness)
-    kept = [np.abs(beams.g - g).sum(axis=1).argmin() for g in table.g]
-    assert np.allclose(table.intensity[:, 3, 1], direct[:, kept].T, atol=1e-12)
+    made = table.computed[0]
+    for y, x in ((3, 1), (3, 15)):  # one on the side that is filled by symmetry
+        k_t = np.array([table.k_t[y], table.k_t[x]])
+        direct, beams = intensities(ymno3(), k_t, table.thickness[::8])
+        kept = find(beams.g, made.g)
+        assert np.allclose(made.intensity[:, ::8, y, x], direct[:, kept].T, atol=1e-3)
 
 
 def test_states_are_mirror_images_when_the_tilt_is_mirrored_too(table):
-    tilt_y, tilt_x, nm = np.array([0.3]), np.array([-0.2]), np.array([52.0])
-    plus = patterns(table, Optics(), tilt_y, tilt_x, nm)[0]
-    minus = patterns(table.mirrored(), Optics(), -tilt_y, tilt_x, nm)[0]
-    assert np.allclose(plus, minus[::-1], atol=1e-12)
-    same_tilt = patterns(table.mirrored(), Optics(), tilt_y, tilt_x, nm)[0]
+    plus = pattern_of(table, tilt=(0.3, -0.2), nm=52)
+    minus = pattern_of(table, tilt=(-0.3, -0.2), nm=52, state="-P")
+    assert np.allclose(plus, minus[::-1], atol=1e-8)
+    same_tilt = pattern_of(table, tilt=(0.3, -0.2), nm=52, state="-P")
     assert np.abs(plus - same_tilt).sum() > 0.05 * plus.sum()
 
 
 def test_interpolated_pattern_is_what_the_matrix_gives_there(table):
     tilt = np.array([0.33, -0.21])
-    pattern = patterns(table, Optics(), tilt[:1], tilt[1:], np.array([51.3]))[0]
+    pattern = pattern_of(table, tilt=tilt, nm=51.3)
     beams = zone_beams(ymno3(), COARSE)
-    coupling = structure_matrix(ymno3(), beams)
     pixels_per_disk = np.pi * (Optics().disk_radius / 0.02) ** 2
     for row, col in ((31, 31), (30, 33), (22, 32), (40, 31)):
         k = (np.array([row, col]) - 31.5) * 0.02
         beam = np.hypot(*(k - beams.g).T).argmin()
         k_t = k - beams.g[beam] + tilt * 1e-3 / wavelength(200)
-        exact = diffracted_intensities(coupling, beams, k_t, np.array([51.3]))[0, beam]
+        exact = intensities(ymno3(), k_t, [51.3])[0][0, beam]
         assert pattern[row, col] * pixels_per_disk == pytest.approx(exact, rel=0.01, abs=2e-4)
 
 
 def test_disks_are_apart_and_the_pattern_is_brightest_in_the_middle(table):
-    pattern = patterns(table, Optics(), np.zeros(1), np.zeros(1), np.array([50.0]))[0]
+    pattern = pattern_of(table, nm=50)
     between = pattern[27, 31], pattern[31, 27], pattern[36, 31], pattern[31, 36]
     assert max(between) == 0
-    middle = pattern[28:36, 28:36].sum()
-    assert middle == pytest.approx(patterns_disk_share(table), rel=0.2)
+    # Mean of the undiffracted beam over the directions in the probe, at 50 nm.
+    ky, kx = np.meshgrid(table.k_t, table.k_t, indexing="ij")
+    inside = np.hypot(ky, kx) <= Optics().disk_radius
+    share = table.computed[0].intensity[0, 2][inside].mean()
+    assert pattern[28:36, 28:36].sum() == pytest.approx(share, rel=0.2)
     assert pattern.sum() < 1
 
 
-def patterns_disk_share(table):
-    """Mean of the undiffracted beam over the directions in the probe, at 50 nm."""
-    ky, kx = np.meshgrid(table.k_t, table.k_t, indexing="ij")
-    return table.intensity[0, :, :, 2][np.hypot(ky, kx) <= Optics().disk_radius].mean()
-
-
 def test_no_extrapolation(table):
-    one = np.array([1.0])
-    with pytest.raises(ScanError, match=r"^tilt: 3 mrad lies outside"):
-        patterns(table, Optics(), 3 * one, one, 52 * one)
-    for nm in (70.0, np.nan):
-        with pytest.raises(ScanError, match=r"^thickness: .* reaches from 50 to 54 nm"):
-            patterns(table, Optics(), 0 * one, 0 * one, nm * one)
-
-
-@pytest.mark.parametrize(
-    ("change", "named"),
-    [
-        ({"tilt": -1.0}, "tilt"),
-        ({"tilt": np.nan}, "tilt"),
-        ({"thickness": (54, 50)}, "thickness"),
-        ({"thickness": (np.nan, 50)}, "thickness"),
-    ],
-)
-def test_a_table_of_nothing_is_refused(change, named):
-    with pytest.raises(ScanError, match=rf"^{named}: "):
-        rocking_table(ymno3(), Optics(), **{"tilt": 0.1, "thickness": (50, 54), **change})
+    with pytest.raises(ScanError, match=r"^tilt: up to 3 mrad.* reaches 0\.\d+ mrad"):
+        pattern_of(table, tilt=(3, 1), nm=52)
+    for nm in (80.0, np.nan):
+        with pytest.raises(ScanError, match=r"^thickness: .* reaches from 50 to 76 nm"):
+            pattern_of(table, nm=nm)
 
 
 def test_centre_is_the_middle_of_the_detector():

@@ -109,20 +109,6 @@ class Crystal:
         """Return the crystal inverted in the origin: any polarisation turns round, any cell."""
         return replace(self, positions=np.mod(-self.positions, 1.0), name=name)
 
-    def averaged_with_mirror(self) -> Crystal:
-        """Return the centrosymmetric average of the crystal and its mirror image.
-
-        Every atom is split in halves at z and -z; the structure factor is the mean of both states.
-        """
-        both = np.concatenate([self.positions, self.mirrored().positions])
-        return replace(
-            self,
-            elements=self.elements * 2,
-            positions=both,
-            name=f"mean of {self.name} and its mirror image",
-            occupancy=np.tile(self.occupancies, 2) / 2,
-        )
-
 
 def hexagonal(a: float, c: float) -> Array:
     """Return the axes ``[3, 3]`` of a hexagonal cell in angstrom: gamma is 120 degrees."""

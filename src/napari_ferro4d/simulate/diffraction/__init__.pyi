@@ -1,16 +1,12 @@
-from .convergent_beam import Optics as Optics
-from .convergent_beam import RockingTable as RockingTable
-from .convergent_beam import patterns as patterns
-from .convergent_beam import rocking_table as rocking_table
 from .disks import add_rings as add_rings
 from .disks import blur as blur
+from .optics import Optics as Optics
 from .plane_waves import waves as waves
 from .reference_patterns import Reference as Reference
 from .reference_patterns import plane_wave_intensities as plane_wave_intensities
 from .reference_patterns import reference as reference
 from .scattering import Beams as Beams
 from .scattering import detector_frame as detector_frame
-from .scattering import diffracted_intensities as diffracted_intensities
 from .scattering import scattering_matrix as scattering_matrix
 from .scattering import structure_factor as structure_factor
 from .scattering import structure_matrix as structure_matrix

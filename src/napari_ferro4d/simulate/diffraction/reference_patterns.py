@@ -13,7 +13,7 @@ from napari_ferro4d.errors import ScanError
 from napari_ferro4d.simulate.crystal import Array, Crystal, structure
 from napari_ferro4d.simulate.number_checks import numbers, positive
 
-from .convergent_beam import Optics
+from .optics import Optics
 from .plane_waves import intensities
 from .scattering import Beams, Indices, detector_frame, structure_matrix, wavelength, zone_beams
 

@@ -92,10 +92,10 @@ def _packed(steps: Array) -> tuple[Array, Array]:
 
 
 def _unpacked(low: Array, high: Array) -> Array:
-    folded = low.astype(np.int64) | (high.astype(np.int64) << 8)
+    folded = low.astype(np.int32) | (high.astype(np.int32) << 8)
     change = np.where(folded & 1, -(folded + 1) // 2, folded // 2)
     for axis in (-3, -2, -1):
-        change = np.cumsum(change, axis=axis)
+        change = np.cumsum(change, axis=axis, dtype=np.int32)
     return np.asarray(change)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.simulate.crystal import Array
 
-from .convergent_beam import Optics
+from .optics import Optics
 from .scattering import wavelength
 from .symmetry import TURNS, find, turned_grid
 

@@ -19,7 +19,7 @@ __all__ = ["preset", "presets", "sample_scan_path"]
 
 
 def presets() -> tuple[str, ...]:
-    """Return the names of all presets, each followed by its small variant.
+    """Return the names of all presets in the order of the alphabet.
 
     Examples
     --------

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from .spec import Spec
 
-__all__ = ["ScanTruth", "truth", "write_scan"]
+__all__ = ["ScanTruth", "specimen_truth", "truth", "write_scan"]
 
 _ATTRIBUTE = "ferro4d_simulation"
 _CHUNK_BYTES = 8 * 2**20  # of counts, before compression
@@ -283,9 +283,8 @@ def _write_truth(simulation: Simulation, folder: Path, steps: Steps) -> None:
         for number in range(start, min(start + rows, ny)):
             made.append(simulation.specimen.row(number))
             steps.add()
-        for name, (dtype, _, _, of) in _TRUTH.items():
-            values = np.stack([of(row) for row in made], axis=-2)
-            arrays[name][..., start : start + len(made), :] = values.astype(dtype)
+        for name, values in _stacked(made).items():
+            arrays[name][..., start : start + len(made), :] = values
     zarr.create_group(
         folder / "truth",
         zarr_format=3,
@@ -294,6 +293,14 @@ def _write_truth(simulation: Simulation, folder: Path, steps: Steps) -> None:
             "scan_step_nm": simulation.spec.scan.step,
         },
     )
+
+
+def _stacked(rows: list[Row]) -> dict[str, Array]:
+    """Return the arrays of the truth ``[..., y, x]`` of some rows."""
+    return {
+        name: np.stack([of(row) for row in rows], axis=-2).astype(dtype)
+        for name, (dtype, _, _, of) in _TRUTH.items()
+    }
 
 
 def _in_parallel(
@@ -321,6 +328,20 @@ def _in_parallel(
             stop.set()
             for _, future in running:
                 future.cancel()
+
+
+def specimen_truth(spec: Spec) -> ScanTruth:
+    """Return the truth that `write_scan` would write beside the counts of a spec.
+
+    Raises
+    ------
+    ScanError
+        If the spec cannot be simulated.
+    """
+    simulation = prepare(spec)
+    rows = [simulation.specimen.row(number) for number in range(spec.scan.shape[0])]
+    steps = spec.scan.step, spec.scan.step
+    return ScanTruth(**_stacked(rows), states=simulation.specimen.states, scan_step=steps)
 
 
 def truth(path: str | os.PathLike[str]) -> ScanTruth:
