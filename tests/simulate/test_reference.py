@@ -32,6 +32,7 @@ from napari_ferro4d.simulate import (
 NEAR_AXIS = np.array([[0.012, -0.021]])  # 1/angstrom, about half a mrad off the zone axis
 # Four directions, and their mirror images up-down, and both turned by 180 degrees.
 FOUR = np.array([[0.0, 0.0], [0.01, 0.02], [0.03, -0.012], [0.021, 0.0]])
+MATRIX = "scattering-matrix"
 COARSE = {"sampling": 0.12, "g_kept": 0.9}
 
 
@@ -43,7 +44,7 @@ def partner(beams, signs):
 # Friedel's law and polarity, by both methods
 
 
-@pytest.mark.parametrize("method", ["multislice", "bloch"])
+@pytest.mark.parametrize("method", ["multislice", MATRIX])
 def test_friedel_holds_without_polarity_and_states_are_reversed_exactly(method, request):
     if method == "multislice":
         request.getfixturevalue("abtem")
@@ -66,7 +67,7 @@ def test_friedel_holds_without_polarity_and_states_are_reversed_exactly(method, 
 
 @pytest.mark.parametrize("name", ["ermno3", "batio3"])
 def test_patterns_of_opposite_polarisation_are_mirror_images(name):
-    options = {"thickness": [30, 60], "method": "bloch", "g_max": 1.0, "convergence": 1.2}
+    options = {"thickness": [30, 60], "method": MATRIX, "g_max": 1.0, "convergence": 1.2}
     plus, minus = (reference(f"{name}{sign}", **options) for sign in "+-")
     none = reference(f"{name}-nonpolar", **options).patterns
     assert np.allclose(plus.patterns, minus.patterns[:, ::-1], atol=1e-7)
@@ -76,7 +77,7 @@ def test_patterns_of_opposite_polarisation_are_mirror_images(name):
 
 
 def test_tilted_states_are_mirror_images_under_the_mirrored_tilt():
-    options = {"thickness": 40, "method": "bloch", "g_max": 1.0, "convergence": 1.0}
+    options = {"thickness": 40, "method": MATRIX, "g_max": 1.0, "convergence": 1.0}
     plus = reference("ermno3+", tilt=(2.0, 1.0), **options).patterns[0]
     minus = reference("ermno3-", tilt=(-2.0, 1.0), **options).patterns[0]
     assert np.allclose(plus, minus[::-1], atol=1e-7)
@@ -99,27 +100,27 @@ def test_one_cell_scatters_kinematically(abtem):
     assert intensity[0, 0, strong] == pytest.approx(kinematical[strong], rel=0.05)
 
 
-def test_multislice_and_bloch_waves_agree_on_30_nm(abtem):
+def test_multislice_and_the_scattering_matrix_agree_on_30_nm(abtem):
     # Atoms so warm that both methods converge with few beams and on a coarse grid.
     warm = replace(ermno3(), debye_waller=dict.fromkeys(["Er", "Mn", "O"], 1.5))
     options = {"absorption": 0.0, "g_kept": 1.2}
     beams, exact, nm = plane_wave_intensities(warm, NEAR_AXIS, [30.0], sampling=0.05, **options)
-    other, bloch, _ = plane_wave_intensities(
-        warm, NEAR_AXIS, nm, method="bloch", g_max=2.5, **options
+    other, sliced, _ = plane_wave_intensities(
+        warm, NEAR_AXIS, nm, method=MATRIX, g_max=2.5, **options
     )
     assert np.array_equal(beams.hkl, other.hkl)
     strong = exact[0, 0] > 0.02
     assert strong.sum() >= 7
-    assert bloch[0, 0, strong] == pytest.approx(exact[0, 0, strong], rel=0.05)
+    assert sliced[0, 0, strong] == pytest.approx(exact[0, 0, strong], rel=0.05)
     # 006 and 00-6 differ much and in the same sense.
     index = {tuple(hkl): i for i, hkl in enumerate(beams.hkl.tolist())}
-    for intensity in (exact[0, 0], bloch[0, 0]):
+    for intensity in (exact[0, 0], sliced[0, 0]):
         assert intensity[index[0, 0, 6]] > 1.3 * intensity[index[0, 0, -6]]
 
 
 def test_absorption_is_the_same_in_both(abtem):
     lost = []
-    for method in ("multislice", "bloch"):
+    for method in ("multislice", MATRIX):
         sums = [
             plane_wave_intensities(
                 ymno3(), NEAR_AXIS, [20.0], absorption=a, method=method, sampling=0.1, g_kept=1.6
@@ -215,13 +216,13 @@ def test_plane_waves_are_the_parts_of_a_convergent_probe(abtem):
     assert intensity[0, 0, down] > 1.2 * intensity[0, 0, up]
 
 
-def test_bloch_waves_are_the_scattering_matrix_absorption_and_all():
+def test_slices_multiply_out_to_the_scattering_matrix_absorption_and_all():
     # Absorption of first order per wave misses it by more than 1 % of the pattern.
     crystal, nm = ermno3(1), [75.0, 0.0, 30.05, 40.0]
     k_t = np.array([[0.0, -3.4e-3 / wavelength(200)], [0.0, 0.0], [0.05, 0.01]])
     beams = zone_beams(crystal, 1.2)
     coupling = structure_matrix(crystal, beams)
-    _, intensity, reached = plane_wave_intensities(crystal, k_t, nm, method="bloch", g_max=1.2)
+    _, intensity, reached = plane_wave_intensities(crystal, k_t, nm, method=MATRIX, g_max=1.2)
     assert np.array_equal(reached, nm)
     for direction, by_thickness in zip(k_t, intensity, strict=True):
         for depth, ours in zip(nm, by_thickness, strict=True):
@@ -236,14 +237,14 @@ def test_pattern_is_the_same_as_from_a_table():
     optics, tilt = Optics(convergence=1.2), (0.4, -0.3)
     table = small_table(ymno3(), (PLUS,), g_max=1.0)
     expected = pattern_of(table, optics, tilt=tilt, nm=50)
-    options = {"method": "bloch", "convergence": 1.2, "angle_step": 0.3, "g_max": 1.0}
+    options = {"method": MATRIX, "convergence": 1.2, "angle_step": 0.3, "g_max": 1.0}
     ours = reference("ymno3+", thickness=50, tilt=tilt, **options)
     assert np.abs(ours.patterns[0] - expected).max() < 0.01 * expected.max()
     assert ours.patterns.dtype == np.float32
 
 
 def test_disks_lie_where_their_indices_say_and_turn_with_the_pattern():
-    options = {"thickness": 25, "method": "bloch", "g_max": 0.8, "convergence": 0.8}
+    options = {"thickness": 25, "method": MATRIX, "g_max": 0.8, "convergence": 0.8}
     straight = reference(ermno3(), **options)
     index = {tuple(hkl): i for i, hkl in enumerate(straight.hkl.tolist())}
     up = straight.positions[index[0, 0, 2]] - straight.positions[0]
@@ -258,7 +259,7 @@ def test_disks_lie_where_their_indices_say_and_turn_with_the_pattern():
 
 
 def test_a_thicker_series_is_the_single_patterns_in_any_order():
-    options = {"method": "bloch", "g_max": 0.7, "convergence": 0.8, "angle_step": 0.4}
+    options = {"method": MATRIX, "g_max": 0.7, "convergence": 0.8, "angle_step": 0.4}
     series = reference("batio3+", thickness=[40, 0, 15], **options)
     for nm, pattern in zip(series.thickness, series.patterns, strict=True):
         assert np.allclose(reference("batio3+", thickness=nm, **options).patterns[0], pattern)
@@ -269,7 +270,7 @@ def test_a_thicker_series_is_the_single_patterns_in_any_order():
 
 
 def test_overlapping_disks_add_up():
-    options = {"method": "bloch", "g_max": 0.6, "thickness": 20, "angle_step": 0.8}
+    options = {"method": MATRIX, "g_max": 0.6, "thickness": 20, "angle_step": 0.8}
     wide = reference("ymno3+", convergence=4.0, **options)
     assert wide.patterns.sum() == pytest.approx(
         reference("ymno3+", convergence=4.0, detector_shape=(128, 128), **options).patterns.sum(),
@@ -283,7 +284,7 @@ def test_boracite_states_light_their_own_extra_disks(state):
     pattern = reference(
         boracite(),
         thickness=30,
-        method="bloch",
+        method=MATRIX,
         g_max=0.8,
         convergence=0.8,
         angle_step=0.4,
@@ -299,6 +300,6 @@ def test_boracite_states_light_their_own_extra_disks(state):
     brightness = pattern.patterns[0, rows, columns]
     assert brightness[extra].max() > 0.01 * brightness.max()
     cubic = reference(
-        boracite_cubic(), thickness=30, method="bloch", g_max=0.8, convergence=0.8
+        boracite_cubic(), thickness=30, method=MATRIX, g_max=0.8, convergence=0.8
     ).patterns[0]
     assert cubic[rows[extra], columns[extra]].max() == 0

@@ -11,6 +11,8 @@ import pytest
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.simulate import batio3, plane_wave_intensities, reference
 
+MATRIX = "scattering-matrix"
+
 
 @pytest.mark.parametrize(
     ("change", "named"),
@@ -45,7 +47,7 @@ from napari_ferro4d.simulate import batio3, plane_wave_intensities, reference
     ],
 )
 def test_bad_input_is_named(change, named):
-    arguments = {"thickness": 10, "method": "bloch", "g_max": 0.5, **change}
+    arguments = {"thickness": 10, "method": MATRIX, "g_max": 0.5, **change}
     with pytest.raises(ScanError, match=rf"^{named}\b"):
         reference("batio3+", **arguments)
 
@@ -60,18 +62,18 @@ def test_an_unknown_crystal_is_named():
 @pytest.mark.parametrize("k_t", [[[0.0, np.nan]], [[0.0, 0.0, 0.0]], [0.0, 0.0], "up"])
 def test_directions_that_are_none_are_named(k_t):
     with pytest.raises(ScanError, match=r"^k_t: "):
-        plane_wave_intensities(batio3(), k_t, [10.0], method="bloch", g_max=0.5)
+        plane_wave_intensities(batio3(), k_t, [10.0], method=MATRIX, g_max=0.5)
 
 
-def test_a_cell_without_right_angles_needs_bloch_waves(abtem):
+def test_a_cell_without_right_angles_needs_the_scattering_matrix(abtem):
     oblique = replace(
         batio3(),
         lattice=np.array([[4.0, 0, 0], [0.31, 4.1, 0], [0.23, -0.17, 4.3]]),
         name="oblique",
     )
-    with pytest.raises(ScanError, match=r'oblique.*"bloch"'):
+    with pytest.raises(ScanError, match=r'oblique.*"scattering-matrix"'):
         reference(oblique, thickness=10)
-    assert reference(oblique, thickness=10, method="bloch", g_max=0.6).patterns.sum() > 0.5
+    assert reference(oblique, thickness=10, method=MATRIX, g_max=0.6).patterns.sum() > 0.5
 
 
 @pytest.mark.parametrize(("device", "named"), [("gpu", "cupy"), ("tpu", "device")])
@@ -89,7 +91,9 @@ def test_without_abtem_the_extra_is_named(monkeypatch):
         reference("batio3+", thickness=5)
 
 
-@pytest.mark.parametrize(("method", "message"), [("multislice", None), ("bloch", "Bloch waves")])
+@pytest.mark.parametrize(
+    ("method", "message"), [("multislice", None), (MATRIX, "scattering matrix")]
+)
 def test_progress_is_counted_and_cancel_stops(method, message, request):
     from napari_ferro4d.jobs import Cancelled
 

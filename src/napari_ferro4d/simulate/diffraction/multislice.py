@@ -44,7 +44,7 @@ def use_gpu(device: str) -> bool:
     except ImportError as error:
         raise ScanError(
             "simulating with multislice needs abTEM; install it with "
-            'pip install "napari-ferro4d[simulate]", or use method="bloch".'
+            'pip install "napari-ferro4d[simulate]", or use method="scattering-matrix".'
         ) from error
     if device not in ("auto", "cpu", "gpu", "cuda"):
         raise ScanError(f"device: auto, cpu or gpu is needed, not {device!r}.")
@@ -106,7 +106,7 @@ def orthogonal_cell(crystal: Crystal, frame: Array) -> tuple[Array, Array, Array
             raise ScanError(
                 f"zone_axis, up: {crystal.name or 'the crystal'} has no short lattice vector that "
                 f"points {name}, so that there is no right-angled cell for multislice; choose "
-                'another pair or method="bloch".'
+                'another pair or method="scattering-matrix".'
             )
         box[axis] = counts[fitting[vectors[fitting, axis].argmin()]]
     edges = np.diag(box @ in_frame)
