@@ -70,7 +70,7 @@ def test_a_small_scan_is_shown_as_it_is(piece):
 
 
 def test_of_many_small_pieces_not_all_are_opened(monkeypatch):
-    monkeypatch.setattr(_preview, "_PIECES", 100)
+    monkeypatch.setattr(_preview, "_CHUNKS", 100)
     monkeypatch.setattr(_preview, "_SECONDS", 0.0)
     array = Watched((60, 50, 8, 8), (1, 1))
     scan = Scan.from_array(array, metadata={"patterns_per_piece": (1, 1)})

@@ -138,7 +138,7 @@ def read_out(expected: Array, detector: Detector, rng: np.random.Generator) -> A
     detector : Detector
         The detector.
     rng : numpy.random.Generator
-        Patterns are drawn one after the other, so that a row may be read in any pieces.
+        Patterns are drawn one after the other, so that a row may be read in any chunks.
 
     Returns
     -------

@@ -232,27 +232,27 @@ def _chunk(simulation: Simulation) -> tuple[int, int]:
     fit = max(1, _CHUNK_BYTES // pattern)
     if fit >= nx:
         return min(ny, fit // nx), nx
-    piece = positions_at_once(simulation.spec)
-    return 1, min(nx, max(1, fit // piece) * piece)
+    at_once = positions_at_once(simulation.spec)
+    return 1, min(nx, max(1, fit // at_once) * at_once)
 
 
 def _write_rows(simulation: Simulation, counts: Any, block: range, stop: threading.Event) -> None:
     nx, columns = counts.shape[1], counts.chunks[1]
     if columns < nx:
         collected: list[Array] = []
-        for piece, patterns in simulated_row(simulation, block.start):
+        for chunk, patterns in simulated_row(simulation, block.start):
             collected.append(patterns)
             if stop.is_set():
                 return
-            if piece.stop % columns == 0 or piece.stop == nx:
-                start = (piece.stop - 1) // columns * columns
-                counts[block.start, start : piece.stop] = np.concatenate(collected)
+            if chunk.stop % columns == 0 or chunk.stop == nx:
+                start = (chunk.stop - 1) // columns * columns
+                counts[block.start, start : chunk.stop] = np.concatenate(collected)
                 collected.clear()
         return
     rows = np.empty((len(block), *counts.shape[1:]), counts.dtype)
     for row, target in zip(block, rows, strict=True):
-        for piece, patterns in simulated_row(simulation, row):
-            target[piece] = patterns
+        for chunk, patterns in simulated_row(simulation, row):
+            target[chunk] = patterns
             if stop.is_set():
                 return
     counts[block.start : block.stop] = rows
@@ -324,7 +324,7 @@ def _in_parallel(
                 future.result()
                 done(first)
         finally:
-            # Of no effect where all is done; else what runs ends at its next piece.
+            # Of no effect where all is done; else what runs ends at its next chunk.
             stop.set()
             for _, future in running:
                 future.cancel()
