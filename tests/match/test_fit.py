@@ -16,8 +16,8 @@ from napari_ferro4d.match import (
     explained,
     fit_of,
     fit_patterns,
+    posteriors,
 )
-from napari_ferro4d.match.identification import _posteriors
 from napari_ferro4d.simulate import Optics
 
 
@@ -54,7 +54,7 @@ def test_posteriors_are_bayes_rule_written_out(shared, turns):
     states = [(p, nm) for p in (1, -1) for nm in (50.0, 60.0)]
     listed = [Candidate("", p, nm, (0.0, 0.0), flat) for p, nm in states]
     logs = np.random.default_rng(14).normal(size=(2, turns, 4))
-    posterior, opposite = _posteriors({7: logs[0], 9: logs[1]}, listed, shared)
+    posterior, opposite = posteriors({7: logs[0], 9: logs[1]}, listed, shared)
     # Every combination of turn, and candidates of both classes, with its prior.
     weight = {}
     for turn in range(turns):

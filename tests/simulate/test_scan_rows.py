@@ -120,14 +120,11 @@ def test_the_lazy_scan_is_the_file(written):
 
 
 def test_chunks_and_threads_do_not_change_the_counts(written, tmp_path, monkeypatch):
-    from napari_ferro4d.simulate.scans import scan_rows as _scan
-    from napari_ferro4d.simulate.scans import store as _store
-
     whole = np.asarray(open_scan(written).data)
     pattern = 64 * 64 * 2
     for chunk, at_once, cores in ((4 * pattern, 2**12, {0}), (40 * pattern, 2**14, {0, 1, 2})):
-        monkeypatch.setattr(_store, "_CHUNK_BYTES", chunk)
-        monkeypatch.setattr(_scan, "_PIXELS_AT_ONCE", at_once)
+        monkeypatch.setattr("napari_ferro4d.simulate.scans.store._CHUNK_BYTES", chunk)
+        monkeypatch.setattr("napari_ferro4d.simulate.scans.scan_rows._PIXELS_AT_ONCE", at_once)
         monkeypatch.setattr(os, "sched_getaffinity", lambda _, cores=cores: cores, raising=False)
         other = write_scan(SMALL, tmp_path / f"{chunk}.zarr")
         stored = zarr.open_group(other, mode="r")["scan"]
@@ -226,8 +223,7 @@ def test_progress_reaches_the_end_and_cancel_leaves_nothing(tmp_path):
 WRITER = """
 import sys
 from dataclasses import replace
-from napari_ferro4d.simulate.scans.store import write_scan
-from napari_ferro4d.simulate.scans.spec import ScanKeys, Spec
+from napari_ferro4d.simulate import ScanKeys, Spec, write_scan
 write_scan(Spec(scan=ScanKeys(shape=(int(sys.argv[2]), 64))), sys.argv[1])
 """
 
@@ -260,8 +256,7 @@ def test_memory_does_not_grow_with_the_scan(tmp_path):
     pytest.importorskip("resource")
     measured = """
 import resource, sys
-from napari_ferro4d.simulate.scans.store import write_scan
-from napari_ferro4d.simulate.scans.spec import ScanKeys, Spec
+from napari_ferro4d.simulate import ScanKeys, Spec, write_scan
 for rows in (16, 48):
     write_scan(Spec(scan=ScanKeys(shape=(rows, 64))), f"{sys.argv[1]}/{rows}.zarr")
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)

@@ -132,7 +132,7 @@ def identify(
     evidence, readings = {}, {}
     for label, (values, good) in data.items():
         evidence[label], readings[label] = _read(label, values, good, listed, models)
-    posterior, opposite = _posteriors(evidence, listed, shared)
+    posterior, opposite = posteriors(evidence, listed, shared)
     classes = {
         label: _verdict(readings[label], posterior[label], rotation_known, threshold)
         for label in readings
@@ -304,7 +304,7 @@ def _at_the_end(best: Candidate, candidates: list[Candidate]) -> list[str]:
     return found
 
 
-def _posteriors(
+def posteriors(
     evidence: dict[int, Array], candidates: list[Candidate], shared: bool
 ) -> tuple[dict[int, dict[int, float]], dict[tuple[int, int], float]]:
     """Return the probability of each polarity by class, and that two classes are opposite.

@@ -200,7 +200,7 @@ def scan(spec: Spec) -> Scan:
 
     Examples
     --------
-    >>> from napari_ferro4d.simulate.scans.spec import ScanKeys
+    >>> from napari_ferro4d.simulate import ScanKeys
     >>> small = scan(Spec(scan=ScanKeys(shape=(4, 6))))
     >>> small.shape, small.scan_step
     ((4, 6, 128, 128), (1.4, 1.4))
