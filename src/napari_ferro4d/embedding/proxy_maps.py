@@ -20,8 +20,6 @@ from napari_ferro4d.scan import Scan
 
 from .undiffracted_beam import find_disk, some_patterns
 
-__all__ = ["proxies"]
-
 Map = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
 

@@ -11,8 +11,6 @@ import numpy.typing as npt
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.learn import active_channels, morans_i
 
-__all__ = ["ChannelReport", "rank"]
-
 Floats = npt.NDArray[np.float64]
 
 EXTRINSIC = ("thickness", "tilt_y", "tilt_x", "shift_y", "shift_x")

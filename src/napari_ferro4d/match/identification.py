@@ -21,7 +21,7 @@ from napari_ferro4d.simulate import positive
 
 from .pattern_arrays import Array, usable
 from .pattern_fit import dispersion, explained, fit_of, fit_patterns
-from .readings import Candidate, ClassReading, Identification, Pair, candidates_of
+from .readings import Candidate, ClassReading, Identification, Pair
 from .registration import Registration, blurred
 
 if TYPE_CHECKING:
@@ -29,16 +29,6 @@ if TYPE_CHECKING:
 
     from napari_ferro4d.jobs import Report
     from napari_ferro4d.scan import Scan
-
-__all__ = [
-    "Candidate",
-    "ClassReading",
-    "Identification",
-    "Pair",
-    "candidates_of",
-    "identify",
-    "identify_scan",
-]
 
 _LEAST_EXPLAINED = 0.5
 """Share of the reflections that the best candidate has to explain to be believed."""

@@ -9,8 +9,6 @@ import numpy as np
 
 from .pattern_arrays import Array, disk_radius_of, middle
 
-__all__ = ["Fit", "dispersion", "explained", "fit_of", "fit_patterns"]
-
 _AT_ONCE = 500_000
 """Numbers that are fitted together: patterns times pixels with counts; 4 MB."""
 

@@ -15,8 +15,6 @@ from .pattern_arrays import Array
 if TYPE_CHECKING:
     from napari_ferro4d.simulate import Optics, Table
 
-__all__ = ["Candidate", "ClassReading", "Identification", "Pair", "candidates_of"]
-
 
 @dataclass(frozen=True, eq=False)
 class Candidate:

@@ -17,8 +17,6 @@ from napari_ferro4d.simulate import positive
 
 from .pattern_arrays import Array, beam_at, disk_radius_of, usable
 
-__all__ = ["Asymmetry", "Disks", "Indexed", "asymmetry", "friedel_pairs", "weights_of"]
-
 _FEWEST_BACKGROUND = 6
 """Pixels that a background needs; fewer give it a larger error than the weaker disks have."""
 

@@ -15,8 +15,6 @@ from napari_ferro4d.errors import ScanError
 from .pattern_arrays import Array, disk_radius_of, middle, usable
 from .registration import Registration, blurred, filled, matrix_of, towards
 
-__all__ = ["Registration", "register"]
-
 _COARSE = 72
 """Pixels across which the coarse search is made; disks stay a few pixels wide."""
 

@@ -12,8 +12,6 @@ from napari_ferro4d.io import Place
 from .flat_patterns import Patterns
 from .reductions import Kind, Reduction
 
-__all__ = ["reduce_block"]
-
 _CACHED_BYTES = 2**19
 """Patterns that several reductions work on in turn: they fit a processor's cache, so memory is read
 once for all."""

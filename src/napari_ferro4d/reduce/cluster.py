@@ -26,8 +26,6 @@ from .reductions import Reduction
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["blocks_on_cluster"]
-
 _MOST_BLOCKS = 16
 """Blocks in a task at most, so that one that has to be done again costs little."""
 

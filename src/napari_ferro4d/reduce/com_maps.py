@@ -20,8 +20,6 @@ from .reductions import Reduction, cleaned_moments, moments
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["ComMaps", "centre_of_mass", "com", "rotate", "rotation_of_least_curl"]
-
 
 @dataclass(frozen=True, eq=False)
 class ComMaps:

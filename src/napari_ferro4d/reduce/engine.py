@@ -17,8 +17,6 @@ from .reductions import Reduction
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["reduce_scan"]
-
 
 def reduce_scan(
     scan: Scan,

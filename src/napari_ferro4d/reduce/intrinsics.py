@@ -8,8 +8,6 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-__all__ = ["native", "plus", "span", "turned", "unaliased"]
-
 
 @intrinsic  # type: ignore[untyped-decorator]
 def turned(_context: Any, value: Any) -> Any:

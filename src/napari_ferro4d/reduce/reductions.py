@@ -18,8 +18,6 @@ from napari_ferro4d.scan import Scan
 from .flat_patterns import Patterns
 from .segments import Segments
 
-__all__ = ["Reduction"]
-
 R = TypeVar("R")
 AddPatterns = Callable[[Patterns, np.ndarray, Place], None]
 
@@ -74,6 +72,7 @@ class Reduction(Generic[R]):
 
 
 def put(whole: np.ndarray, part: np.ndarray, place: Place) -> None:
+    """Merge a map: what a block gives goes where the block lies."""
     whole[place] = part
 
 

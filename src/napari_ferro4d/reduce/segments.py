@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["ROWS", "Segments"]
-
 ROWS = 8
 """Detector rows that are added together."""
 

@@ -13,8 +13,6 @@ import numpy as np
 
 from napari_ferro4d.errors import ScanError
 
-__all__ = ["Crystal", "ermno3", "from_sites", "hexagonal", "orbit", "ymno3"]
-
 Array = np.ndarray[Any, np.dtype[Any]]
 Site = tuple[float, float, float]
 

@@ -19,8 +19,6 @@ from .scattering import wavelength
 if TYPE_CHECKING:
     from napari_ferro4d.jobs import Steps
 
-__all__ = ["multislice_intensities", "orthogonal_cell", "use_gpu"]
-
 _LONGEST_REPEAT = 12
 # Complex numbers of the waves that are propagated together: about 64 MB.
 _BATCH = 8_000_000

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from .scattering import wavelength
 
-__all__ = ["Optics"]
-
 
 @dataclass(frozen=True)
 class Optics:

@@ -21,8 +21,6 @@ from .scattering import _excitation_errors as excitation_errors
 if TYPE_CHECKING:
     from napari_ferro4d.jobs import Steps
 
-__all__ = ["intensities", "waves"]
-
 # Beam directions: enough for fast products, few enough that a cancel takes a second or two.
 _TOGETHER = 32
 _SLICE = 1.0  # angstrom

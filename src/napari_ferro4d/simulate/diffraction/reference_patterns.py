@@ -20,8 +20,6 @@ from .scattering import Beams, Indices, detector_frame, structure_matrix, wavele
 if TYPE_CHECKING:
     from napari_ferro4d.jobs import Report
 
-__all__ = ["Reference", "plane_wave_intensities", "reference"]
-
 Method = Literal["multislice", "scattering-matrix"]
 # Points of the direction grid beyond the disk: a spline bends wrongly at the ends of its table.
 _MARGIN = 2

@@ -10,16 +10,6 @@ import numpy as np
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.simulate.crystal import Array, Crystal, scattering_factor
 
-__all__ = [
-    "Beams",
-    "detector_frame",
-    "scattering_matrix",
-    "structure_factor",
-    "structure_matrix",
-    "wavelength",
-    "zone_beams",
-]
-
 Indices = Sequence[int] | Array
 
 _ELECTRON_REST_KEV = 510.99895

@@ -19,8 +19,6 @@ from .tables import Computed
 if TYPE_CHECKING:
     from napari_ferro4d.jobs import Report
 
-__all__ = ["compute"]
-
 _TOGETHER = 128  # beam directions
 
 

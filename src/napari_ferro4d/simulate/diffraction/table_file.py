@@ -19,8 +19,6 @@ from napari_ferro4d.simulate.crystal import Array
 from .symmetry import copies, turned_grid
 from .tables import Computed, State, Table
 
-__all__ = ["TABLES", "load_table", "write_table"]
-
 TABLES = ("ermno3", "boracite")
 """Names of the tables that come with the package."""
 

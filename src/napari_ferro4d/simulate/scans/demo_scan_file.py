@@ -12,8 +12,6 @@ from .store import ScanTruth, specimen_truth
 if TYPE_CHECKING:
     from napari_ferro4d.scan import Scan
 
-__all__ = ["demo_scan", "demo_scan_path", "demo_truth"]
-
 
 def demo_scan_path() -> Path:
     """Return the path of the embedded scan, a HyperSpy file in the installed package."""

@@ -14,8 +14,6 @@ from napari_ferro4d.simulate.crystal import Array
 if TYPE_CHECKING:
     from .spec import Spec
 
-__all__ = ["Regions", "regions"]
-
 _SMOOTH = 2.0  # pixels over which the direction of a wall in a label image is taken
 
 

@@ -21,8 +21,6 @@ from .specimen import Row, Specimen, largest_tilt, specimen_of
 if TYPE_CHECKING:
     from napari_ferro4d.scan import Scan
 
-__all__ = ["Simulation", "expected_patterns", "prepare", "scan", "simulated_row"]
-
 _PIXELS_AT_ONCE = 2**20  # counts are drawn as 64-bit integers: 8 MB
 _LEAST_SHARE = 1e-5  # of a state under the probe; less is left out
 

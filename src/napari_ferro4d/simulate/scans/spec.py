@@ -14,18 +14,6 @@ from napari_ferro4d.errors import ScanError
 from napari_ferro4d.io import as_kind, in_words
 from napari_ferro4d.simulate.diffraction import Optics, wavelength
 
-__all__ = [
-    "RANGES",
-    "DetectorKeys",
-    "GeometryKeys",
-    "OpticsKeys",
-    "ScanKeys",
-    "Spec",
-    "SpecimenKeys",
-    "WallKeys",
-    "read_spec",
-]
-
 
 @dataclass(frozen=True)
 class ScanKeys:

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from .spec import Spec
 
-__all__ = ["Row", "Specimen", "specimen_of"]
-
 _FWHM = 2.354820045  # of a Gaussian, in standard deviations
 _PER_FWHM = 8  # points across the probe at which the specimen is looked at
 _WINGS = 4.0  # standard deviations of the probe that are taken into account

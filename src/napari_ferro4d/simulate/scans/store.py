@@ -46,8 +46,6 @@ if TYPE_CHECKING:
 
     from .spec import Spec
 
-__all__ = ["ScanTruth", "specimen_truth", "truth", "write_scan"]
-
 _ATTRIBUTE = "ferro4d_simulation"
 _CHUNK_BYTES = 8 * 2**20  # of counts, before compression
 
