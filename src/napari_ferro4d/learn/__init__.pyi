@@ -27,7 +27,4 @@ from .training import TrainingState as TrainingState
 from .training import read_schedule as read_schedule
 from .training import total_epochs as total_epochs
 from .traversal import traverse as traverse
-from .worker import Trainer as Trainer
-from .worker import embed_in_process as embed_in_process
-from .worker import train_in_process as train_in_process
-from .worker import traverse_in_process as traverse_in_process
+from .worker import Worker as Worker

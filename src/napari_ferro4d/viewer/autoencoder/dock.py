@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QHBoxLayout, QPushButton
 
 from napari_ferro4d.errors import ModelError, ScanError
 from napari_ferro4d.jobs import Cancelled, Progress, Report
-from napari_ferro4d.learn import Model, TrainingState, load_model
+from napari_ferro4d.learn import Model, TrainingState, Worker, embed, finished, load_model, train
 from napari_ferro4d.results import embedding_result, provenance
 from napari_ferro4d.scan import Scan
 from napari_ferro4d.viewer.layers import (
@@ -213,7 +213,6 @@ def _train_and_embed(
 
     Returns the embedding and the model.
     """
-    from napari_ferro4d.learn import Trainer, embed_in_process, finished, train_in_process
 
     def stoppable(progress: Progress) -> None:
         report(progress)
@@ -229,11 +228,12 @@ def _train_and_embed(
         # Without the optimiser's state, which is twice as large as the model.
         return have(finished(load_model(checkpoint)))
 
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, Trainer() as trainer:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, Worker() as worker:
         checkpoint = Path(folder) / "model.safetensors"
-        with_all = {**options, "checkpoint": checkpoint, "trainer": trainer}
         try:
-            model = have(train_in_process(scan, **with_all, report=stoppable))
+            model = have(
+                worker.run(train, scan, **options, checkpoint=checkpoint, report=stoppable)
+            )
         except Cancelled:
             if not (stop.is_set() and checkpoint.exists()):
                 raise
@@ -243,11 +243,9 @@ def _train_and_embed(
                 raise
             epochs = len(kept(checkpoint).header["history"]["losses"])
             raise ModelError(f"{error} The model after epoch {epochs} is kept.") from error
-        device = options["device"]
-        return embed_in_process(scan, model, device=device, report=report, trainer=trainer), model
+        return worker.run(embed, scan, model, device=options["device"], report=report), model
 
 
 def _embed(scan: Scan, model: Model, device: str, report: Report) -> tuple[Any, Model]:
-    from napari_ferro4d.learn import embed_in_process
-
-    return embed_in_process(scan, model, device=device, report=report), model
+    with Worker() as worker:
+        return worker.run(embed, scan, model, device=device, report=report), model
