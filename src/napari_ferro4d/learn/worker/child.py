@@ -2,7 +2,7 @@
 
 Reads from standard input what to call, and writes to standard output pairs of what a message is and
 what it says, all pickled. The end of the input, which comes also when whoever asked is gone, ends
-the process.
+the process. What messages call it is its argument.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ import traceback
 from contextlib import suppress
 from typing import Any, BinaryIO
 
-from napari_ferro4d.errors import ScanError
+from napari_ferro4d.errors import ModelError, ScanError
 from napari_ferro4d.jobs import Cancelled, Progress
 from napari_ferro4d.learn.compute import import_torch
 
-__all__ = ["EVERY_S", "PATIENCE_S", "READY", "STEPS", "main"]
+__all__ = ["EVERY_S", "PATIENCE_S", "READY", "STEPS", "failure", "main"]
 
 READY = b"napari-ferro4d is ready\n"
 """After which the messages begin: what starts with Python may have printed before."""
@@ -93,9 +93,16 @@ def _done(job: bytes, talk: _Talk) -> bytes:
         return pickle.dumps(("error", error))
     except Exception as error:
         traceback.print_exc()
-        name = type(error).__name__
-        memory = name in ("MemoryError", "OutOfMemoryError")  # numpy's, torch's
-        return pickle.dumps(("failed", (f"{name}: {' '.join(str(error).split())[:300]}", memory)))
+        return pickle.dumps(("error", failure(sys.argv[1], error)))
+
+
+def failure(name: str, error: Exception) -> ModelError:
+    """Return an error that is not meant for users as one that is."""
+    kind = type(error).__name__
+    memory = kind in ("MemoryError", "OutOfMemoryError")  # numpy's, torch's
+    what = "close other programs or choose a smaller network; " if memory else ""
+    said = " ".join(str(error).split())[:300]
+    return ModelError(f"the {name} failed ({kind}: {said}); {what}see the log.")
 
 
 class _Talk:

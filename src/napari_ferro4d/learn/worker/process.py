@@ -29,7 +29,7 @@ from typing import Any, ParamSpec, TypeVar
 from napari_ferro4d.errors import ModelError
 from napari_ferro4d.jobs import Cancelled, Progress, Report
 
-from .child import EVERY_S, PATIENCE_S, READY, STEPS
+from .child import EVERY_S, PATIENCE_S, READY, STEPS, failure
 from .scan_transfer import pickled
 
 __all__ = ["Worker"]
@@ -136,22 +136,20 @@ class Worker:
         begin, step, progress = time.monotonic(), 0, None
         while self._child is child:
             kind, value = child.message()
-            if kind == "answer":
-                _log.debug("the %s wrote:\n%s", self._name, child.words())
-                return value
-            if kind == "error":
-                raise value
-            if kind == "failed":
-                _log.error("the %s failed:\n%s", self._name, child.words())
-                said, memory = value
-                what = "close other programs or choose a smaller network; " if memory else ""
-                raise ModelError(f"the {self._name} failed ({said}); {what}see the log.")
-            if kind == "ended":
-                raise child.crash()
-            if kind == "started":
-                step = value
-            if kind == "progress":
-                progress = value
+            if kind in ("answer", "error") and (words := child.words()):
+                level = logging.DEBUG if kind == "answer" else logging.ERROR
+                _log.log(level, "the %s wrote:\n%s", self._name, words)
+            match kind:
+                case "answer":
+                    return value
+                case "error":
+                    raise value
+                case "ended":
+                    raise child.crash()
+                case "started":
+                    step = value
+                case "progress":
+                    progress = value
             if report is not None:
                 seconds = f"{time.monotonic() - begin:.0f} s"
                 report(progress or Progress(step, STEPS, f"starting the {self._name} ({seconds})"))
@@ -172,7 +170,7 @@ class _Child:
         try:
             with self._words.open("wb") as words:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-P", "-m", "napari_ferro4d.learn.worker.child"],
+                    [sys.executable, "-P", "-m", "napari_ferro4d.learn.worker.child", name],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=words,
@@ -199,7 +197,7 @@ class _Child:
             except (EOFError, pickle.UnpicklingError):  # the end, or the middle of a message
                 self._messages.put(("ended", None))
             except Exception as error:  # no memory for the answer
-                self._messages.put(("failed", (f"{type(error).__name__}: {error}", True)))
+                self._messages.put(("error", failure(self._name, error)))
 
     def ask(self, job: bytes) -> None:
         """Say what to do."""
