@@ -26,13 +26,20 @@ from napari_ferro4d.viewer.layers import (
     made,
     map_layers,
 )
-from napari_ferro4d.viewer.widgets import Dock, enable, hint
-from napari_ferro4d.viewer.widgets import model_file as _model_file
+from napari_ferro4d.viewer.widgets import (
+    Dock,
+    ask_and_load,
+    ask_and_save,
+    enable,
+    hint,
+    model_note,
+    model_text,
+)
 
 from .network_form import NetworkForm
 from .training_plots import Course
 
-__all__ = ["AutoencoderWidget"]
+__all__ = ["AutoencoderWidget", "train_and_embed"]
 
 
 class AutoencoderWidget(Dock):
@@ -78,7 +85,7 @@ class AutoencoderWidget(Dock):
     def set_model(self, model: Model, name: str) -> None:
         """Use `model`, called `name`, for embedding."""
         self._model, self._model_name = model, name
-        self._about.setText(_model_file.model_text(model, name))
+        self._about.setText(model_text(model, name))
         self.form.set_model(model)
         self.refresh()
 
@@ -123,7 +130,7 @@ class AutoencoderWidget(Dock):
             return
         options = self.form.options()
         self._stop = threading.Event()
-        work = partial(_train_and_embed, scan, options, self._stop)
+        work = partial(train_and_embed, scan, options, self._stop)
         self.keep()
         self.course.clear()
         self._start(work, scan, f"{scan.name} autoencoder", options["device"], "Training")
@@ -143,7 +150,7 @@ class AutoencoderWidget(Dock):
         def layers(report: Report) -> tuple[list[LayerData], dict[str, Any], int]:
             embedding, model = work(report)
             result = embedding_result(embedding, scan)
-            said = {**_model_file.model_note(model, name), "device": device}
+            said = {**model_note(model, name), "device": device}
             note = made(provenance("embed", said, scan), maps=[result])
             shown = map_layers(Origin.of(scan), result) if embedding.active else []
             return shown, note, len(embedding.channels)
@@ -195,18 +202,18 @@ class AutoencoderWidget(Dock):
         enable(self.stop_button, "Stopping.", "")
 
     def _on_load(self) -> None:
-        found = _model_file.ask_and_load(self, "autoencoder")
+        found = ask_and_load(self, "autoencoder")
         if found is not None:
             self.set_model(*found)
 
     def _on_save(self) -> None:
         if self._model is not None:
-            name = _model_file.ask_and_save(self, self._model, self._model_name)
+            name = ask_and_save(self, self._model, self._model_name)
             if name:
                 self.row.say(f"Saved {name}.")
 
 
-def _train_and_embed(
+def train_and_embed(
     scan: Scan, options: dict[str, Any], stop: threading.Event, report: Report
 ) -> tuple[Any, Model]:
     """Train until the end, or until `stop` is set, and embed; the model is reported between.

@@ -23,8 +23,18 @@ from napari_ferro4d.viewer.layers import (
     map_layers,
 )
 from napari_ferro4d.viewer.session import training_labels
-from napari_ferro4d.viewer.widgets import DeviceChoice, Dock, LabelsChoice, enable, form, hint
-from napari_ferro4d.viewer.widgets import model_file as _model_file
+from napari_ferro4d.viewer.widgets import (
+    DeviceChoice,
+    Dock,
+    LabelsChoice,
+    ask_and_load,
+    ask_and_save,
+    enable,
+    form,
+    hint,
+    model_note,
+    model_text,
+)
 
 from .class_table import ClassTable
 
@@ -86,7 +96,7 @@ class ClassifierWidget(Dock):
     def set_model(self, model: Model, name: str) -> None:
         """Use `model`, called `name`, for predictions."""
         self._model, self._model_name = model, name
-        self._about.setText(_model_file.model_text(model, name))
+        self._about.setText(model_text(model, name))
         self.refresh()
 
     def _lay_out(self) -> None:
@@ -222,7 +232,7 @@ class ClassifierWidget(Dock):
 
         def done(result: Classification) -> str:
             name = self._model_name if "model" in options else f"{scan.name} classifier"
-            note = {**_model_file.model_note(result.model, name), **said, "device": device}
+            note = {**model_note(result.model, name), **said, "device": device}
             line = self._show(scan, result, provenance("classify", note, scan))
             if "model" in options:
                 return line
@@ -268,13 +278,13 @@ class ClassifierWidget(Dock):
         self.refresh()
 
     def _on_load(self) -> None:
-        found = _model_file.ask_and_load(self, "classifier")
+        found = ask_and_load(self, "classifier")
         if found is not None:
             self.set_model(*found)
 
     def _on_save(self) -> None:
         if self._model is not None:
-            name = _model_file.ask_and_save(self, self._model, self._model_name)
+            name = ask_and_save(self, self._model, self._model_name)
             if name:
                 self.row.say(f"Saved {name}.")
 

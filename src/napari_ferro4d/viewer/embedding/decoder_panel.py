@@ -27,8 +27,7 @@ from napari_ferro4d.learn import (
     traverse,
 )
 from napari_ferro4d.viewer.layers import beam_centre
-from napari_ferro4d.viewer.widgets import Dock, enable, hint
-from napari_ferro4d.viewer.widgets import model_file as _model_file
+from napari_ferro4d.viewer.widgets import Dock, ask_and_load, enable, hint, model_text
 
 from .panel_host import PanelHost
 from .pattern_image import PatternImage, Picture
@@ -148,7 +147,7 @@ class TraversePanel(QWidget):
         found = self.model()
         text = "No model: train or load one in the Autoencoder dock, or load one here."
         if found is not None:
-            text = self._misfit(found[0]) or f"Decodes with {_model_file.model_text(*found)}."
+            text = self._misfit(found[0]) or f"Decodes with {model_text(*found)}."
         self._about.setText(text)
         self.slider.setEnabled(self._patterns is not None)
 
@@ -241,7 +240,7 @@ class TraversePanel(QWidget):
         self.pattern.set_space((step[0] * binning, step[1] * binning), (centre[0], centre[1]), unit)
 
     def _on_load(self) -> None:
-        found = _model_file.ask_and_load(self, "autoencoder")
+        found = ask_and_load(self, "autoencoder")
         if found is not None:
             self._loaded = found
             self.set_channel(self._dock.embedding, self._dock.channel)
