@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -150,28 +150,6 @@ def test_a_scan_in_memory_larger_than_the_disk_is_an_error(temporary: Path) -> N
 # --- the process
 
 
-def test_progress_arrives_as_it_was_and_takes_little_of_the_time() -> None:
-    seen: list[tuple[float, Progress]] = []
-    epochs = 20_000
-    with Worker() as worker:
-        count = worker.run(
-            worker_jobs.states,
-            epochs,
-            2.0,
-            report=lambda progress: seen.append((time.monotonic(), progress)),
-        )
-    told = [(when, one) for when, one in seen if one.partial is not None]
-    assert 2 <= len({id(one) for _, one in told}) <= 2.0 / 0.1 + 2
-    assert count > 100
-    last = told[-1][1]
-    assert replace(last, partial=None) == Progress(epochs, epochs + 1, "training", 1.5)
-    state = last.partial
-    assert len(state.losses) == epochs
-    assert state.losses == state.learning_rates == state.terms["activity"]
-    assert (state.epoch, state.active) == (epochs, (1, 2))
-    np.testing.assert_array_equal(state.thumbnails, np.ones((6, 32, 30), np.float32))
-
-
 @pytest.mark.parametrize("job", [worker_jobs.no_memory, worker_jobs.no_memory_for_the_answer])
 def test_memory_that_runs_out_is_one_line(job: Callable[[], None], temporary: Path) -> None:
     with (
@@ -183,12 +161,6 @@ def test_memory_that_runs_out_is_one_line(job: Callable[[], None], temporary: Pa
         worker.run(job)
     assert "\n" not in str(error.value)
     until(lambda: nothing_left(temporary))
-
-
-def test_what_is_printed_does_not_come_between_answers() -> None:
-    with Worker() as worker:
-        assert worker.run(worker_jobs.talkative) == ""
-        assert worker.run(worker_jobs.talkative) == ""
 
 
 def test_work_that_never_asks_whether_to_stop_is_cancelled_at_once(temporary: Path) -> None:
@@ -203,26 +175,6 @@ def test_work_that_never_asks_whether_to_stop_is_cancelled_at_once(temporary: Pa
         worker.run(worker_jobs.stuck, report=report)
     assert time.monotonic() - asked[0] < 1
     until(lambda: nothing_left(temporary))
-
-
-def test_two_workers_do_not_meet(scan: Scan) -> None:
-    with Worker() as one, Worker() as other:
-        found: list[int] = []
-        thread = threading.Thread(
-            target=lambda: found.append(one.run(worker_jobs.states, 10, 3.0, report=wait))
-        )
-        both = threading.Event()
-
-        def wait(progress: Progress) -> None:
-            if len(trainers()) == 2:
-                both.set()
-
-        thread.start()
-        with pytest.raises(ModelError, match="MemoryError"):
-            other.run(worker_jobs.no_memory)
-        thread.join()
-    assert found[0] > 1
-    assert both.is_set()
 
 
 SCRIPT = """
@@ -251,25 +203,6 @@ def test_no_script_is_run_a_second_time(tmp_path: Path) -> None:
             timeout=120,
         )
         assert run.stdout.splitlines() == ["once __main__", "['auto', 'cpu'] False"]
-
-
-def test_classes_and_errors_of_labels_are_those_of_classifying_here(scan: Scan) -> None:
-    labels = np.zeros(scan.scan_shape, np.uint8)
-    labels[::3, 1], labels[::3, 9] = 1, 2
-    options = {"epochs": 3, "device": "cpu", "classes": {1: "up", 2: "down"}}
-    with Worker() as worker:
-        there = worker.run(classify, scan, labels, **options)
-        again = worker.run(classify, scan, model=there.model, device="cpu")
-        with pytest.raises(LabelsError) as refused:
-            worker.run(classify, scan, labels == 1, device="cpu")
-    here = classify(scan, labels, **options)
-    np.testing.assert_array_equal(there.prediction, here.prediction)
-    np.testing.assert_allclose(there.probability, here.probability, atol=1e-3)
-    np.testing.assert_array_equal(again.prediction, here.prediction)
-    assert there.class_names == here.class_names == {1: "up", 2: "down"}
-    with pytest.raises(LabelsError) as expected:
-        classify(scan, labels == 1, device="cpu")
-    assert str(refused.value) == str(expected.value)
 
 
 PHASES = Phase(1, 1e-3, l1=1e-3), Phase(1, 1e-4, cycle=(1e-3, 5), similarity=1e-4, beta=0.1)
@@ -466,3 +399,74 @@ def test_a_python_that_cannot_be_started_is_one_line(
     with pytest.raises(ModelError, match="no-python: cannot be started"):
         Worker().run(train, scan)
     assert not list(temporary.glob("ferro4d-*"))
+
+
+# --- one process for several tests; the last of the file, as others count processes
+
+
+@pytest.fixture(scope="module")
+def worker() -> Iterator[Worker]:
+    with Worker() as one:
+        yield one
+
+
+def test_progress_arrives_as_it_was_and_takes_little_of_the_time(worker: Worker) -> None:
+    seen: list[Progress] = []
+    epochs = 20_000
+    count = worker.run(worker_jobs.states, epochs, 2.0, report=seen.append)
+    told = {id(one): one for one in seen if one.partial is not None}
+    assert 2 <= len(told) <= 2.0 / 0.1 + 2
+    assert count > 100
+    last = seen[-1]
+    assert replace(last, partial=None) == Progress(epochs, epochs + 1, "training", 1.5)
+    state = last.partial
+    assert len(state.losses) == epochs
+    assert state.losses == state.learning_rates == state.terms["activity"]
+    assert (state.epoch, state.active) == (epochs, (1, 2))
+    np.testing.assert_array_equal(state.thumbnails, np.ones((6, 32, 30), np.float32))
+
+
+def test_what_is_printed_does_not_come_between_answers(worker: Worker) -> None:
+    assert worker.run(worker_jobs.talkative) == ""
+    assert worker.run(worker_jobs.talkative) == ""
+
+
+def test_two_workers_do_not_meet(worker: Worker) -> None:
+    worker.run(devices)  # so that there is one
+    together: list[int] = []
+
+    def work() -> None:
+        count = worker.run(worker_jobs.states, 10, 3.0, report=report)
+        together.append(count)
+
+    def report(progress: Progress) -> None:
+        together.append(len(trainers()))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    with Worker() as other, pytest.raises(ModelError, match="MemoryError"):
+        other.run(worker_jobs.no_memory)
+    thread.join()
+    *processes, count = together
+    assert max(processes) == 2
+    assert count > 2
+
+
+def test_classes_and_errors_of_labels_are_those_of_classifying_here(
+    scan: Scan, worker: Worker
+) -> None:
+    labels = np.zeros(scan.scan_shape, np.uint8)
+    labels[::3, 1], labels[::3, 9] = 1, 2
+    options = {"epochs": 3, "device": "cpu", "classes": {1: "up", 2: "down"}}
+    there = worker.run(classify, scan, labels, **options)
+    again = worker.run(classify, scan, model=there.model, device="cpu")
+    with pytest.raises(LabelsError) as refused:
+        worker.run(classify, scan, labels == 1, device="cpu")
+    here = classify(scan, labels, **options)
+    np.testing.assert_array_equal(there.prediction, here.prediction)
+    np.testing.assert_allclose(there.probability, here.probability, atol=1e-3)
+    np.testing.assert_array_equal(again.prediction, here.prediction)
+    assert there.class_names == here.class_names == {1: "up", 2: "down"}
+    with pytest.raises(LabelsError) as expected:
+        classify(scan, labels == 1, device="cpu")
+    assert str(refused.value) == str(expected.value)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -126,7 +125,6 @@ class LabelsChoice(LayerChoice):
         return self.layer()
 
 
-@functools.cache
 def present_devices() -> list[str]:
     """Return the devices of this machine; another process asks torch."""
     try:
