@@ -6,7 +6,8 @@ other, and that of the GPU, are free once that has ended, and a crash there is a
 It is started as a module of its own and not by `multiprocessing`, whose processes first run the
 main script of their parent again (all of napari's, or a notebook's or macro's without a guard) and
 import what lies by chance in the working folder. Pickles tell themselves where they end, so that
-the pipes of standard input and output are all that is needed.
+the pipes of standard input and output are all that is needed; nobody else can write to these, so
+that what is unpickled is our own.
 """
 
 from __future__ import annotations
