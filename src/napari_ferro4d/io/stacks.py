@@ -65,6 +65,7 @@ class FileStack:
 
     @property
     def dtype(self) -> np.dtype[Any]:
+        """Type of the counts."""
         return self.frames.dtype
 
     def __getitem__(self, where: Any) -> np.ndarray:
@@ -97,11 +98,13 @@ class Joined:
 
     @property
     def shape(self) -> tuple[int, int, int]:
+        """All patterns, and their detector pixels: ``(pattern, ky, kx)``."""
         _, ky, kx = self.stacks[0].shape
         return int(self._starts[-1]), int(ky), int(kx)
 
     @property
     def dtype(self) -> np.dtype[Any]:
+        """Type of the counts."""
         stored: np.dtype[Any] = np.dtype(self.stacks[0].dtype)
         return stored
 
@@ -150,10 +153,12 @@ class Rows:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
+        """The shape ``(y, x, ky, kx)``."""
         return (*self.scan, int(self.stack.shape[1]), int(self.stack.shape[2]))
 
     @property
     def dtype(self) -> np.dtype[Any]:
+        """Type of the counts."""
         stored: np.dtype[Any] = np.dtype(self.stack.dtype)
         return stored
 

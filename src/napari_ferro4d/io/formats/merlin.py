@@ -16,8 +16,9 @@ import numpy as np
 
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.frames import Frames
+from napari_ferro4d.io.open_options import OpenOptions
 from napari_ferro4d.io.stacks import Absent, FileStack, Joined, Rows, mapped_once, pieces_of
-from napari_ferro4d.io.stored import Hints, Stored, mapped
+from napari_ferro4d.io.stored import Stored, mapped
 
 from .merlin_series import (
     Part,
@@ -80,7 +81,7 @@ def mib_axes(path: Path) -> int:
     return 4 if path.suffix.lower() != ".hdr" or is_companion(path) else 0
 
 
-def read_mib(path: Path, hints: Hints) -> Stored:
+def read_mib(path: Path, hints: OpenOptions) -> Stored:
     """Map or decode a Merlin `.mib` file, or all files of its acquisition."""
     first = frames_of_companion(path) if path.suffix.lower() == ".hdr" else path
     header = read_header(first)
@@ -115,7 +116,7 @@ def _joined(
     header: Header,
     one: Any,
     parts: list[Part],
-    hints: Hints,
+    hints: OpenOptions,
     missing: str,
     said: dict[str, int],
 ) -> Stored:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from napari_ferro4d.io.axes import Axis, Transposed, centre_of, steps
+from napari_ferro4d.io.open_options import OpenOptions
 from napari_ferro4d.io.stacks import pieces_of
-from napari_ferro4d.io.stored import Hints, Stored, largest, refuse_absurd_chunks
+from napari_ferro4d.io.stored import Stored, largest, refuse_absurd_chunks
 
 _METADATA = (".zarray", ".zgroup", "zarr.json")
 
@@ -63,7 +64,7 @@ def zarr_axes(path: Path) -> int:
     return max((array.ndim for array, _ in _zarr_arrays(path)), default=0)
 
 
-def read_zarr(path: Path, hints: Hints) -> Stored:
+def read_zarr(path: Path, hints: OpenOptions) -> Stored:
     """Open the largest array of a zarr store, folder or zip, of version 2 or 3."""
     found = _zarr_arrays(path)
     array = largest(path, [one for one, _ in found])
