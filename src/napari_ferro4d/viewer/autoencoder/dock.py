@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QHBoxLayout, QPushButton
 
 from napari_ferro4d.errors import ModelError, ScanError
 from napari_ferro4d.jobs import Cancelled, Progress, Report
-from napari_ferro4d.learn import Model, TrainingState, load_model
+from napari_ferro4d.learn import Model, TrainingOptions, TrainingState, load_model
 from napari_ferro4d.results import embedding_result, provenance
 from napari_ferro4d.scan import Scan
 from napari_ferro4d.viewer.layers import (
@@ -121,12 +121,12 @@ class AutoencoderWidget(Dock):
         scan = self.scans.scan()
         if scan is None:
             return
-        options = self.form.options()
+        options = TrainingOptions(**self.form.options())
         self._stop = threading.Event()
         work = partial(_train_and_embed, scan, options, self._stop)
         self.keep()
         self.course.clear()
-        self._start(work, scan, f"{scan.name} autoencoder", options["device"], "Training")
+        self._start(work, scan, f"{scan.name} autoencoder", options.device, "Training")
 
     def embed(self) -> None:
         """Embed the chosen scan in another process and add the active channels."""
@@ -207,7 +207,7 @@ class AutoencoderWidget(Dock):
 
 
 def _train_and_embed(
-    scan: Scan, options: dict[str, Any], stop: threading.Event, report: Report
+    scan: Scan, options: TrainingOptions, stop: threading.Event, report: Report
 ) -> tuple[Any, Model]:
     """Train until the end, or until `stop` is set, and embed; the model is reported between.
 
@@ -231,7 +231,7 @@ def _train_and_embed(
 
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, Trainer() as trainer:
         checkpoint = Path(folder) / "model.safetensors"
-        with_all = {**options, "checkpoint": checkpoint, "trainer": trainer}
+        with_all = {**vars(options), "checkpoint": checkpoint, "trainer": trainer}
         try:
             model = have(train_in_process(scan, **with_all, report=stoppable))
         except Cancelled:
@@ -243,8 +243,8 @@ def _train_and_embed(
                 raise
             epochs = len(kept(checkpoint).header["history"]["losses"])
             raise ModelError(f"{error} The model after epoch {epochs} is kept.") from error
-        device = options["device"]
-        return embed_in_process(scan, model, device=device, report=report, trainer=trainer), model
+        keep = {"device": options.device, "report": report, "trainer": trainer}
+        return embed_in_process(scan, model, **keep), model
 
 
 def _embed(scan: Scan, model: Model, device: str, report: Report) -> tuple[Any, Model]:
