@@ -128,11 +128,11 @@ def mapped(
 
 
 MOST_CHUNK_BYTES = 3 * 2**28
-"""Of a piece that is compressed on its own, and has to be decoded as a whole: 768 MB."""
+"""Of a chunk that is compressed on its own, and has to be decoded as a whole: 768 MB."""
 
 
 def refuse_absurd_chunks(path: Path, array: Any) -> None:
-    """Refuse an array whose pieces are too large, or too many per pattern, to be read.
+    """Refuse an array whose chunks are too large, or too many per pattern, to be read.
 
     Raises
     ------
@@ -146,7 +146,7 @@ def refuse_absurd_chunks(path: Path, array: Any) -> None:
     per_pattern = math.prod(-(-n // c) for n, c in zip(array.shape[-2:], chunks[-2:], strict=True))
     if size > MOST_CHUNK_BYTES or per_pattern > 2**14:
         raise ScanError(
-            f"{path}: is stored in pieces of {size} bytes, {per_pattern} per pattern, which cannot "
+            f"{path}: is stored in chunks of {size} bytes, {per_pattern} per pattern, which cannot "
             "be read one by one; the header is damaged, or the file has to be written anew."
         )
 

@@ -14,7 +14,7 @@ import numpy as np
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.io.axes import Axis, centre_of, steps
 from napari_ferro4d.io.open_options import OpenOptions
-from napari_ferro4d.io.stacks import pieces_of
+from napari_ferro4d.io.stacks import chunk_metadata
 from napari_ferro4d.io.stored import Stored
 
 from .hdf5 import is_plain, open_hdf5, text
@@ -78,7 +78,7 @@ def read_topspin(path: Path, hints: OpenOptions) -> Stored:
         *steps(axes),
         scan_shape=shape,
         centre=centre_of(axes),
-        metadata={"dataset": name, **pieces_of((1,))},
+        metadata={"dataset": name, **chunk_metadata((1,))},
     )
 
 
