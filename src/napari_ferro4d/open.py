@@ -124,28 +124,9 @@ def open_scan(
     >>> open_scan(demo_scan_path()).detector_shape
     (64, 64)
     """
-    options = OpenOptions(
-        format=format,
-        scan_shape=scan_shape,
-        scan_step=scan_step,
-        k_step=k_step,
-        centre=centre,
-        first_frame=first_frame,
-        flyback=flyback,
-        snake=snake,
-        incomplete=incomplete,
-        dtype=dtype,
-        detector_shape=detector_shape,
-        offset=offset,
-        gap=gap,
-        dark=dark,
-        gain=gain,
-        bad_pixels=bad_pixels,
-        crop=crop,
-        bin=bin,
-        saturation=saturation,
-    )
-    return open_with_options(path, options, report)
+    given = dict(locals())  # by names that are those of the fields, too
+    del given["path"], given["report"]
+    return open_with_options(path, OpenOptions(**given), report)
 
 
 def open_with_options(

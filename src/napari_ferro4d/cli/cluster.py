@@ -8,8 +8,6 @@ import re
 from .parser import EMBEDDED, add_seed, positive
 from .terminal import print_document
 
-__all__ = ["add_options", "run"]
-
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the verb."""

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import argparse
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .parser import add_centre, add_cluster, add_output, add_saturation_flag, add_scan
+from .parser import add_output, add_pass, add_scan
 from .terminal import on_cluster, print_document, progress_bar
 from .verb_steps import opened, written
-
-if TYPE_CHECKING:
-    from napari_ferro4d.reduce import Saturation
-
-__all__ = ["add_options", "run"]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -33,9 +28,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--descan", choices=("none", "plane", "robust"), default="none")
     parser.add_argument("--rotation", type=_rotation, default=0.0, metavar="DEG|auto")
-    add_centre(parser)
-    add_saturation_flag(parser)
-    add_cluster(parser)
+    add_pass(parser)
     add_output(parser)
 
 
@@ -47,7 +40,6 @@ def run(args: argparse.Namespace) -> int:
     check_target(args.output)
     scan = opened(args)
     cleaning, record = read_cleaning(scan, args.mask, args.background, args.threshold)
-    found: Saturation | None = None
     with progress_bar() as report, on_cluster(args.scheduler) as client:
         how: dict[str, Any] = {
             "centre": args.centre,
@@ -58,10 +50,10 @@ def run(args: argparse.Namespace) -> int:
             "report": report,
             "client": client,
         }
-        if args.flag_saturation:
-            maps, found = com_flagged(scan, **how)
+        if not args.flag_saturation:
+            maps, found = com(scan, **how), None
         else:
-            maps = com(scan, **how)
+            maps, found = com_flagged(scan, **how)
     parameters = {**com_parameters(maps, args.mask_radius, args.descan), **record}
     document = written(args, scan, "com", parameters, maps=com_results(maps, scan), found=found)
     document["centre"] = [float(c) for c in maps.centre]

@@ -7,8 +7,6 @@ import argparse
 from .parser import add_output, shape
 from .terminal import print_document
 
-__all__ = ["add_options", "run"]
-
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the verb."""

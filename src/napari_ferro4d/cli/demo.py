@@ -25,8 +25,6 @@ from .terminal import print_document, progress_bar
 if TYPE_CHECKING:
     from napari_ferro4d.scan import Scan
 
-__all__ = ["add_options", "run", "run_demo", "screenshot"]
-
 PRESET = "ermno3-domains-small"
 LABELS = 50
 COM_RADIUS = 18.0

@@ -8,8 +8,6 @@ from .parser import EMBEDDED, add_output, add_scan
 from .terminal import print_document, progress_bar
 from .verb_steps import opened
 
-__all__ = ["add_options", "run"]
-
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the verb."""

@@ -10,8 +10,6 @@ from .parser import add_scan
 from .terminal import print_document
 from .verb_steps import opened
 
-__all__ = ["add_options", "run"]
-
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the verb."""

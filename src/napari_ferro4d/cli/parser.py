@@ -14,12 +14,10 @@ if TYPE_CHECKING:
 __all__ = [
     "EMBEDDED",
     "OneLineParser",
-    "add_centre",
-    "add_cluster",
     "add_device",
     "add_open_options",
     "add_output",
-    "add_saturation_flag",
+    "add_pass",
     "add_scan",
     "add_seed",
     "open_options",
@@ -105,27 +103,19 @@ def open_options(args: argparse.Namespace) -> OpenOptions:
 # --- what several verbs take
 
 
-def add_centre(parser: argparse.ArgumentParser) -> None:
-    """Add where the undiffracted beam is."""
+def add_pass(parser: argparse.ArgumentParser) -> None:
+    """Add what a pass over all counts takes: a beam centre, a look for saturation, a cluster."""
     parser.add_argument(
         "--centre",
         type=_centre,
         metavar="KY,KX|mean",
         help="beam centre in pixels, or of the mean pattern",
     )
-
-
-def add_saturation_flag(parser: argparse.ArgumentParser) -> None:
-    """Add the wish to count saturated pixels."""
     parser.add_argument(
         "--flag-saturation",
         action="store_true",
         help="count the saturated detector pixels of every pattern, in the same pass",
     )
-
-
-def add_cluster(parser: argparse.ArgumentParser) -> None:
-    """Add the dask cluster to work on."""
     parser.add_argument("--scheduler", metavar="tcp://HOST:PORT", help="run on this dask cluster")
 
 

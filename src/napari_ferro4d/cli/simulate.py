@@ -12,8 +12,6 @@ from .terminal import print_document, progress_bar
 if TYPE_CHECKING:
     from napari_ferro4d.simulate import Spec
 
-__all__ = ["add_options", "run"]
-
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the verb."""

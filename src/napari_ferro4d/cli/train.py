@@ -19,8 +19,6 @@ from .verb_steps import opened
 if TYPE_CHECKING:
     from napari_ferro4d.learn import Model
 
-__all__ = ["add_options", "run"]
-
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the verb."""

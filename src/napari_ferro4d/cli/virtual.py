@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .parser import add_centre, add_cluster, add_output, add_saturation_flag, add_scan
+from .parser import add_output, add_pass, add_scan
 from .terminal import on_cluster, print_document, progress_bar
 from .verb_steps import opened, written
-
-if TYPE_CHECKING:
-    from napari_ferro4d.reduce import Saturation
-
-__all__ = ["add_options", "run"]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -26,9 +21,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="disk:R, annulus:R1,R2, rectangle:KY0,KX0,KY1,KX1, polygon:KY,KX;KY,KX;... "
         "(pixels from the beam centre) or the image of a mask",
     )
-    add_centre(parser)
-    add_saturation_flag(parser)
-    add_cluster(parser)
+    add_pass(parser)
     add_output(parser)
 
 
@@ -40,13 +33,12 @@ def run(args: argparse.Namespace) -> int:
     check_target(args.output)
     detector = parse_detector(args.detector)
     scan = opened(args)
-    found: Saturation | None = None
     with progress_bar() as report, on_cluster(args.scheduler) as client:
         how: dict[str, Any] = {"centre": args.centre, "report": report, "client": client}
-        if args.flag_saturation:
-            result, found = virtual_flagged(scan, detector, **how)
+        if not args.flag_saturation:
+            result, found = virtual(scan, detector, **how), None
         else:
-            result = virtual(scan, detector, **how)
+            result, found = virtual_flagged(scan, detector, **how)
     name = result.name
     if name == "virtual_mask":
         name = f"virtual_{Path(args.detector).stem}"

@@ -46,7 +46,7 @@ def corrected(scan: Scan, wanted: OpenOptions, report: Report | None = None) -> 
                 f"{scan.where()}: {name} must be the path of an image; use "
                 "napari_ferro4d.corrections.correct to correct with arrays."
             )
-    if wanted == wanted.uncorrected():
+    if wanted.given() == wanted.uncorrected().given():
         return scan
     hints: dict[str, Any] = {}
     record: dict[str, Any] = {}

@@ -73,8 +73,7 @@ def channel_of(
             f"{os.fspath(folder)}: the embedding has channels 0 to {len(embedding.data) - 1}; "
             f"there is no channel {number}."
         )
-    channel: npt.NDArray[Any] = embedding.data[number]
-    return channel
+    return np.asarray(embedding.data[number])
 
 
 def cluster_results(found: Clusters, embedding: MapResult) -> tuple[list[MapResult], LabelResult]:
