@@ -17,13 +17,35 @@ from helpers.command_line import refused
 from napari_ferro4d.cli import main
 
 
+VERBS = (
+    *("info", "virtual", "com", "train", "embed", "convert", "channels", "difference", "cluster"),
+    *("classify", "simulate", "demo"),
+)
+
+
 def test_help_names_every_command(capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["--help"])
     assert stopped.value.code == 0
     text = capsys.readouterr().out
-    for verb in ("info", "virtual", "com", "train", "embed", "classify", "demo"):
+    for verb in VERBS:
         assert verb in text
+
+
+def test_help_of_a_verb_loads_nothing_that_is_slow():
+    code = """
+import contextlib, io, sys
+from napari_ferro4d.cli import main
+for verb in sys.argv[1:]:
+    with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.suppress(SystemExit):
+        main([verb, "--help"])
+    assert f"ferro4d {verb}" in said.getvalue()
+print(*sorted({"dask", "matplotlib", "numba", "numpy", "torch"} & set(sys.modules)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *VERBS], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "\n"
 
 
 OUT = ["-o", "r.zarr"]

@@ -342,7 +342,12 @@ def test_what_a_scan_is_opened_with_is_the_same_as_one_object_and_as_arguments(t
     options = {one.name: one.default for one in fields(OpenOptions)}
     assert {n: taken[n].default for n in taken if n not in ("path", "report")} == options
     write_npy(tmp_path / "scan.npy")
-    said = {"scan_step": np.array([2, 3]), "k_step": [0.1, 0.2], "crop": ((1, 9), (0, None)), "bin": 2}
+    said = {
+        "scan_step": np.array([2, 3]),
+        "k_step": [0.1, 0.2],
+        "crop": ((1, 9), (0, None)),
+        "bin": 2,
+    }
     scan = open_scan(tmp_path / "scan.npy", **said)
     again = open_with_options(tmp_path / "scan.npy", OpenOptions(**said))
     assert (again.source, again.signature) == (scan.source, scan.signature)
