@@ -16,7 +16,6 @@ import pytest
 from helpers.command_line import refused
 from napari_ferro4d.cli import main
 
-
 VERBS = (
     *("info", "virtual", "com", "train", "embed", "convert", "channels", "difference", "cluster"),
     *("classify", "simulate", "demo"),
