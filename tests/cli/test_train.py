@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import fields
 
 import numpy as np
 import pytest
 
 from helpers.command_line import refused, run_json
 from napari_ferro4d.cli import main
-from napari_ferro4d.learn import load_model
+from napari_ferro4d.learn import TrainingOptions, load_model, train
 from napari_ferro4d.results import read_results
 
 
@@ -91,3 +93,10 @@ def test_learning_takes_corrected_scans(capsys, scan, images, tmp_path):
     document = run_json(capsys, "embed", scan, "--model", model, "-o", out, *more)
     assert document["maps"] == ["maps/embedding"]
     assert read_results(out).provenance[0]["scan"]["corrections"]["bin"] == 2
+
+
+def test_what_a_training_is_to_be_is_the_same_as_one_object_and_as_arguments():
+    taken = inspect.signature(train).parameters
+    more = ("scans", "resume", "checkpoint", "report")
+    options = {one.name: one.default for one in fields(TrainingOptions)}
+    assert {n: taken[n].default for n in taken if n not in more} == options

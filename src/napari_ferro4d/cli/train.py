@@ -68,6 +68,8 @@ def run(args: argparse.Namespace) -> int:
     before = _changed(checkpoint)
     try:
         model = _trained(args, checkpoint, bar=first)
+        if first:
+            save_model(model, target)
     except (KeyboardInterrupt, Cancelled):
         if not first:
             raise SystemExit(130) from None
@@ -77,7 +79,6 @@ def run(args: argparse.Namespace) -> int:
         raise Cancelled(said) from None
     if not first:
         return 0
-    save_model(model, target)
     checkpoint.unlink(missing_ok=True)
     document = {"model": str(target), **_course(model.header, whole=args.json)}
     return print_document(document, as_json=args.json)

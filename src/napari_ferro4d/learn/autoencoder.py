@@ -156,17 +156,10 @@ def train(
     >>> train(scan, epochs=1, embedding=8, device="cpu").header["preset"]
     'compact'
     """
-    options = TrainingOptions(
-        preset=preset,
-        embedding=embedding,
-        epochs=epochs,
-        schedule=schedule,
-        start=start,
-        device=device,
-        seed=seed,
-        divergence=divergence,
-        variational=variational,
-    )
+    given = dict(locals())  # by names that are those of the fields, too
+    for name in ("scans", "resume", "checkpoint", "report"):
+        del given[name]
+    options = TrainingOptions(**given)
     return train_with_options(scans, options, resume=resume, checkpoint=checkpoint, report=report)
 
 

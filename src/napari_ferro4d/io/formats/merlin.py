@@ -17,7 +17,7 @@ import numpy as np
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.frames import Frames
 from napari_ferro4d.io.open_options import OpenOptions
-from napari_ferro4d.io.stacks import Absent, FileStack, Joined, Rows, mapped_once, chunk_metadata
+from napari_ferro4d.io.stacks import Absent, FileStack, Joined, Rows, chunk_metadata, mapped_once
 from napari_ferro4d.io.stored import Stored, mapped
 
 from .merlin_series import (
