@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -43,12 +43,12 @@ class OpenOptions:
 
         Workers of a cluster keep open what they opened, and find it again by these.
         """
-        values = {one.name: (getattr(self, one.name), one.default) for one in fields(self)}
         plain = {
-            name: (tuple(value) if isinstance(value, list | np.ndarray) else value, default)
-            for name, (value, default) in values.items()
+            name: tuple(value) if isinstance(value, list | np.ndarray) else value
+            for name, value in vars(self).items()
         }
-        return {name: value for name, (value, default) in plain.items() if value != default}
+        default = vars(OpenOptions())
+        return {name: value for name, value in plain.items() if value != default[name]}
 
     def uncorrected(self) -> OpenOptions:
         """Return the same without corrections: what opens the counts as they were recorded."""
