@@ -1,5 +1,4 @@
 from .bad_pixel_search import bad_pixels as bad_pixels
-from .block_steps import check_image as check_image
 from .correct_scan import correct as correct
 from .correct_scan import not_negative as not_negative
 from .image_files import corrected as corrected

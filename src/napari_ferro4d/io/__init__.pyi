@@ -5,7 +5,6 @@ from .atomic import atomic_folder as atomic_folder
 from .atomic import locked as locked
 from .atomic import recover as recover
 from .blocks import Place as Place
-from .blocks import coarse_first as coarse_first
 from .blocks import loader as loader
 from .blocks import over_blocks as over_blocks
 from .blocks import places as places
