@@ -11,7 +11,15 @@ import pytest
 from qtpy.QtCore import QTimer
 
 from helpers.trainers import trainers
-from napari_ferro4d.learn import LINEAR, PRESETS, Embedding, Model, TrainingState, embed
+from napari_ferro4d.learn import (
+    LINEAR,
+    PRESETS,
+    Embedding,
+    Model,
+    TrainingOptions,
+    TrainingState,
+    embed,
+)
 from napari_ferro4d.learn.networks import build_autoencoder
 from napari_ferro4d.open import open_scan
 from napari_ferro4d.viewer.autoencoder import NetworkForm, train_and_embed
@@ -161,7 +169,7 @@ def test_a_stop_before_the_first_epoch_is_written_waits_for_it(scan):
         if isinstance(progress.partial, Model):
             models.append(progress.partial)
 
-    options = {"embedding": 4, "epochs": 50_000, "device": "cpu"}
+    options = TrainingOptions(embedding=4, epochs=50_000, device="cpu")
     found, model = train_and_embed(scan, options, stop, report)
     assert len(found.channels) == 4
     assert models == [model]

@@ -14,7 +14,16 @@ from qtpy.QtWidgets import QHBoxLayout, QPushButton
 
 from napari_ferro4d.errors import ModelError, ScanError
 from napari_ferro4d.jobs import Cancelled, Progress, Report
-from napari_ferro4d.learn import Model, TrainingState, Worker, embed, finished, load_model, train
+from napari_ferro4d.learn import (
+    Model,
+    TrainingOptions,
+    TrainingState,
+    Worker,
+    embed,
+    finished,
+    load_model,
+    train_with_options,
+)
 from napari_ferro4d.results import embedding_result, provenance
 from napari_ferro4d.scan import Scan
 from napari_ferro4d.viewer.layers import (
@@ -128,12 +137,12 @@ class AutoencoderWidget(Dock):
         scan = self.scans.scan()
         if scan is None:
             return
-        options = self.form.options()
+        options = TrainingOptions(**self.form.options())
         self._stop = threading.Event()
         work = partial(train_and_embed, scan, options, self._stop)
         self.keep()
         self.course.clear()
-        self._start(work, scan, f"{scan.name} autoencoder", options["device"], "Training")
+        self._start(work, scan, f"{scan.name} autoencoder", options.device, "Training")
 
     def embed(self) -> None:
         """Embed the chosen scan in another process and add the active channels."""
@@ -214,7 +223,7 @@ class AutoencoderWidget(Dock):
 
 
 def train_and_embed(
-    scan: Scan, options: dict[str, Any], stop: threading.Event, report: Report
+    scan: Scan, options: TrainingOptions, stop: threading.Event, report: Report
 ) -> tuple[Any, Model]:
     """Train until the end, or until `stop` is set, and embed; the model is reported between.
 
@@ -239,7 +248,9 @@ def train_and_embed(
         checkpoint = Path(folder) / "model.safetensors"
         try:
             model = have(
-                worker.run(train, scan, **options, checkpoint=checkpoint, report=stoppable)
+                worker.run(
+                    train_with_options, scan, options, checkpoint=checkpoint, report=stoppable
+                )
             )
         except Cancelled:
             if not (stop.is_set() and checkpoint.exists()):
@@ -250,7 +261,7 @@ def train_and_embed(
                 raise
             epochs = len(kept(checkpoint).header["history"]["losses"])
             raise ModelError(f"{error} The model after epoch {epochs} is kept.") from error
-        return worker.run(embed, scan, model, device=options["device"], report=report), model
+        return worker.run(embed, scan, model, device=options.device, report=report), model
 
 
 def _embed(scan: Scan, model: Model, device: str, report: Report) -> tuple[Any, Model]:
