@@ -46,8 +46,8 @@ def preview(scan: Scan) -> np.ndarray:
     """
     if scan.frames is not None:
         return _from_frames(scan)
-    if "patterns_per_piece" in scan.metadata:
-        return _from_chunks(scan, *scan.metadata["patterns_per_piece"])
+    if "patterns_per_chunk" in scan.metadata:
+        return _from_chunks(scan, *scan.metadata["patterns_per_chunk"])
     if "data_files" in scan.metadata:
         return _from_files(scan)
     ny, nx, ky, kx = scan.shape

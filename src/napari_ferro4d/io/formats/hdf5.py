@@ -12,8 +12,9 @@ import numpy as np
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.frames import Frames
 from napari_ferro4d.io.axes import Axis, arranged, centre_of, steps
-from napari_ferro4d.io.stacks import pieces_of
-from napari_ferro4d.io.stored import Hints, Step, Stored, largest, mapped, refuse_absurd_chunks
+from napari_ferro4d.io.open_options import OpenOptions
+from napari_ferro4d.io.stacks import chunk_metadata
+from napari_ferro4d.io.stored import Step, Stored, largest, mapped, refuse_absurd_chunks
 
 from .hdf5_chunks import plain_chunks
 from .hdf5_heaps import refuse_damaged_heaps
@@ -126,7 +127,7 @@ def hdf5_axes(path: Path) -> int:
         return max((data.ndim for data in _datasets(file)), default=0)
 
 
-def read_hdf5(path: Path, hints: Hints) -> Stored:
+def read_hdf5(path: Path, hints: OpenOptions) -> Stored:
     """Open the largest array of 3 or 4 axes; read the axes beside it."""
     refuse_damaged_heaps(path)
     with open_hdf5(path) as file:
@@ -143,7 +144,7 @@ def read_hdf5(path: Path, hints: Hints) -> Stored:
         # HyperSpy writes EMD files with the fastest axis first, as their specification has it.
         found, axes = arranged(array, axes, reverse="dim4" in data.parent)
         if found is array and stored is None:
-            metadata.update(pieces_of(data.chunks))
+            metadata.update(chunk_metadata(data.chunks))
         if found is not array and unwritten is None and (plain := plain_chunks(path, data)):
             found = replace(found, array=plain)
             held = plain.mapped()
@@ -214,7 +215,7 @@ def never_written(data: Any) -> np.ndarray | None:
 
 
 def _as_far_as_written(
-    array: Hdf5Array, unwritten: np.ndarray, hints: Hints
+    array: Hdf5Array, unwritten: np.ndarray, hints: OpenOptions
 ) -> tuple[Hdf5Array, np.ndarray | None]:
     if unwritten.ndim == 2 and hints.incomplete == "pad":
         return array, unwritten

@@ -71,8 +71,8 @@ class PlainChunks:
         if data.size < int(self.offsets.max()) + math.prod(self.chunk) * self.dtype.itemsize:
             raise ScanError(f"{self.path}: is shorter than it was when it was opened.")
         runs = [_runs(line, size) for line, size in zip(lines, self.chunk, strict=True)]
-        for crossing in itertools.product(*runs):
-            place, there, inside = zip(*crossing, strict=True)
+        for run in itertools.product(*runs):
+            place, there, inside = zip(*run, strict=True)
             chunk = np.ndarray(self.chunk, self.dtype, data, int(self.offsets[place]))
             values[there] = chunk[inside]
         # An axis of which one position was asked for is gone.
