@@ -6,6 +6,7 @@ import functools
 from dataclasses import replace
 
 import numpy as np
+from scipy.linalg import expm
 
 from napari_ferro4d.simulate import Optics, State, Table, table_patterns, wavelength, ymno3
 from napari_ferro4d.simulate.diffraction import compute
@@ -57,6 +58,16 @@ def disks(g, intensity, *, shape=(64, 64), centre=None, radius=3.6, step=STEP, b
         disk = np.clip(radius + 0.5 - away, 0, 1)
         out += total * disk / disk.sum()
     return out
+
+
+def scattering_matrix(coupling, beams, k_t, thickness):
+    """Return ``S = exp(2 pi i A t)`` of a slab at 200 kV: what the slices have to multiply out to.
+
+    `coupling` is the structure matrix ``[N, N]`` of the N beams, `k_t` in 1/angstrom, the
+    thickness in nm. Column h gives all beams for unit amplitude in beam h.
+    """
+    errors = -wavelength(200.0) / 2 * (2 * beams.g @ k_t + (beams.g**2).sum(axis=1))
+    return expm(2j * np.pi * (coupling + np.diag(errors)) * thickness * 10)
 
 
 def rows(spec):

@@ -12,13 +12,13 @@ from helpers.simulated_patterns import (
     PLUS,
     averaged_with_mirror,
     pattern_of,
+    scattering_matrix,
     small_table,
 )
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.simulate import (
     Optics,
     scattering_factor,
-    scattering_matrix,
     structure_factor,
     structure_matrix,
     wavelength,

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from helpers.simulated_patterns import PLUS, pattern_of, small_table
+from helpers.simulated_patterns import PLUS, pattern_of, scattering_matrix, small_table
 from napari_ferro4d.simulate import (
     BORACITE_STATES,
     Optics,
@@ -21,7 +21,6 @@ from napari_ferro4d.simulate import (
     ermno3,
     plane_wave_intensities,
     reference,
-    scattering_matrix,
     structure_factor,
     structure_matrix,
     wavelength,

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers.simulated_patterns import scattering_matrix
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.simulate import (
     BORACITE_STATES,
@@ -20,7 +21,6 @@ from napari_ferro4d.simulate import (
     detector_frame,
     ermno3,
     scattering_factor,
-    scattering_matrix,
     structure,
     structure_factor,
     structure_matrix,

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
 
+from helpers.simulated_patterns import scattering_matrix
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.simulate import (
     Optics,
-    scattering_matrix,
     structure_matrix,
     wavelength,
     zone_beams,

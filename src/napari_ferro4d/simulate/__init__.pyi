@@ -17,7 +17,6 @@ from .diffraction import detector_frame as detector_frame
 from .diffraction import load_table as load_table
 from .diffraction import plane_wave_intensities as plane_wave_intensities
 from .diffraction import reference as reference
-from .diffraction import scattering_matrix as scattering_matrix
 from .diffraction import structure_factor as structure_factor
 from .diffraction import structure_matrix as structure_matrix
 from .diffraction import table_patterns as table_patterns

@@ -3,8 +3,7 @@
 Files, in reading order:
 
 - `disks`: Compiled inner loop: convergent-beam disks interpolated in a table by cubic B-splines.
-- `scattering`: Electrons in a crystal: scattering factors, structure factors and the scattering
-  matrix.
+- `scattering`: Electrons in a crystal: beams, structure factors and how they couple the beams.
 - `optics`: A convergent probe and a pixel detector.
 - `multislice`: Multislice with abTEM: plane waves through a crystal, every beam at every
   thickness.

@@ -7,7 +7,6 @@ from .reference_patterns import plane_wave_intensities as plane_wave_intensities
 from .reference_patterns import reference as reference
 from .scattering import Beams as Beams
 from .scattering import detector_frame as detector_frame
-from .scattering import scattering_matrix as scattering_matrix
 from .scattering import structure_factor as structure_factor
 from .scattering import structure_matrix as structure_matrix
 from .scattering import wavelength as wavelength

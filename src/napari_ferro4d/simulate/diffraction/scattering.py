@@ -1,4 +1,4 @@
-"""Electrons in a crystal: scattering factors, structure factors and the scattering matrix."""
+"""Electrons in a crystal: beams, structure factors and how they couple the beams."""
 
 from __future__ import annotations
 
@@ -228,36 +228,7 @@ def structure_matrix(
     return np.asarray(matrix - np.eye(len(u)) * np.diag(matrix).real)
 
 
-def _excitation_errors(beams: Beams, k_t: Array, kilovolts: float) -> Array:
+def excitation_errors(beams: Beams, k_t: Array, kilovolts: float) -> Array:
     """Return ``s_g`` ``[..., beam]`` in 1/angstrom for transverse wave vectors ``k_t [..., 2]``."""
     along = np.asarray(k_t) @ beams.g.T
     return np.asarray(-wavelength(kilovolts) / 2 * (2 * along + (beams.g**2).sum(axis=-1)))
-
-
-def scattering_matrix(
-    coupling: Array, beams: Beams, k_t: Array, thickness: float, kilovolts: float = 200.0
-) -> Array:
-    """Return the scattering matrix ``S = exp(2 pi i A t)`` of a parallel-sided slab.
-
-    Parameters
-    ----------
-    coupling : ndarray
-        `structure_matrix`, ``[N, N]``.
-    beams : Beams
-        The same N beams.
-    k_t : ndarray
-        Transverse wave vector ``(ky, kx)`` of the incident beam in 1/angstrom; zero on the axis.
-    thickness : float
-        In nm.
-    kilovolts : float
-        Acceleration voltage.
-
-    Returns
-    -------
-    ndarray
-        Complex ``[N, N]``: column h gives all beams for unit amplitude in beam h.
-    """
-    from scipy.linalg import expm
-
-    a = coupling + np.diag(_excitation_errors(beams, k_t, kilovolts))
-    return np.asarray(expm(2j * np.pi * a * thickness * 10))
