@@ -86,6 +86,7 @@ def ours(patterns: torch.Tensor, device: torch.device, portion: Portion) -> tupl
     gradient = Gradient(network, HEADER, portion, ALONE, device)
     phase = Phase(epochs=1, learning_rate=3e-5, l1=L1)
     images = patterns[:, None]
+    encode = network.frozen_encode()
 
     def train() -> None:
         optimizer.zero_grad()
@@ -94,8 +95,8 @@ def ours(patterns: torch.Tensor, device: torch.device, portion: Portion) -> tupl
 
     def embed() -> None:  # in single precision, as `embed` does
         with torch.inference_mode():
-            for piece in images.split(portion.patterns):
-                network.encode(piece)
+            for chunk in images.split(portion.patterns):
+                encode(chunk)
 
     return train, embed
 

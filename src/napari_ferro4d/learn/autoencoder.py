@@ -263,7 +263,8 @@ def embed(
     load_network(network, model.weights)
     with working_on(where), single_thread(model.header["preset"] == "compact"):
         network.to(where).eval()
-        channels = apply(scan, how, network.encode, network, where, report, "embedding patterns")
+        encode = network.frozen_encode()
+        channels = apply(scan, how, encode, network, where, report, "embedding patterns")
     return Embedding(channels, active_channels(channels))
 
 

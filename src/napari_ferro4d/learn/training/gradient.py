@@ -19,7 +19,7 @@ from napari_ferro4d.learn.compute import (
     reduced_precision,
     smaller,
 )
-from napari_ferro4d.learn.networks import Autoencoder, Memory
+from napari_ferro4d.learn.networks import Autoencoder
 
 from .history import TERMS
 from .losses import Reading, Whole, objective, survey
@@ -184,8 +184,5 @@ class Gradient:
             # Here, where the error and with it all that the failed attempt kept is gone.
             self.portion, self.note = less, f"; memory is short: {less}"
             self._network.zero_grad()
-            for layer in self._network.modules():
-                if isinstance(kept := getattr(layer, "_memory", None), Memory):
-                    kept.clear()
             if self._device.type == "cuda":
                 torch.cuda.empty_cache()
