@@ -12,10 +12,17 @@ from helpers.training_scans import counts, model_of_two_epochs, same
 from napari_ferro4d import Scan, ScanError, train
 from napari_ferro4d.learn import Model, Phase
 from napari_ferro4d.learn.compute import ALONE, Portion, available_memory, fitting, smaller
-from napari_ferro4d.learn.data import Feed, Preprocess, Room, batches, read_patterns
-from napari_ferro4d.learn.data import pattern_cache as cache
-from napari_ferro4d.learn.networks import build_autoencoder
-from napari_ferro4d.learn.training import Gradient, gradient
+from napari_ferro4d.learn.data import (
+    FILE_BYTES,
+    BatchLoader,
+    Preprocess,
+    Room,
+    batches,
+    find_room,
+    read_patterns,
+)
+from napari_ferro4d.learn.networks import Autoencoder, PaperAutoencoder, build_autoencoder
+from napari_ferro4d.learn.training import Gradient
 
 GIB = 2**30
 CPU = torch.device("cpu")
@@ -39,7 +46,7 @@ def test_patterns_in_a_file_train_the_same_model_and_leave_no_file(
 ):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", None)
-    monkeypatch.setattr("napari_ferro4d.learn.autoencoder.find_room", lambda: Room(0, GIB))
+    monkeypatch.setattr("napari_ferro4d.learn.data.pattern_cache.MEMORY_SHARE", 0)
     said, files = set(), set()
 
     def report(progress) -> None:
@@ -53,9 +60,9 @@ def test_patterns_in_a_file_train_the_same_model_and_leave_no_file(
 
 
 def test_the_cache_takes_half_of_the_free_memory_and_most_of_the_disk():
-    room = cache.find_room()
+    room = find_room()
     assert room.memory == pytest.approx(0.5 * available_memory(), rel=0.2)
-    assert 0 < room.file <= cache.FILE_BYTES
+    assert 0 < room.file <= FILE_BYTES
 
 
 def test_a_file_of_patterns_beyond_disk_or_limit_is_one_error(scan, tmp_path, monkeypatch):
@@ -77,8 +84,8 @@ def test_a_file_of_patterns_beyond_disk_or_limit_is_one_error(scan, tmp_path, mo
 
 def test_only_what_has_room_nowhere_is_thinned_and_that_is_said(scan, monkeypatch, tmp_path):
     # Room for 20 of 80 patterns of 1 kB: every second row and column.
-    room = Room(10_000, 20 * 1024)
-    monkeypatch.setattr("napari_ferro4d.learn.autoencoder.find_room", lambda: room)
+    monkeypatch.setattr("napari_ferro4d.learn.data.pattern_cache.MEMORY_SHARE", 0)
+    monkeypatch.setattr("napari_ferro4d.learn.data.pattern_cache.FILE_BYTES", 20 * 1024)
     said = set()
     path = tmp_path / "c.safetensors"
     thin = train(
@@ -101,7 +108,7 @@ def test_batches_from_a_file_are_those_from_memory():
     patterns = np.random.default_rng(0).random((50, 4, 4), np.float32)
     chosen = batches(50, 8, seed=3, epoch=1)
     direct, fetched = (
-        [x.clone() for x in Feed(patterns, CPU, on_disk).batches(chosen)]
+        [x.clone() for x in BatchLoader(patterns, CPU, on_disk).batches(chosen)]
         for on_disk in (False, True)
     )
     assert len(direct) == 7
@@ -143,11 +150,15 @@ def test_a_portion_is_halved_down_to_one_pattern_computed_twice():
     assert smaller(Portion(1), "compact") is None
 
 
-def gradient_of(portion: Portion, phase: Phase, header: dict) -> tuple[list[float], torch.Tensor]:
+def gradient_of(
+    portion: Portion, phase: Phase, header: dict, network: Autoencoder | None = None
+) -> tuple[list[float], torch.Tensor]:
     torch.manual_seed(0)
-    network = build_autoencoder(header)
+    built = build_autoencoder(header)
+    network = built if network is None else network
+    network.load_state_dict(built.state_dict())
     x = torch.rand(6, 1, 16, 16)
-    terms = Gradient(network, header, portion, ALONE, CPU).add(x, phase, 6, None)
+    terms = Gradient(network, header, portion, ALONE, CPU, torch.float32).add(x, phase, 6, None)
     return terms.tolist(), torch.cat([p.grad.flatten() for p in network.parameters()])
 
 
@@ -170,21 +181,28 @@ def test_a_batch_in_portions_has_the_gradient_of_the_whole(weight, reading):
     )
 
 
-def test_a_batch_that_has_to_be_parted_halfway_keeps_the_similarity_of_the_whole(monkeypatch):
-    network = {"embedding": 4, "size": 16, "filters": 3, "pooling": [2, 2]}
-    header = {"preset": "paper", "network": network, "divergence": "code"}
+class ShortOfMemory(PaperAutoencoder):
+    """Has no memory for the first batch."""
+
+    def __init__(self, **sizes) -> None:
+        super().__init__(**sizes)
+        self.calls = []
+
+    def latent(self, x, noise=None):
+        self.calls.append((len(x), torch.is_grad_enabled()))
+        if len(self.calls) == 1:
+            raise MemoryError
+        return super().latent(x, noise)
+
+
+def test_a_batch_that_has_to_be_parted_halfway_keeps_the_similarity_of_the_whole():
+    sizes = {"embedding": 4, "size": 16, "filters": 3, "pooling": [2, 2]}
+    header = {"preset": "paper", "network": sizes, "divergence": "code"}
     phase = Phase(1, 1e-3, l1=0.1, similarity=0.3)
     whole, expected = gradient_of(Portion(6), phase, header)
-    objective, calls = gradient.objective, []
-
-    def short_of_memory(*args, **options):
-        calls.append(len(args[1]))
-        if len(calls) == 1:
-            raise MemoryError
-        return objective(*args, **options)
-
-    monkeypatch.setattr(gradient, "objective", short_of_memory)
-    terms, found = gradient_of(Portion(6), phase, header)
-    assert calls == [6, 3, 3]
+    network = ShortOfMemory(**sizes)
+    terms, found = gradient_of(Portion(6), phase, header, network)
+    # After the first attempt, the similarity's pass without a gradient, and the two parts.
+    assert network.calls == [(6, True), (3, False), (3, False), (3, True), (3, True)]
     assert terms == pytest.approx(whole, rel=1e-5)
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-5)

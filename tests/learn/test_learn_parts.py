@@ -13,8 +13,12 @@ import torch
 from napari_ferro4d import LabelsError, ModelError, Scan, ScanError, train
 from napari_ferro4d.jobs import Cancelled
 from napari_ferro4d.learn import PRESETS, Phase, devices
-from napari_ferro4d.learn.compute import cancel_hooks as watch
-from napari_ferro4d.learn.compute import choose_device, import_torch, single_thread
+from napari_ferro4d.learn.compute import (
+    call_between_layers,
+    choose_device,
+    import_torch,
+    single_thread,
+)
 from napari_ferro4d.learn.data import (
     Augment,
     Neighbourhood,
@@ -236,8 +240,7 @@ def test_principal_components_leave_out_what_does_not_vary():
     assert float(deviations[0]) == pytest.approx(float(centred.square().sum(1).mean().sqrt()))
 
 
-def test_progress_comes_from_within_the_backward_pass_and_can_cancel(monkeypatch):
-    monkeypatch.setattr(watch, "INTERVAL", -1.0)
+def test_progress_comes_from_within_the_backward_pass_and_can_cancel():
     network = PaperAutoencoder(4, size=16, filters=3, pooling=(2, 2))
     looks = []
 
@@ -247,7 +250,7 @@ def test_progress_comes_from_within_the_backward_pass_and_can_cancel(monkeypatch
             raise Cancelled
 
     cancel = False
-    with watch.watched(network, look, torch.device("cpu")):
+    with call_between_layers(network, look, torch.device("cpu"), every_s=-1.0):
         loss = network.decode(network.encode(torch.rand(2, 1, 16, 16))).sum()
         assert len(looks) > 10
         cancel = True

@@ -19,7 +19,6 @@ from napari_ferro4d.learn.data import (
     find_room,
     preprocess_of,
     read_patterns,
-    thinned,
     thinning,
 )
 from napari_ferro4d.learn.model_files import Model, load_model
@@ -202,13 +201,12 @@ def _prepared(
     if before is None or before is start:
         # The same in all processes, though each finds another room.
         header["every"] = ranks.largest(thinning(scans, how.size, room, ranks.count), device)
-    every = header["every"]
-    note = f", only every {every}th row and column for want of room" if every > 1 else ""
     problem: Exception | None = None
     cache = None
     try:
         part = (ranks.rank, ranks.count)
-        cache = read_patterns(thinned(scans, every), how, report, part=part, room=room, note=note)
+        every = header["every"]
+        cache = read_patterns(scans, how, report, every=every, part=part, room=room)
     except ScanError as error:
         problem = error
     ranks.all_well(problem, device)
