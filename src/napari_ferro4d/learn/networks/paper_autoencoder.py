@@ -127,7 +127,10 @@ class PaperAutoencoder(Autoencoder):
 
 
 class _FrozenEncoder:
-    """The encoder with all that depends on its weights alone computed beforehand."""
+    """The encoder with all that depends on its weights alone computed beforehand.
+
+    For one thread at a time: the layers keep the memory of their results for the next pattern.
+    """
 
     @torch.no_grad()
     def __init__(self, encoder: nn.Sequential) -> None:
@@ -136,6 +139,7 @@ class _FrozenEncoder:
         layers = _convolutions(encoder[:2])
         self._skip, self._before_norm = LinearLayers(layers[:1]), LinearLayers(layers)
         self._norm = block.norm
+        self._image = torch.empty(0)
         self._blocks = [_frozen(encoder[i]) for i in range(2, len(encoder) - 4)]
         self._end = encoder[-4:]
 
@@ -145,20 +149,24 @@ class _FrozenEncoder:
         return torch.cat([self._embedding(image) for image in x[:, 0]])
 
     def _embedding(self, x: torch.Tensor) -> torch.Tensor:
-        image = x.new_zeros(*x.shape, self._skip.channels)
+        image = self._image.resize_(*x.shape, self._skip.channels).zero_()
         self._before_norm.add_to(image, x)
         self._skip.add_to(norm_relu_(image, self._norm), x)
         for block in self._blocks:
             image = block(image)
-        embedding: torch.Tensor = self._end(image.permute(2, 0, 1)[None])
+        embedding: torch.Tensor = self._end(_as_batch(image))
         return embedding
 
 
 def _frozen(layer: nn.Module) -> Layer:
     if isinstance(layer, _ThreeConvolutions | _OneConvolution):
         return layer.frozen()
-    # A pooling, which takes the channels before the pixels.
-    return lambda image: layer(image.permute(2, 0, 1)[None])[0].permute(1, 2, 0)
+    return lambda image: layer(_as_batch(image))[0].permute(1, 2, 0)  # a pooling
+
+
+def _as_batch(image: torch.Tensor) -> torch.Tensor:
+    """Return ``[1, channel, y, x]``, which torch recognises as channels last: not turned first."""
+    return image[None].permute(0, 3, 1, 2)
 
 
 def _convolutions(part: nn.Module) -> list[nn.Conv2d]:
