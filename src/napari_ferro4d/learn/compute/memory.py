@@ -33,9 +33,6 @@ AT_ONCE_ON_A_CPU = {"paper": 1, "compact": 64}
 PATTERN_BYTES = {"paper": 1.0e9, "compact": 4.0e6}
 """What the gradient of one pattern takes at most: of 256 x 256 with 128 filters, of 64 x 64."""
 
-RECOMPUTED = 0.4
-"""Share of that which is left where the insides of blocks are computed twice instead of kept."""
-
 
 @dataclass(frozen=True)
 class Portion:
