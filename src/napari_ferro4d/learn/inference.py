@@ -36,8 +36,8 @@ def apply(
     """
     ny, nx = scan.scan_shape
     steps = Steps(report, ny * nx, message)
-    # On a CPU few at a time: a layer of the paper's network takes a tenth of a second for one
-    # pattern, and cancel acts between layers. A GPU wants more to be busy.
+    # On a CPU few at a time: the paper's network takes a quarter of a second for one pattern, and
+    # cancel acts after each. A GPU wants more to be busy.
     most = max(1, 2 ** (17 if device.type == "cpu" else 22) // how.size**2)
     in_chunks = InChunks(function, device, most)
     maps: npt.NDArray[np.float32] | None = None

@@ -144,10 +144,14 @@ def norm_relu_(image: torch.Tensor, norm: nn.LayerNorm) -> torch.Tensor:
     pixels = image.flatten(0, 1)
     strips = torch.split(pixels, STRIP)
     weights, biases = (torch.split(p.view(-1, 1), STRIP) for p in (norm.weight, norm.bias))
-    mean = pixels.new_full((1, len(pixels)), 1 / len(pixels))
-    pixels -= mean @ pixels
-    squares = [mean[:, : len(strip)] @ strip.square() for strip in strips]
-    scale = (torch.cat(squares).sum(dim=0) + norm.eps).rsqrt()
+    share = pixels.new_full((1, len(pixels)), 1 / len(pixels))
+
+    def mean(parts: Iterator[torch.Tensor]) -> torch.Tensor:
+        # Sums of few numbers first: one after the other, 65,536 of them lose a digit.
+        return torch.cat([share[:, : len(part)] @ part for part in parts]).sum(dim=0)
+
+    pixels -= mean(iter(strips))
+    scale = (mean(strip.square() for strip in strips) + norm.eps).rsqrt()
     for strip, weight, bias in zip(strips, weights, biases, strict=True):
         strip.mul_(scale).mul_(weight).add_(bias).relu_()
     return image

@@ -75,7 +75,7 @@ class Gradient:
         self._network, self._ranks, self._device = network, ranks, device
         self._preset: str = header["preset"]
         self._precision = precision or training_precision(device, self._preset)
-        self._divergence: Reading = header["divergence"]
+        self._reading: Reading = header["divergence"]
         self._channels = int(header["network"]["embedding"])
 
     def add(
@@ -163,7 +163,7 @@ class Gradient:
                         self._network,
                         patterns[here],
                         phase,
-                        self._divergence,
+                        self._reading,
                         noise=drawn,
                         whole=whole,
                     )
