@@ -12,7 +12,7 @@ not fit into a small machine, and take minutes. On a GPU it has the paper's 32.
 Arithmetic: a convolution 3 x 3 takes 18 operations per pixel, input and output channel. Those of
 the network take 0.17 TFLOP per pattern, half of it to embed; training takes three times as much
 (result, gradient of the input, gradient of the kernels). Rates count these operations, also where
-fewer are done: ours reach more than the rate of matrix products.
+fewer are done: embedding reaches more than the rate of matrix products.
 """
 
 from __future__ import annotations

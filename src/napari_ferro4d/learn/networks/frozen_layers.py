@@ -30,8 +30,10 @@ from torch import nn
 
 __all__ = ["LinearLayers", "MinimalConvolution", "norm_relu_"]
 
-STRIP = 2048
-"""Pixels of a strip: 1 MB of 128 channels."""
+
+def _strip() -> int:
+    """Return how many pixels are worked on at a time: 1 MB of 128 channels for every thread."""
+    return 2048 * torch.get_num_threads()
 
 
 class LinearLayers:
@@ -60,7 +62,7 @@ class LinearLayers:
         places = (list(self._places(size)) for size in x.shape)
         for (i, rows, from_rows), (j, columns, from_columns) in product(*places):
             seen, out = squares[from_rows, from_columns], image[rows, columns]
-            step = max(1, STRIP // out.shape[1])
+            step = max(1, _strip() // out.shape[1])
             for pixels, sums in zip(torch.split(seen, step), torch.split(out, step), strict=True):
                 kernels = self._kernels[i, j].expand(len(sums), -1, -1)
                 sums += self._offsets[i, j]
@@ -117,7 +119,7 @@ class MinimalConvolution:
         """
         ny, nx, c_in = image.shape
         c_out = self._kernel.shape[2]
-        rows = min(ny, max(1, STRIP // 16 // nx) * 4)
+        rows = min(ny, max(1, _strip() // 16 // nx) * 4)
         tiles = rows * nx // 16
         result = self._result.resize_(ny, nx, c_out)
         padded = image.new_empty(rows + 2, nx + 2, c_in)
@@ -142,8 +144,10 @@ class MinimalConvolution:
 def norm_relu_(image: torch.Tensor, norm: nn.LayerNorm) -> torch.Tensor:
     """Normalise every channel of ``[y, x, channel]`` over the image, and apply ReLU, in place."""
     pixels = image.flatten(0, 1)
-    strips = torch.split(pixels, STRIP)
-    weights, biases = (torch.split(p.view(-1, 1), STRIP) for p in (norm.weight, norm.bias))
+    strips, weights, biases = (
+        torch.split(values, _strip())
+        for values in (pixels, norm.weight.view(-1, 1), norm.bias.view(-1, 1))
+    )
     share = pixels.new_full((1, len(pixels)), 1 / len(pixels))
 
     def mean(parts: Iterator[torch.Tensor]) -> torch.Tensor:
