@@ -113,8 +113,8 @@ def train(
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
     seed : int
-        Of the initial weights and the order of the patterns. On a CPU, the same seed, number of
-        threads and versions give the same model, bit by bit.
+        Of the initial weights and the order of the patterns. On a CPU, the same seed, kind of
+        processor, number of threads and versions give the same model, bit by bit.
     divergence : {"code", "text"}
         The divergence term as in the paper's code, or as in its text; see `losses.objective`.
     variational : bool
