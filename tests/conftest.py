@@ -36,12 +36,12 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 LONGEST = (
     "test_mutations.py",
-    "test_learn_engine_processes.py",
-    "test_learn.py",
+    "test_training_processes.py",
+    "test_autoencoder.py",
     "test_embedding_results.py",
     "test_register.py",
     "test_reading_channels.py",
-    "test_learn_linear.py",
+    "test_linear_fit.py",
     "test_autoencoder_widget.py",
     "test_identify.py",
     "test_one_pass.py",

@@ -19,7 +19,7 @@ from napari_ferro4d.learn.data import Preprocess, read_patterns
 from napari_ferro4d.learn.training import (
     AUTOMATIC,
     Automatic,
-    Glance,
+    ChannelMonitor,
     first,
     most_epochs,
     onward,
@@ -74,16 +74,16 @@ def test_the_state_tells_every_term_rate_and_active_channel(scan):
     assert last.active[-1] == len(embed(scan, trained, device="cpu").active)
 
 
-def test_a_glance_looks_at_few_patterns():
+def test_a_look_at_the_channels_embeds_few_patterns():
     large = Scan.from_array(np.ones((90, 100, 2, 2), np.uint8))
     how = Preprocess((2, 2), 1, 2)
-    glance = Glance(read_patterns([large, large], how), ALONE, CPU)
-    assert glance.every == 1
-    assert len(glance._patterns) <= 2 * 32 * 32
+    monitor = ChannelMonitor(read_patterns([large, large], how), ALONE, CPU)
+    assert monitor.every == 1
+    assert len(monitor.patterns) <= 2 * 32 * 32
     small = Scan.from_array(np.ones((9, 10, 2, 2), np.uint8))
-    glance = Glance(read_patterns([small], how), ALONE, CPU)
+    monitor = ChannelMonitor(read_patterns([small], how), ALONE, CPU)
     # All positions, but then not after every epoch: a quarter of the patterns per epoch, no more.
-    assert len(glance._patterns) / glance.every <= 0.25 * 90
+    assert len(monitor.patterns) / monitor.every <= 0.25 * 90
 
 
 # Schedules

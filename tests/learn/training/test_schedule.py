@@ -120,3 +120,21 @@ def test_a_file_that_is_no_schedule_is_explained(text, words, tmp_path):
 def test_an_unknown_schedule_is_refused_by_name(name):
     with pytest.raises(ScanError, match=name):
         read_schedule(name)
+
+
+def test_the_papers_schedule_is_as_published():
+    assert PRESETS["paper"] == (Phase(377, 3e-5, l1=1e-5),)
+
+
+def test_a_schedule_is_resized_in_proportion():
+    phases = (Phase(10, 1e-3), Phase(20, 1e-3), Phase(1, 1e-4))
+    for epochs in (1, 2, 7, 31, 100):
+        assert total_epochs(resize(phases, epochs)) == epochs
+    assert resize(phases, 31) == phases
+
+
+def test_epochs_fall_into_their_phases():
+    phases = (Phase(2, 1e-3), Phase(3, 1e-4))
+    assert [phase_at(phases, e)[1] for e in range(5)] == [0, 1, 0, 1, 2]
+    assert learning_rate(phases[0], 0.7) == 1e-3
+    assert learning_rate(Phase(2, 1e-3, end_learning_rate=1e-5), 1.0) == pytest.approx(1e-5)

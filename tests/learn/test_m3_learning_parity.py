@@ -53,9 +53,11 @@ def test_the_papers_network_gives_the_references_numbers(tmp_path):
     with torch.inference_mode():
         _, mean, log_variance = model.encoder(x)
         embedding = network.base.encode(x[:, None])
+        frozen = network.base.frozen_encode()(x[:, None])
         assert heard[0].max() > 0.1
         for found, wanted in (
             (embedding, heard[0]),
+            (frozen, heard[0]),
             (network.mean(embedding), mean),
             (network.log_variance(embedding), log_variance),
         ):

@@ -17,7 +17,7 @@ import pytest
 from helpers import training_scans
 from napari_ferro4d import Scan, load_model, open_scan, train
 
-TESTS = Path(__file__).parents[1]
+TESTS = Path(__file__).parents[2]
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs fork and kill")
 

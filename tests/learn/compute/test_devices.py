@@ -15,15 +15,14 @@ from helpers.training_scans import counts
 from napari_ferro4d import ModelError, Scan, ScanError, classify, embed, load_model, train
 from napari_ferro4d.learn import Phase, devices
 from napari_ferro4d.learn.compute import (
-    Pieces,
+    InChunks,
     choose_device,
+    container_memory,
     is_out_of_memory,
     joined,
-    memory,
     working_on,
 )
 from napari_ferro4d.learn.model_files import seeded
-from napari_ferro4d.learn.networks import build_autoencoder
 
 CPU = torch.device("cpu")
 OLD_DRIVER = (
@@ -85,7 +84,7 @@ def test_files_that_a_container_has_read_leave_its_memory_free(tmp_path):
     for name, text in zip(names, ("2000\n", "1000\n", stat), strict=True):
         (tmp_path / name).write_text(text)
     # 300 of the program, 50 that programs share, and 50 of the system.
-    assert memory._left_to(tmp_path, *names[:2]) == 2000 - 400
+    assert container_memory(tmp_path, *names[:2]) == 2000 - 400
 
 
 def test_words_of_memory_that_ran_out():
@@ -104,33 +103,32 @@ def test_words_of_memory_that_ran_out():
 def test_patterns_are_embedded_fewer_at_a_time_where_memory_runs_out():
     tried, freed = [], []
 
-    def double(piece):
-        values = 2 * piece.flatten(1)
-        tried.append(len(piece))
+    def double(chunk):
+        values = 2 * chunk.flatten(1)
+        tried.append(len(chunk))
         assert all(one() is None for one in freed), "what failed still takes memory"
-        if len(piece) > 3:
+        if len(chunk) > 3:
             freed.append(weakref.ref(values))
             raise torch.OutOfMemoryError("CUDA out of memory.")
         return values
 
     patterns = torch.rand(14, 1, 2, 2)
-    pieces, counted = Pieces(double, CPU, 8), []
-    assert torch.equal(pieces(patterns, counted.append), 2 * patterns.flatten(1))
+    in_chunks, counted = InChunks(double, CPU, 8), []
+    assert torch.equal(in_chunks(patterns, counted.append), 2 * patterns.flatten(1))
     assert tried == [8, 4, 2, 2, 2, 2, 2, 2, 2]
     assert counted == [2] * 7
-    pieces(patterns[:2])
-    assert pieces.most == 2
+    in_chunks(patterns[:2])
+    assert in_chunks.most == 2
 
 
 def test_a_pattern_too_large_for_the_memory_is_one_error(scan, monkeypatch):
     model = train(scan, embedding=4, epochs=1, device="cpu")
 
-    def short(self, x):
+    def short(*_):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nmore words")
 
-    kind = type(build_autoencoder(model.header))
     with monkeypatch.context() as patch:
-        patch.setattr(kind, "encode", short)
+        patch.setattr(torch.nn.functional, "conv2d", short)
         with pytest.raises(ModelError, match="cpu: its memory ran out") as error:
             embed(scan, model, device="cpu")
     assert "\n" not in str(error.value)
