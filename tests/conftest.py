@@ -35,19 +35,20 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 LONGEST = (
-    "test_io_mutations.py",
-    "test_learn_engine_processes.py",
-    "test_learn.py",
+    "test_mutations.py",
+    "test_training_processes.py",
+    "test_autoencoder.py",
     "test_embedding_results.py",
-    "test_simulate_register.py",
-    "test_embedding.py",
-    "test_learn_linear.py",
+    "test_register.py",
+    "test_reading_channels.py",
+    "test_linear_fit.py",
     "test_autoencoder_widget.py",
-    "test_simulate_identify.py",
-    "test_reduce_pass.py",
+    "test_identify.py",
+    "test_one_pass.py",
     "test_demo.py",
     "test_cluster.py",
     "test_learn_process.py",
+    "test_window_without_torch.py",
     "test_embedding_dock.py",
     "test_detector.py",
 )

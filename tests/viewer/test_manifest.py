@@ -15,7 +15,6 @@ import napari_ferro4d
 from napari_ferro4d.learn import devices
 from napari_ferro4d.viewer.session import settings as _settings
 from napari_ferro4d.viewer.widgets import DeviceChoice
-from napari_ferro4d.viewer.widgets import choices as _parts
 
 PLUGIN = "napari-ferro4d"
 
@@ -71,15 +70,14 @@ def test_preferences_have_defaults_and_set_the_device_boxes(qtbot):
         settings.device = "auto"
 
 
-def test_the_list_of_devices_opens_at_once(qtbot, monkeypatch):
+def test_the_list_of_devices_opens_at_once(qtbot):
     found = threading.Event()
 
     def slow():  # as the first import of torch is
         found.wait(60)
         return ["auto", "cpu", "cuda:0"]
 
-    monkeypatch.setattr(_parts, "_devices", slow)
-    box = DeviceChoice()
+    box = DeviceChoice(slow)
     qtbot.addWidget(box)
     box.showPopup()
     assert box.count() == 2  # it is open while torch is still being asked

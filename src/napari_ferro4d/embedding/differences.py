@@ -13,8 +13,6 @@ from napari_ferro4d.jobs import Report
 from napari_ferro4d.reduce import Reduction, reduce_scan, region_means, squares
 from napari_ferro4d.scan import Scan
 
-__all__ = ["Difference", "difference", "log_difference", "mean_pattern"]
-
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
@@ -41,6 +39,10 @@ class Difference:
     error: Floats
     high_positions: Bools
     low_positions: Bools
+
+    def significant(self, errors: float = 3.0) -> Bools:
+        """Return the pixels that differ by more than so many errors: bool ``[ky, kx]``."""
+        return np.abs(self.difference) > errors * self.error
 
 
 def difference(

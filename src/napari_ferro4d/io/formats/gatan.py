@@ -11,8 +11,9 @@ import numpy as np
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.frames import Frames
 from napari_ferro4d.io.axes import Axis, arranged, centre_of, steps
+from napari_ferro4d.io.open_options import OpenOptions
 from napari_ferro4d.io.stacks import mapped_once
-from napari_ferro4d.io.stored import Hints, Stored, largest, mapped
+from napari_ferro4d.io.stored import Stored, largest, mapped
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,12 @@ class Image:
 
     @property
     def ndim(self) -> int:
+        """Number of axes."""
         return len(self.shape)
 
     @property
     def size(self) -> int:
+        """Number of values, of any size."""
         return int(np.prod(self.shape, dtype=object))
 
 
@@ -38,7 +41,7 @@ def gatan_axes(path: Path) -> int:
     return max((image.ndim for image in images_of(path)), default=0)
 
 
-def read_gatan(path: Path, hints: Hints) -> Stored:
+def read_gatan(path: Path, hints: OpenOptions) -> Stored:
     """Map the largest array; the units say which axes are those of the detector."""
     found = [image for image in images_of(path) if image.ndim in (3, 4)]
     image = largest(path, found)
@@ -69,10 +72,12 @@ class MappedArray:
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Shape in the order of the scan."""
         return tuple(self.stored[axis] for axis in self.order)
 
     @property
     def dtype(self) -> np.dtype[Any]:
+        """Type of the counts."""
         return self.frames.dtype
 
     def __getitem__(self, where: Any) -> np.ndarray:
@@ -82,6 +87,7 @@ class MappedArray:
 
 
 def images_of(path: Path) -> list[Image]:
+    """Return the images of a file that hold numbers."""
     from rsciio.digitalmicrograph._api import DigitalMicrographReader, ImageObject
 
     with path.open("rb") as file:

@@ -3,7 +3,7 @@ from .automatic_schedule import Automatic as Automatic
 from .automatic_schedule import first as first
 from .automatic_schedule import most_epochs as most_epochs
 from .automatic_schedule import onward as onward
-from .channel_monitor import Glance as Glance
+from .channel_monitor import ChannelMonitor as ChannelMonitor
 from .classifier_fit import RECIPES as RECIPES
 from .classifier_fit import Task as Task
 from .classifier_fit import fit as fit
@@ -23,7 +23,7 @@ from .losses import objective as objective
 from .losses import similarity as similarity
 from .losses import survey as survey
 from .request import EMBEDDING as EMBEDDING
-from .request import Wishes as Wishes
+from .request import TrainingOptions as TrainingOptions
 from .request import continued as continued
 from .request import new_header as new_header
 from .schedule import AUTO as AUTO

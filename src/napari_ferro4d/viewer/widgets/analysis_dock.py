@@ -6,7 +6,7 @@ import contextlib
 from functools import partial
 from typing import Any
 
-from qtpy.QtCore import QEvent, QSize, Qt, QTimer
+from qtpy.QtCore import QEvent, QSize, Qt, QTimer, Signal
 from qtpy.QtWidgets import QDockWidget, QScrollArea, QVBoxLayout, QWidget
 
 from napari_ferro4d.viewer.session import plain, remember, remembered, session
@@ -28,6 +28,9 @@ class Dock(QWidget):
 
     key = ""
     """Under which name parameters are remembered."""
+
+    closed = Signal()
+    """The dock, or the window, is being closed, and its job cancelled."""
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
@@ -62,6 +65,7 @@ class Dock(QWidget):
         self.scans.changed.connect(self.refresh)
         self.row.running.connect(self._on_running)
         self.session.closing.connect(self.row.stop)
+        self.session.closing.connect(self.closed)
         self.refresh()
         # The rows stay together at the top, whatever the height of the dock.
         self.column.addStretch(1)
@@ -132,6 +136,7 @@ class Dock(QWidget):
         """Cancel the job when the dock is closed: nobody could see or stop it any more."""
         if event.type() == QEvent.Type.ParentChange and self.parent() is None:
             self.row.cancel()
+            self.closed.emit()
         return bool(super().event(event))
 
     def _on_running(self, running: bool) -> None:

@@ -11,6 +11,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QWidget
 
 from napari_ferro4d.errors import ScanError
+from napari_ferro4d.learn import Worker, devices
 from napari_ferro4d.scan import Scan
 from napari_ferro4d.viewer.layers import LOCKED, corrections_text, layer_info, scan_of
 from napari_ferro4d.viewer.session import plain, preference
@@ -124,13 +125,29 @@ class LabelsChoice(LayerChoice):
         return self.layer()
 
 
+def present_devices() -> list[str]:
+    """Return the devices of this machine; another process asks torch."""
+    try:
+        with Worker() as worker:
+            return worker.run(devices)
+    except ScanError:  # no torch: the Train button says so
+        return []
+
+
 class DeviceChoice(QComboBox):
-    """Choose where to compute: ``auto``, ``cpu`` or one of the GPUs."""
+    """Choose where to compute: ``auto``, ``cpu`` or one of the GPUs.
+
+    Parameters
+    ----------
+    look : callable
+        Returns the names of what there is, on a thread.
+    """
 
     _found = Signal(object)
 
-    def __init__(self) -> None:
+    def __init__(self, look: Callable[[], list[str]] = present_devices) -> None:
         super().__init__()
+        self._present = look
         self.setToolTip(
             "Where to compute. auto: the first CUDA GPU if there is one, else the CPU.\n"
             "The default is in File > Preferences."
@@ -147,14 +164,14 @@ class DeviceChoice(QComboBox):
         self.setCurrentText(device)
 
     def showPopup(self) -> None:
-        """Look for GPUs when the list is opened, on a thread: asking means importing torch."""
+        """Look for GPUs when the list is opened, on a thread: it takes another process a while."""
         if not self._asked:
             self._asked = True
             threading.Thread(target=self._look, name="ferro4d devices", daemon=True).start()
         super().showPopup()
 
     def _look(self) -> None:
-        names = _devices()
+        names = self._present()
         with contextlib.suppress(RuntimeError):  # the dock was closed meanwhile
             self._found.emit(names)
 
@@ -162,15 +179,6 @@ class DeviceChoice(QComboBox):
         for name in names:
             if self.findText(name) < 0:
                 self.addItem(name)
-
-
-def _devices() -> list[str]:
-    from napari_ferro4d.learn import devices
-
-    try:
-        return devices()
-    except ScanError:  # no torch: the Train button says so
-        return []
 
 
 def form() -> QFormLayout:
