@@ -193,7 +193,7 @@ def test_one_class_is_not_enough(shown, scan, widget):
 def test_a_later_prediction_takes_the_names_given_to_the_prediction(shown, scan, widget):
     names, colours = {1: "up", 2: "down"}, {1: (1.0, 0.0, 0.0, 1.0), 2: (0.0, 0.0, 1.0, 1.0)}
     data = np.ones(scan.scan_shape, np.uint8)
-    widget.session.corrections.show(
+    widget.session.decisions.show(
         scan, LabelResult("prediction", data, scan.scan_step, names, colours)
     )
     assert widget._class_style(scan, (1, 2)) == (names, colours)

@@ -1,4 +1,4 @@
-"""Dock widget "Classifier": few painted positions in, a map of classes out, corrections back in."""
+"""Dock widget "Classifier": few painted positions in, a map of classes out, decisions back in."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = ["ClassifierWidget"]
 
 
 class ClassifierWidget(Dock):
-    """Train a classifier from painted probe positions, predict the rest, learn from corrections.
+    """Train a classifier from painted probe positions, predict the rest, learn from decisions.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ class ClassifierWidget(Dock):
         self.scans.changed.connect(self.labels.refresh)
         self.labels.changed.connect(self._on_labels)
         self.table.counted.connect(self.refresh)
-        self.session.corrections.recorded.connect(self.refresh)
+        self.session.decisions.recorded.connect(self.refresh)
         self.new_button.clicked.connect(self.new_labels)
         self.add_button.clicked.connect(self.table.add_class)
         self.train_button.clicked.connect(self.train)
@@ -141,11 +141,11 @@ class ClassifierWidget(Dock):
         no_layer = None if self.labels.layer() is not None else "Make a labels layer first."
         enable(self.add_button, why or no_layer, "Add a class to paint.")
         enable(self.train_button, why or self._too_few(), "Learn from the painted positions.")
-        has = scan is not None and self.session.corrections.any(scan)
-        no_corrections = None if has else "Paint over wrong places of the prediction first."
+        has = scan is not None and self.session.decisions.any(scan)
+        undecided = None if has else "Paint over wrong places of the prediction first."
         enable(
             self.retrain_button,
-            why or no_corrections,
+            why or undecided,
             "Learn from the painted positions and from your corrections of the prediction.\n"
             "Corrected positions keep the class that you gave them.",
         )
@@ -179,9 +179,9 @@ class ClassifierWidget(Dock):
             self._learn(np.array(layer.data), "Training")
 
     def retrain(self) -> None:
-        """Train from painted labels and corrections, where corrections win."""
+        """Train from painted labels and decisions, where decisions win."""
         scan, layer = self.scans.scan(), self.labels.labels()
-        decided = self.session.corrections.decided(scan) if scan is not None else None
+        decided = self.session.decisions.decided(scan) if scan is not None else None
         if decided is not None:
             painted = None if layer is None else np.array(layer.data)
             self._learn(training_labels(painted, decided), "Retraining")
@@ -240,7 +240,7 @@ class ClassifierWidget(Dock):
         maps, labels = classification_results(result, scan, None, names, colours)
         note = made(entry, maps, labels)
         add_layers(self.viewer, map_layers(Origin.of(scan), maps[0], visible=False), note)
-        self.session.corrections.show(scan, labels[0], note)
+        self.session.decisions.show(scan, labels[0], note)
         return "Added the prediction and a probability map per class."
 
     def _class_style(self, scan: Scan, numbers: Any) -> tuple[dict, dict]:

@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton, QVBoxLay
 
 from napari_ferro4d.scan import Scan
 from napari_ferro4d.viewer.layers import beam_centre
-from napari_ferro4d.viewer.session import plain, remember, remembered, session
+from napari_ferro4d.viewer.session import remember, remembered, session, unwrapped
 from napari_ferro4d.viewer.widgets import ScanChoice
 
 from .detector_panel import DetectorPanel
@@ -51,7 +51,7 @@ class DiffractionWidget(QWidget):
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
-        self._main = plain(napari_viewer)
+        self._main = unwrapped(napari_viewer)
         self._shown: np.ndarray | None = None
         self._shown_of: Scan | None = None
         self._ended = False

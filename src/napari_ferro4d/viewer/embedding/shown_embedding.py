@@ -22,7 +22,7 @@ from napari_ferro4d.viewer.layers import (
     scans_in,
     with_steps_of_scans,
 )
-from napari_ferro4d.viewer.session import plain
+from napari_ferro4d.viewer.session import unwrapped
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -136,7 +136,7 @@ class EmbeddingChoice(QComboBox):
 
     def __init__(self, viewer: Any) -> None:
         super().__init__()
-        self._viewer = plain(viewer)
+        self._viewer = unwrapped(viewer)
         self._found: list[ShownEmbedding] = []
         narrow(self)
         # An embedding made anew goes into the layers of the old one, its notes after its data.

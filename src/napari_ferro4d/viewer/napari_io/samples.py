@@ -27,7 +27,7 @@ from napari_ferro4d.viewer.layers import (
     map_layers,
     truth_layer,
 )
-from napari_ferro4d.viewer.session import Session, plain, session
+from napari_ferro4d.viewer.session import Session, session, unwrapped
 from napari_ferro4d.viewer.widgets import JobRow
 
 from .reader import kept_labels, layers_of, opened_layers
@@ -130,7 +130,7 @@ def _sample(name: str) -> list[LayerData]:
 
     from napari_ferro4d.simulate import preset, sample_scan_path
 
-    viewer = plain(napari.current_viewer())
+    viewer = unwrapped(napari.current_viewer())
     if viewer is None:  # no window that could stop answering
         return opened_layers(open_scan(sample_scan_path(name)))
     rows = being_made(viewer)

@@ -41,7 +41,7 @@ from napari_ferro4d.viewer.napari_io import (
     now_and_later,
     results_layers,
 )
-from napari_ferro4d.viewer.session import is_kept, plain, remember, remembered, session
+from napari_ferro4d.viewer.session import is_kept, remember, remembered, session, unwrapped
 from napari_ferro4d.viewer.widgets import JobRow, enable, hint
 
 from .hints_form import HintsForm
@@ -60,7 +60,7 @@ class OpenWidget(QWidget):
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
-        self.viewer = plain(napari_viewer)
+        self.viewer = unwrapped(napari_viewer)
         self.path = QLineEdit()
         self.path.setPlaceholderText("file or folder")
         self._path = ""

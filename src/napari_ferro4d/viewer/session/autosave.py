@@ -221,7 +221,7 @@ def _same(viewer: ViewerModel, keywords: dict[str, Any]) -> Iterable[Labels]:
 
 
 def _renamed(data: Any, keywords: dict[str, Any], kind: str) -> LayerData:
-    # Under a name of their own in the notes, too: restored corrections are labels to look at.
+    # Under a name of their own in the notes, too: restored decisions are labels to look at.
     info = keywords["metadata"][KEY]
     notes = {**info, "name": f"{info['name']} (restored)"}
     name = f"{keywords['name']} (restored)"

@@ -1,4 +1,4 @@
-"""What every viewer with a scan gets: corrections kept apart, labels kept on disk, a tidy end.
+"""What every viewer with a scan gets: decisions kept apart, labels kept on disk, a tidy end.
 
 A session starts with the first widget, or with the first scan that our reader opens in a viewer,
 and lives as a child of its window.
@@ -15,7 +15,7 @@ from qtpy.QtCore import QEvent, QObject, QTimer, Signal
 from napari_ferro4d.viewer.layers import layer_info, scan_of, scans_in
 
 from .autosave import Autosave, user_labels
-from .decisions_layer import Corrections
+from .decisions_layer import Decisions
 from .settings import preference
 
 if TYPE_CHECKING:
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 
     from napari_ferro4d.scan import Scan
 
-__all__ = ["Session", "plain", "session"]
+__all__ = ["Session", "session", "unwrapped"]
 
 
-def plain(viewer: Any) -> Any:
+def unwrapped(viewer: Any) -> Any:
     """Return the viewer itself where napari hands a plugin a proxy of it."""
     return getattr(viewer, "__wrapped__", viewer)
 
 
 def session(viewer: Any) -> Session:
     """Return the session of `viewer`, starting it if need be."""
-    viewer = plain(viewer)
+    viewer = unwrapped(viewer)
     window = viewer.window._qt_window
     found = window.findChild(Session)
     return Session(viewer, window) if found is None else found
@@ -57,7 +57,7 @@ class Session(QObject):
     def __init__(self, viewer: Viewer, window: QObject) -> None:
         super().__init__(window)
         self._viewer = viewer
-        self.corrections = Corrections(viewer, self)
+        self.decisions = Decisions(viewer, self)
         self.kept = Autosave()
         self._removed: list[Labels] = []
         self._edited = False
@@ -81,7 +81,7 @@ class Session(QObject):
     def autosave(self) -> None:
         """Write the labels that users made on every scan in the viewer."""
         self._edited = False
-        self.corrections.flush()
+        self.decisions.flush()
         removed, self._removed = self._removed, []
         for _, scan in scans_in(self._viewer):
             try:

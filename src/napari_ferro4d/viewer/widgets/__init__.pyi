@@ -13,8 +13,8 @@ from .image_field import ImageField as ImageField
 from .job_row import Job as Job
 from .job_row import JobRow as JobRow
 from .job_row import progress_text as progress_text
-from .latest_job import Latest as Latest
-from .latest_job import Turn as Turn
+from .latest_job import LatestJob as LatestJob
+from .latest_job import Request as Request
 from .painting import begin_painting as begin_painting
 from .painting import rgb_image as rgb_image
 from .partial_maps import PART as PART

@@ -9,7 +9,7 @@ from typing import Any
 from qtpy.QtCore import QEvent, QSize, Qt, QTimer
 from qtpy.QtWidgets import QDockWidget, QScrollArea, QVBoxLayout, QWidget
 
-from napari_ferro4d.viewer.session import plain, remember, remembered, session
+from napari_ferro4d.viewer.session import remember, remembered, session, unwrapped
 
 from .choices import ScanChoice
 from .job_row import JobRow
@@ -31,7 +31,7 @@ class Dock(QWidget):
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
-        self.viewer = plain(napari_viewer)
+        self.viewer = unwrapped(napari_viewer)
         self.session = session(self.viewer)
         self.scans = ScanChoice(self.viewer)
         self.row = JobRow(self)

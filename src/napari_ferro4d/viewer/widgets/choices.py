@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QWidget
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.scan import Scan
 from napari_ferro4d.viewer.layers import LOCKED, corrections_text, layer_info, scan_of
-from napari_ferro4d.viewer.session import plain, preference
+from napari_ferro4d.viewer.session import preference, unwrapped
 
 if TYPE_CHECKING:
     from napari.layers import Labels, Layer
@@ -38,7 +38,7 @@ class LayerChoice(QComboBox):
 
     def __init__(self, viewer: Any, accept: Callable[[Layer], bool], nothing: str) -> None:
         super().__init__()
-        self._viewer = plain(viewer)
+        self._viewer = unwrapped(viewer)
         self._accept = accept
         self._nothing = nothing
         self._layers: list[Layer] = []
