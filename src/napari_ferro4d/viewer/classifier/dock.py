@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QSpinBox
+from magicgui.widgets import ComboBox
+from qtpy.QtWidgets import QHBoxLayout, QPushButton
 
 from napari_ferro4d.jobs import Report
 from napari_ferro4d.learn import Model
@@ -23,7 +24,15 @@ from napari_ferro4d.viewer.layers import (
     map_layers,
 )
 from napari_ferro4d.viewer.session import training_labels
-from napari_ferro4d.viewer.widgets import DeviceChoice, Dock, LabelsChoice, enable, form, hint
+from napari_ferro4d.viewer.widgets import (
+    DeviceChoice,
+    Dock,
+    LabelsChoice,
+    Number,
+    enable,
+    hint,
+    rows,
+)
 from napari_ferro4d.viewer.widgets import model_file as _model_file
 
 from .class_table import ClassTable
@@ -50,19 +59,19 @@ class ClassifierWidget(Dock):
         self.new_button = QPushButton("New labels layer")
         self.table = ClassTable()
         self.add_button = QPushButton("Add class")
-        self._preset = QComboBox()
-        self._preset.addItems(["compact", "paper"])
-        self._preset.setToolTip(
-            "compact: a small network that trains on a CPU.\n"
-            "paper: the network of Hardy et al. (2025), for a GPU."
+        self._preset = ComboBox(
+            label="Network",
+            choices=["compact", "paper"],
+            tooltip="compact: a small network that trains on a CPU.\n"
+            "paper: the network of Hardy et al. (2025), for a GPU.",
         )
-        self._neighbourhood = QSpinBox()
-        self._neighbourhood.setRange(0, 10)
-        self._neighbourhood.setSpecialValueText("none")
-        self._neighbourhood.setSuffix(" positions")
-        self._neighbourhood.setToolTip(
-            "Average each pattern with those around it, up to this many positions away:\n"
-            "less noise, but blurred walls."
+        self._neighbourhood = Number(
+            label="Neighbours",
+            nothing="none",
+            suffix=" positions",
+            max=10,
+            tooltip="Average each pattern with those around it, up to this many positions away:\n"
+            "less noise, but blurred walls.",
         )
         self._device = DeviceChoice()
         self.train_button = QPushButton("Train and predict")
@@ -88,24 +97,17 @@ class ClassifierWidget(Dock):
         self.refresh()
 
     def _lay_out(self) -> None:
-        rows = form()
-        rows.addRow("Scan", self.scans)
-        rows.addRow("Labels", self.labels)
-        self.column.addLayout(rows)
+        self.column.addWidget(rows(self.scans, self.labels).native)
         self.column.addLayout(_row(self.new_button, self.add_button))
         self.column.addWidget(self.table)
-        network = form()
-        network.addRow("Network", self._preset)
-        network.addRow("Neighbours", self._neighbourhood)
-        network.addRow("Device", self._device)
-        self.column.addLayout(network)
+        self.column.addWidget(rows(self._preset, self._neighbourhood, self._device).native)
         self.column.addLayout(_row(self.train_button, self.retrain_button))
         self.column.addWidget(self.row)
         self.column.addWidget(self._about)
         self.column.addLayout(_row(self.predict_button, self.load_button, self.save_button))
 
     def _connect(self) -> None:
-        self.scans.changed.connect(self.labels.refresh)
+        self.scans.changed.connect(self.labels.reset_choices)
         self.labels.changed.connect(self._on_labels)
         self.table.counted.connect(self.refresh)
         self.session.decisions.recorded.connect(self.refresh)
@@ -120,15 +122,15 @@ class ClassifierWidget(Dock):
     def parameters(self) -> dict[str, Any]:
         """Return what the user set."""
         return {
-            "preset": self._preset.currentText(),
-            "neighbourhood": self._neighbourhood.value(),
-            "device": self._device.currentText(),
+            "preset": self._preset.value,
+            "neighbourhood": self._neighbourhood.value or 0,
+            "device": self._device.value,
         }
 
     def set_parameters(self, values: dict[str, Any]) -> None:
         """Set what `parameters` returned."""
-        self._preset.setCurrentText(str(values["preset"]))
-        self._neighbourhood.setValue(int(values["neighbourhood"]))
+        self._preset.value = str(values["preset"])
+        self._neighbourhood.value = int(values["neighbourhood"])
         self._device.choose(str(values["device"]))
 
     def refresh(self, *_: Any) -> None:
@@ -201,8 +203,8 @@ class ClassifierWidget(Dock):
         # Names and colours as they are now: the user goes on working while this runs.
         names, colours = self._class_style(scan, counts)
         options = {
-            "preset": self._preset.currentText(),
-            "neighbourhood": self._neighbourhood.value(),
+            "preset": self._preset.value,
+            "neighbourhood": self._neighbourhood.value or 0,
         }
         style = {"classes": names, "colours": colours}
         self._classify(
@@ -214,7 +216,7 @@ class ClassifierWidget(Dock):
     ) -> None:
         from napari_ferro4d.learn import Classification, classify
 
-        device = self._device.currentText()
+        device = self._device.value
 
         def work(report: Report) -> Classification:
             return classify(scan, **options, device=device, report=report)
@@ -243,7 +245,7 @@ class ClassifierWidget(Dock):
         self.session.decisions.show(scan, labels[0], note)
         return "Added the prediction and a probability map per class."
 
-    def _class_style(self, scan: Scan, numbers: Any) -> tuple[dict, dict]:
+    def _class_style(self, scan: Scan, numbers: Any) -> tuple[dict[int, str], dict[int, Any]]:
         """Return names and colours of the classes: of the labels layer, else of the prediction."""
         layer = self.labels.layer() or find_layer(self.viewer, scan.signature, "prediction")
         names = {n: f"class {n}" for n in numbers}

@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from superqt.utils import signals_blocked
 
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.jobs import Progress
@@ -111,18 +112,14 @@ class DetectorPanel(QWidget):
 
     def set_detector(self, drawn: Drawn) -> None:
         """Show a detector and make its image."""
-        self._choose(drawn.kind)
+        with signals_blocked(self.kind):
+            self.kind.setCurrentText(drawn.kind)
         self._on_drawn(drawn)
         self.tool.show(drawn)
 
     def end(self) -> None:
         """Stop working, for good."""
         self.live.stop(2.0)
-
-    def _choose(self, kind: str) -> None:
-        self.kind.blockSignals(True)
-        self.kind.setCurrentText(kind)
-        self.kind.blockSignals(False)
 
     def _refresh(self) -> None:
         chosen = self.kind.currentText() != _NONE

@@ -14,17 +14,18 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from superqt.utils import signals_blocked
 
 from napari_ferro4d.embedding import Clusters, cluster, gate
 from napari_ferro4d.jobs import Report
 from napari_ferro4d.results import LabelResult, provenance
 from napari_ferro4d.viewer.layers import colour_of, find_layer
-from napari_ferro4d.viewer.widgets import enable, form
+from napari_ferro4d.viewer.widgets import enable, form, narrow
 
 from .class_layers import add_class, put_labels, remove_class
 from .gate_plane import Gate, GatePlane, Place
 from .panel_host import PanelHost
-from .shown_embedding import ShownEmbedding, narrow
+from .shown_embedding import ShownEmbedding
 
 __all__ = ["ClassesPanel"]
 
@@ -114,14 +115,13 @@ class ClassesPanel(QWidget):
     def set_channel(self, found: ShownEmbedding | None, channel: int | None) -> None:
         """Draw a channel across, against the next best one unless another was chosen."""
         self._gates = [] if found is None else list(found.noted("gates") or ())
-        self.other.blockSignals(True)
-        self.other.clear()
-        if found is not None:
-            for number in self._dock.order:
-                if number != channel:
-                    self.other.addItem(found.name(number), number)
-        self.other.setCurrentIndex(max(0, self.other.findData(self._chosen)))
-        self.other.blockSignals(False)
+        with signals_blocked(self.other):
+            self.other.clear()
+            if found is not None:
+                for number in self._dock.order:
+                    if number != channel:
+                        self.other.addItem(found.name(number), number)
+            self.other.setCurrentIndex(max(0, self.other.findData(self._chosen)))
         self._on_other()
 
     def set_scan(self) -> None:

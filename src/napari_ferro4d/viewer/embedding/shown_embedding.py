@@ -9,6 +9,7 @@ from weakref import WeakSet
 import numpy as np
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QComboBox
+from superqt.utils import signals_blocked
 
 from napari_ferro4d.results import MapResult
 from napari_ferro4d.scan import Scan
@@ -23,12 +24,13 @@ from napari_ferro4d.viewer.layers import (
     with_steps_of_scans,
 )
 from napari_ferro4d.viewer.session import unwrapped
+from napari_ferro4d.viewer.widgets import narrow
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
 
-__all__ = ["EmbeddingChoice", "ShownEmbedding", "narrow"]
+__all__ = ["EmbeddingChoice", "ShownEmbedding"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,13 +186,12 @@ class EmbeddingChoice(QComboBox):
         if [one.whole for one in found] == [one.whole for one in self._found] and self.count():
             return
         kept = [i for i, one in enumerate(found) if before and one.whole is before.whole]
-        self.blockSignals(True)
-        self._found = found
-        self.clear()
-        self.addItems(_titles(found) or ["no embedding yet"])
-        self.setEnabled(bool(found))
-        self.setCurrentIndex(kept[0] if kept else self.count() - 1)
-        self.blockSignals(False)
+        with signals_blocked(self):
+            self._found = found
+            self.clear()
+            self.addItems(_titles(found) or ["no embedding yet"])
+            self.setEnabled(bool(found))
+            self.setCurrentIndex(kept[0] if kept else self.count() - 1)
         self._on_index()
 
     def _on_layers(self, event: Any = None) -> None:
@@ -199,13 +200,6 @@ class EmbeddingChoice(QComboBox):
     def _on_index(self, index: int = 0) -> None:
         self.setToolTip(self.currentText())
         self.changed.emit()
-
-
-def narrow(box: QComboBox) -> QComboBox:
-    """Let a box be as narrow as its dock, whatever it offers."""
-    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    box.setMinimumContentsLength(12)
-    return box
 
 
 def _titles(found: list[ShownEmbedding]) -> list[str]:

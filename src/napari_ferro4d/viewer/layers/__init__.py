@@ -8,8 +8,8 @@ Files, in reading order:
 - `layer_notes`: Our notes on layers: what a layer shows, of which scan, and how it is found again.
 - `layer_data`: What layers are made of: data, names, scale, units and notes, before they are in a
   viewer.
-- `layer_list`: Layers into the viewer's list, and out of it: what is updated, what is new, and where
-  it goes.
+- `layer_list`: Layers into the viewer's list, and out of it: what is updated, what is new, and
+  where it goes.
 - `truth`: The known truth of a simulated scan as a labels layer, to compare predictions with.
 """
 

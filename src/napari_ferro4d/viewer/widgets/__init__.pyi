@@ -5,11 +5,16 @@ from .choices import ScanChoice as ScanChoice
 from .choices import enable as enable
 from .choices import form as form
 from .choices import hint as hint
+from .choices import narrow as narrow
 from .curves import Curve as Curve
 from .curves import CurveRows as CurveRows
 from .curves import LossPlot as LossPlot
+from .fields import ImageEdit as ImageEdit
+from .fields import Number as Number
+from .fields import Pair as Pair
+from .fields import beside as beside
+from .fields import rows as rows
 from .fold import Fold as Fold
-from .image_field import ImageField as ImageField
 from .job_row import Job as Job
 from .job_row import JobRow as JobRow
 from .job_row import progress_text as progress_text
