@@ -8,6 +8,7 @@ import threading
 
 import numpy as np
 import pytest
+from magicgui.widgets import ComboBox
 from qtpy.QtCore import QTimer
 
 from helpers.trainers import trainers
@@ -216,9 +217,7 @@ def test_what_the_trainer_cannot_do_is_one_notification(shown, widget, ended, no
 
 @pytest.fixture
 def fields(qtbot):
-    from qtpy.QtWidgets import QComboBox
-
-    form = NetworkForm(QComboBox())
+    form = NetworkForm(ComboBox(choices=["a scan"]))
     qtbot.addWidget(form)
     return form
 

@@ -26,7 +26,6 @@ from napari_ferro4d.viewer.widgets import (
     DeviceChoice,
     Fold,
     Number,
-    ScanChoice,
     enable,
     narrow,
     rows,
@@ -53,13 +52,13 @@ class NetworkForm(QWidget):
 
     Parameters
     ----------
-    scans : ScanChoice
+    scans : magicgui.widgets.ComboBox
         The choice of the scan.
     """
 
     changed = Signal()
 
-    def __init__(self, scans: ScanChoice) -> None:
+    def __init__(self, scans: ComboBox) -> None:
         super().__init__()
         self._model: Model | None = None
         presets = sorted(_presets(), key=_place)
@@ -78,7 +77,7 @@ class NetworkForm(QWidget):
             tooltip="Channels of the embedding; those that show more than noise are added.",
         )
         self._schedule_files: list[tuple[str, str]] = []
-        self._chosen: str | None = None
+        self._chosen: Any = None
         self.schedule = ComboBox(
             name="schedule",
             label="Schedule",
@@ -202,7 +201,7 @@ class NetworkForm(QWidget):
             ("from file...", _FROM_FILE),
         ]
 
-    def _on_schedule(self, *_: Any) -> None:
+    def _on_schedule(self, index: int) -> None:
         if self.schedule.value != _FROM_FILE:
             self._chosen = self.schedule.value
             self._refresh()

@@ -164,7 +164,7 @@ class DiffractionWidget(QWidget):
         # The next pattern may be in pixels, which cannot be shown in 1/nm.
         self.canvas.layers.units = None
 
-    def event(self, event: QEvent) -> bool:
+    def event(self, event: Any) -> bool:
         """Let go of the probe and the arrow keys when the dock is closed."""
         if event.type() == QEvent.Type.ParentChange and self.parent() is None:
             self._end()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from qtpy.QtWidgets import (
@@ -29,7 +29,10 @@ from .shown_embedding import ShownEmbedding
 
 __all__ = ["ClassesPanel"]
 
-_METHODS = {"Gaussian mixture": "gaussian", "HDBSCAN": "hdbscan"}
+_METHODS: dict[str, Literal["gaussian", "hdbscan"]] = {
+    "Gaussian mixture": "gaussian",
+    "HDBSCAN": "hdbscan",
+}
 
 
 class ClassesPanel(QWidget):
@@ -73,7 +76,7 @@ class ClassesPanel(QWidget):
         self.undo_button.clicked.connect(self.remove_last)
         self.clear_button.clicked.connect(self.remove_all)
         self.method.currentTextChanged.connect(self.refresh)
-        self.run.clicked.connect(self.find)
+        self.run.clicked.connect(self.find_clusters)
 
     def _lay_out(self) -> None:
         rows = form()
@@ -151,7 +154,7 @@ class ClassesPanel(QWidget):
         while self._gates and self._dock.embedding is not None:
             self.remove_last()
 
-    def find(self) -> None:
+    def find_clusters(self) -> None:
         """Find clusters on a thread and show them."""
         found = self._dock.embedding
         if found is None:

@@ -111,7 +111,7 @@ class CompareDialog(QDialog):
         self._on_reference(self.reference.currentText())
 
     @property
-    def result(self) -> DifferenceComparison | None:
+    def comparison(self) -> DifferenceComparison | None:
         """What was found last."""
         return self._result
 
@@ -186,7 +186,7 @@ class CompareDialog(QDialog):
 
         self.row.start(work, self._show, "Comparison")
 
-    def closeEvent(self, event: QCloseEvent) -> None:
+    def closeEvent(self, event: QCloseEvent | None) -> None:
         """Drop what is being computed."""
         self.row.cancel()
         super().closeEvent(event)

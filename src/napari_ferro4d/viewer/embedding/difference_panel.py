@@ -186,7 +186,7 @@ class DifferencePanel(QWidget):
         """Ask what to compare the difference with, and compare."""
         if self._found is None or self._scan is None:
             return
-        dialog = CompareDialog(self._dock, self._dock.viewer, self._scan, self._found)
+        dialog = CompareDialog(self, self._dock.viewer, self._scan, self._found)
         dialog.show()
 
     def _forget(self) -> None:

@@ -142,7 +142,8 @@ class EmbeddingChoice(QComboBox):
         self._found: list[ShownEmbedding] = []
         narrow(self)
         # An embedding made anew goes into the layers of the old one, its notes after its data.
-        self._later = QTimer(self, singleShot=True, interval=0)
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
         self._later.timeout.connect(self.refresh)
         events = self._viewer.layers.events
         for event in (events.inserted, events.removed):

@@ -184,7 +184,9 @@ def _packed(scan: Scan, layers: Sequence[Labels]) -> bytes:
             }
         )
     buffer = io.BytesIO()
-    arrays = {f"labels_{i}": np.asarray(layer.data) for i, layer in enumerate(layers)}
+    arrays: dict[str, Any] = {
+        f"labels_{i}": np.asarray(layer.data) for i, layer in enumerate(layers)
+    }
     np.savez_compressed(buffer, notes=np.array(json.dumps(notes)), **arrays)
     return buffer.getvalue()
 

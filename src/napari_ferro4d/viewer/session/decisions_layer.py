@@ -59,7 +59,8 @@ class Decisions(QObject):
         super().__init__(parent)
         self._viewer = viewer
         self._changed: set[Labels] = set()
-        self._timer = QTimer(self, singleShot=True, interval=_QUIET_MS)
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.flush)
         viewer.layers.events.inserted.connect(self._on_inserted)
         for layer in viewer.layers:
@@ -153,7 +154,7 @@ class Decisions(QObject):
         def changed(event: Any = None) -> None:
             if layer_info(layer).get("name") == "prediction":
                 self._changed.add(layer)
-                self._timer.start()
+                self._timer.start(_QUIET_MS)
 
         layer.events.paint.connect(changed)
         layer.events.set_data.connect(changed)
@@ -179,7 +180,7 @@ class Decisions(QObject):
                 _lock(other)
                 self._changed.discard(other)
                 self._changed.add(layer)
-                self._timer.start()
+                self._timer.start(_QUIET_MS)
                 show_info(
                     f"Corrections are now painted on {layer.name!r}, which shows those made so "
                     f"far; {other.name!r} stays as it is, to compare with."

@@ -61,10 +61,11 @@ class Session(QObject):
         self.kept = Autosave()
         self._removed: list[Labels] = []
         self._edited = False
-        self._timer = QTimer(self, singleShot=True)
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.autosave)
         self._steps: deque[Callable[[], None]] = deque()
-        self._stepper = QTimer(self, interval=0)
+        self._stepper = QTimer(self)
         self._stepper.timeout.connect(self._step)
         events = viewer.layers.events
         self._connected = (
@@ -124,7 +125,7 @@ class Session(QObject):
                 f"are kept in {file}; open that file to get them back."
             )
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+    def eventFilter(self, watched: Any, event: Any) -> bool:
         """Save when the window is asked to close, and end when it does."""
         kind = event.type()
         if kind == QEvent.Type.Close:
@@ -135,7 +136,10 @@ class Session(QObject):
         return False
 
     def _end(self) -> None:
-        self.parent().removeEventFilter(self)
+        # Not kept as an attribute: Python could then never let go of a window that was closed.
+        window = self.parent()
+        if window is not None:
+            window.removeEventFilter(self)
         for event, call in self._connected:
             event.disconnect(call)
         self._steps.clear()

@@ -8,6 +8,7 @@ Files, in reading order:
   device.
 - `fold`: A group of fields that is folded away until somebody wants it.
 - `job_row`: Long work off the GUI thread: run a core function, show how far it is, cancel it.
+- `scrolled_column`: The rows of a dock, which scroll where a window is lower than they are.
 - `analysis_dock`: What the analysis widgets have in common: a scan to work on, a job row,
   remembered parameters.
 - `latest_job`: Work that follows the mouse, off the GUI thread: the latest request wins, others

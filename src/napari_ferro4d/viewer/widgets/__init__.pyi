@@ -25,3 +25,4 @@ from .painting import rgb_image as rgb_image
 from .partial_maps import PART as PART
 from .partial_maps import PartLayers as PartLayers
 from .partial_maps import reporting_layers as reporting_layers
+from .scrolled_column import ScrolledColumn as ScrolledColumn

@@ -167,7 +167,7 @@ class DeviceChoice(ComboBox):
             target=lambda: self._found(self._look_for()), name="ferro4d devices", daemon=True
         ).start()
 
-    @ensure_main_thread  # type: ignore[untyped-decorator]
+    @ensure_main_thread
     def _found(self, names: list[str]) -> None:
         with contextlib.suppress(RuntimeError):  # the dock was closed meanwhile
             self._add(names)

@@ -55,7 +55,7 @@ class Number(FloatSpinBox):
         if not arrows:
             box.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
         if value is not None or nothing:
-            self.value = value
+            self.set_value(value)
 
     def get_value(self) -> Any:
         """Return the number; None where nothing is given."""
@@ -90,7 +90,7 @@ class Pair(Container[Number]):
     def clear(self) -> None:
         """Give neither."""
         for field in self:
-            field.value = None
+            field.set_value(None)
 
 
 class ImageEdit(Container[Widget]):
