@@ -127,10 +127,10 @@ def test_a_difference_is_compared_with_a_simulated_one(make_napari_viewer, qtbot
     dialog = CompareDialog(parent, viewer, scan, found)
     dialog.show()
     qtbot.waitUntil(lambda: dialog.run.isEnabled(), timeout=20_000)
-    assert (dialog.first.currentText(), dialog.second.currentText()) == ("+P", "-P")
-    dialog.thickness.setValue(60.0)
-    dialog.convergence.setValue(1.8)
-    dialog.known.setChecked(True)
+    assert (dialog.first.value, dialog.second.value) == ("+P", "-P")
+    dialog.thickness.value = 60.0
+    dialog.convergence.value = 1.8
+    dialog.known.value = True
     dialog.run.click()
     qtbot.waitUntil(lambda: not dialog.row.busy, timeout=60_000)
     assert dialog.comparison.overall > 0.4
