@@ -6,7 +6,6 @@ from .autosave import read_kept as read_kept
 from .label_merging import decisions as decisions
 from .label_merging import shown as shown
 from .label_merging import training_labels as training_labels
-from .settings import atomic_write as atomic_write
 from .settings import preference as preference
 from .settings import remember as remember
 from .settings import remembered as remembered

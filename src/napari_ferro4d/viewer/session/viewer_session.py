@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, QObject, QTimer, Signal
 
+from napari_ferro4d.errors import ScanError
 from napari_ferro4d.viewer.layers import layer_info, scan_of, scans_in
 
 from .autosave import Autosave, user_labels
@@ -88,7 +89,7 @@ class Session(QObject):
             try:
                 self._set_aside(scan, removed)
                 self.kept.save(scan, user_labels(self._viewer.layers, scan))
-            except OSError as error:
+            except (OSError, ScanError) as error:
                 from napari.utils.notifications import show_warning
 
                 show_warning(f"The labels of {scan.name} cannot be autosaved: {error}.")
