@@ -77,13 +77,14 @@ class CorrectionsForm(QWidget):
     def hints(self) -> dict[str, Any]:
         """Return what the user gave, as keywords of `open_scan`."""
         crop = (self.top.value, self.bottom.value), (self.left.value, self.right.value)
+        saturation = self.saturation.value
         given = {
             "dark": self.dark.value,
             "gain": self.gain.value,
             "bad_pixels": "auto" if self.search.value else self.bad.value,
             "crop": crop if any(any(pair) for pair in crop) else None,
             "bin": self.bin.value,
-            "saturation": self.saturation.value,
+            "saturation": None if saturation is None else float(saturation),
         }
         return {name: value for name, value in given.items() if value}
 

@@ -141,10 +141,9 @@ class HintsForm(QWidget):
         for field in (
             *(self.format, self.incomplete, self.scan_step, self.k_step),
             *(self.first_frame, self.flyback, self.offset, self.gap),
+            *(self.rows, self.columns, self.ky, self.kx),
         ):
             field.value = None
-        self.scan_shape.clear()
-        self.detector_shape.clear()
         self.dtype.value = "auto"
         self.dtype.native.setEditText("auto")
         self.snake.value = False

@@ -87,11 +87,6 @@ class Pair(Container[Number]):
         """Whether only one of the two is given."""
         return sum(field.value is None for field in self) == 1
 
-    def clear(self) -> None:
-        """Give neither."""
-        for field in self:
-            field.set_value(None)
-
 
 class ImageEdit(Container[Widget]):
     """The path of a detector image, or what may be typed in its place; None while it is empty.

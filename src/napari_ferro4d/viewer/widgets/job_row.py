@@ -3,6 +3,10 @@
 The function gets a ``report`` callable (see `napari_ferro4d.jobs`) that raises `Cancelled` once the
 user asked for it. Whatever happens, one signal comes back on the GUI thread and the row is ready
 for the next job.
+
+The workers of napari and superqt stop at a generator's next `yield`, give no result or signal of
+their own then, and cannot be abandoned; our functions report from deep inside, and are not
+generators.
 """
 
 from __future__ import annotations
