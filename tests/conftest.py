@@ -48,6 +48,7 @@ LONGEST = (
     "test_demo.py",
     "test_cluster.py",
     "test_learn_process.py",
+    "test_window_without_torch.py",
     "test_embedding_dock.py",
     "test_detector.py",
 )

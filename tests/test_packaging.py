@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import version
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
 import pytest
@@ -155,3 +156,34 @@ def test_constraints_pin_what_the_package_asks_for() -> None:
             continue
         pin = str(pinned[name]).removeprefix("==")
         assert requirement.specifier.contains(pin), f"{line} against {pin}"
+
+
+def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None:
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *extras["learn"], *extras["simulate"]]
+    declared = {canonicalize_name(Requirement(line).name) for line in wanted}
+    provided = packages_distributions()
+    imported = {
+        canonicalize_name(name)
+        for file in PACKAGE.rglob("*.py")
+        for module in _imports(ast.parse(file.read_text(encoding="utf-8")))
+        for name in provided.get(module, ())
+    }
+    imported -= {"napari-ferro4d", "cupy"}  # who has cupy chose the one for his GPU
+    assert imported <= declared
+    assert declared - imported <= {"magicgui", "superqt"}  # for now
+
+
+def _imports(tree: ast.Module) -> set[str]:
+    """Return the first part of every absolute import, those within functions too."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            found.add(node.module.partition(".")[0])
+    return found

@@ -92,6 +92,7 @@ class FrameArray:
 
     @property
     def dtype(self) -> np.dtype[Any]:
+        """Type of the counts."""
         return self.frames.dtype
 
     def __getitem__(self, where: Any) -> np.ndarray:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from napari_ferro4d.corrections import Corrections, Crop, corrected
+from napari_ferro4d.corrections import corrected
 from napari_ferro4d.io import (
+    Crop,
     Format,
-    Hints,
     Incomplete,
+    OpenOptions,
     Stored,
     arrange,
     check,
@@ -27,7 +25,7 @@ from .errors import ScanError
 from .jobs import Report
 from .scan import Scan, Source
 
-__all__ = ["FORMATS", "is_scan", "open_scan"]
+__all__ = ["FORMATS", "is_scan", "open_scan", "open_with_options"]
 
 FORMATS: tuple[str, ...] = tuple(one.name for one in _formats.FORMATS)
 """Names that ``format=`` accepts."""
@@ -126,36 +124,34 @@ def open_scan(
     >>> open_scan(demo_scan_path()).detector_shape
     (64, 64)
     """
+    given = dict(locals())  # by names that are those of the fields, too
+    del given["path"], given["report"]
+    return open_with_options(path, OpenOptions(**given), report)
+
+
+def open_with_options(
+    path: str | os.PathLike[str], options: OpenOptions, report: Report | None = None
+) -> Scan:
+    """Open a scan as `open_scan` does, whose options are one object here."""
     file = Path(path)
     if not os.path.exists(file):  # says no, where Path.exists raises, of impossible names
         raise ScanError(f"{file}: there is no such file or folder.")
     # Only a file without a header needs to be told the type of its counts.
-    chosen = _choose(file, "raw" if format is None and dtype is not None else format)
-    hints = Hints(
-        scan_shape, first_frame, flyback, snake, incomplete, dtype, detector_shape, offset, gap
-    )
-    check(file, hints)
-    given = {
-        "format": format,
-        "scan_step": scan_step,
-        "k_step": k_step,
-        "centre": centre,
-        "saturation": saturation,
-    }
-    if saturation is not None and not saturation > 0:
-        raise ScanError(f"{file}: the saturation must be a positive count, not {saturation}.")
-    said = {name: value for name, value in given.items() if value is not None} | _said(hints)
-    # As values that can be looked up: workers of a cluster keep open what they opened.
-    said = {name: tuple(v) if isinstance(v, list | np.ndarray) else v for name, v in said.items()}
-    scan = _as_recorded(file, chosen, hints, said)
-    return corrected(scan, Corrections(dark, gain, bad_pixels, crop, bin), report)
+    headerless = options.format is None and options.dtype is not None
+    chosen = _choose(file, "raw" if headerless else options.format)
+    check(file, options)
+    if options.saturation is not None and not options.saturation > 0:
+        raise ScanError(
+            f"{file}: the saturation must be a positive count, not {options.saturation}."
+        )
+    return corrected(_as_recorded(file, chosen, options.uncorrected()), options, report)
 
 
-def _as_recorded(file: Path, chosen: Format, hints: Hints, said: dict[str, Any]) -> Scan:
-    """Open a scan; `said` is all that the user said, with steps and centre among it."""
+def _as_recorded(file: Path, chosen: Format, options: OpenOptions) -> Scan:
+    said = options.given()
     try:
-        stored = chosen.read(file, hints)
-        arranged = arrange(file, stored, hints)
+        stored = chosen.read(file, options)
+        arranged = arrange(file, stored, options)
         more = {"patterns_left_out": arranged.left_out} if arranged.left_out else {}
         scan = Scan.from_array(
             arranged.array,
@@ -224,12 +220,6 @@ def _choose(file: Path, name: str | None) -> Format:
             f"{file}: this folder is not a 4D-STEM scan; give a scan file, or a .zarr folder."
         )
     raise ScanError(f"{file}: the ending {file.suffix!r} tells no format; give one of {known}.")
-
-
-def _said(hints: Hints) -> dict[str, Any]:
-    default = Hints()
-    values = {one.name: getattr(hints, one.name) for one in fields(hints)}
-    return {name: value for name, value in values.items() if value != getattr(default, name)}
 
 
 def _stated_centre(stored: Stored) -> tuple[float, float] | None:

@@ -1,4 +1,4 @@
-"""The trainers of `learn.process` that run."""
+"""The processes of `learn.worker` that run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def trainers() -> list[psutil.Process]:
 
     def ours(one: psutil.Process) -> bool:
         try:
-            return any(word.endswith("worker.trainer") for word in one.cmdline())
+            return any(word.endswith("worker.child") for word in one.cmdline())
         except psutil.Error:  # it has just ended
             return False
 

@@ -167,7 +167,7 @@ def test_single_patterns_of_large_chunks_are_those_of_the_whole(tmp_path, monkey
         )
         assert array.nchunks_initialized == 3
     scan = open_scan(path)
-    assert scan.metadata["patterns_per_piece"] == (1, 1)
+    assert scan.metadata["patterns_per_chunk"] == (1, 1)
     np.testing.assert_array_equal(scan.data.compute(), counts)
     for where in ((2, 3), (2, 2), (slice(None, None, 2), 1), (slice(0, 3, 2), slice(1, 4, 2))):
         np.testing.assert_array_equal(scan.data[where].compute(), counts[where])

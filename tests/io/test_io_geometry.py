@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_ferro4d import ScanError, open_scan
-from napari_ferro4d.io import Hints, Stored, arrange
+from napari_ferro4d.io import OpenOptions, Stored, arrange
 from napari_ferro4d.reduce import preview
 
 NY, NX, KY, KX = 5, 4, 3, 6
@@ -177,9 +177,11 @@ def test_every_position_gets_its_own_pattern_or_none(
     patterns, scan, first, flyback, snake, incomplete
 ):
     stack = np.arange(1, patterns + 1, dtype=np.int32)[:, None, None]
-    hints = Hints(scan, first, flyback, snake, incomplete)
+    options = OpenOptions(
+        scan_shape=scan, first_frame=first, flyback=flyback, snake=snake, incomplete=incomplete
+    )
     try:
-        found = arrange("run", Stored(stack), hints)
+        found = arrange("run", Stored(stack), options)
     except ScanError:
         needed = first + scan[0] * (scan[1] + flyback) - flyback
         fits = needed <= patterns <= needed + flyback

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import zipfile
+from dataclasses import fields
 
 import h5py
 import numpy as np
@@ -11,8 +13,13 @@ import zarr
 from scipy import ndimage
 
 from napari_ferro4d import ScanError, com, open_scan
-from napari_ferro4d.io import is_results, length_in_nm, reciprocal_in_inverse_angstrom
-from napari_ferro4d.open import is_scan
+from napari_ferro4d.io import (
+    OpenOptions,
+    is_results,
+    length_in_nm,
+    reciprocal_in_inverse_angstrom,
+)
+from napari_ferro4d.open import is_scan, open_with_options
 from napari_ferro4d.results import write_results
 
 COUNTS = np.random.default_rng(0).integers(0, 500, (3, 4, 16, 18)).astype(np.uint16)
@@ -328,3 +335,22 @@ def test_py4dstem(instruments):
     assert scan.shape == (2, 3, 4, 5)
     assert scan.scan_step == pytest.approx((0.126796875,) * 2)
     assert scan.k_step == pytest.approx((0.0442515666,) * 2)
+
+
+def test_what_a_scan_is_opened_with_is_the_same_as_one_object_and_as_arguments(tmp_path):
+    taken = inspect.signature(open_scan).parameters
+    options = {one.name: one.default for one in fields(OpenOptions)}
+    assert {n: taken[n].default for n in taken if n not in ("path", "report")} == options
+    write_npy(tmp_path / "scan.npy")
+    said = {
+        "scan_step": np.array([2, 3]),
+        "k_step": [0.1, 0.2],
+        "crop": ((1, 9), (0, None)),
+        "bin": 2,
+    }
+    scan = open_scan(tmp_path / "scan.npy", **said)
+    again = open_with_options(tmp_path / "scan.npy", OpenOptions(**said))
+    assert (again.source, again.signature) == (scan.source, scan.signature)
+    hints = {"scan_step": (2, 3), "k_step": (0.1, 0.2), "crop": ((1, 9), (0, 18)), "bin": 2}
+    assert scan.source.hints == hints
+    assert scan.correction.raw.source.hints == {"scan_step": (2, 3), "k_step": (0.1, 0.2)}

@@ -1,16 +1,17 @@
-"""Training in a process of its own: the same result, and an end to it whatever happens."""
+"""Work in a process of its own: the same result, and an end to it whatever happens."""
 
 from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,24 +21,23 @@ import numpy as np
 import psutil
 import pytest
 
+from helpers import worker_jobs
 from helpers.trainers import trainers
-from napari_ferro4d import ModelError, Scan, ScanError, embed, load_model, open_scan, train
+from napari_ferro4d import (
+    LabelsError,
+    ModelError,
+    Scan,
+    ScanError,
+    classify,
+    embed,
+    load_model,
+    open_scan,
+    train,
+)
 from napari_ferro4d.corrections import correct, not_negative
 from napari_ferro4d.jobs import Cancelled, Progress
-from napari_ferro4d.learn import (
-    Phase,
-    Trainer,
-    TrainingState,
-    embed_in_process,
-    train_in_process,
-)
-from napari_ferro4d.learn.worker import (
-    ProgressReader,
-    ProgressWriter,
-    give_scan,
-    plain,
-    take_scan,
-)
+from napari_ferro4d.learn import Phase, Worker, devices
+from napari_ferro4d.learn.worker import pickled
 
 
 @pytest.fixture(scope="module")
@@ -85,8 +85,7 @@ def nothing_left(temporary: Path) -> bool:
 
 
 def again(scan: Scan, folder: Path) -> Scan:
-    message = json.dumps(give_scan(scan, folder, 0, None), default=plain)
-    return take_scan(json.loads(message))
+    return pickle.loads(pickled(scan, folder, None))
 
 
 def same(one: Scan, other: Scan) -> None:
@@ -136,51 +135,74 @@ def test_any_other_scan_goes_through_a_file(
 
 def test_a_file_that_has_changed_since_is_an_error(tmp_path: Path, counts: np.ndarray) -> None:
     np.save(tmp_path / "scan.npy", counts)
-    message = give_scan(open_scan(tmp_path / "scan.npy"), tmp_path, 0, None)
+    message = pickled(open_scan(tmp_path / "scan.npy"), tmp_path, None)
     np.save(tmp_path / "scan.npy", counts[:, ::-1])
     with pytest.raises(ScanError, match=r"scan\.npy: .* open it again"):
-        take_scan(message)
+        pickle.loads(message)
 
 
 def test_a_scan_in_memory_larger_than_the_disk_is_an_error(temporary: Path) -> None:
     scan = Scan.from_array(da.zeros((10**5, 10**5, 256, 256), chunks=(1, 100, -1, -1)))
     with pytest.raises(ScanError, match="save the scan and open the file"):
-        give_scan(scan, temporary, 0, None)
-
-
-def test_progress_arrives_as_it_was_and_stays_short() -> None:
-    writer, reader = ProgressWriter(), ProgressReader()
-    random = np.random.default_rng(0)
-    losses = tuple(float(v) for v in random.random(5000))
-    pictures = [random.random((6, 32, 30)).astype(np.float32) for _ in range(2)]
-    lengths = []
-    for epoch, picture in ((0, None), (4998, pictures[0]), (4999, pictures[0]), (7, pictures[1])):
-        terms = {name: losses[:epoch] for name in ("reconstruction", "activity")}
-        state = TrainingState(
-            epoch,
-            5000,
-            losses[5000 - epoch :],  # of which no message is the beginning of the next
-            terms=terms,
-            learning_rates=losses[:epoch],
-            active=tuple(range(epoch)),
-            thumbnails=picture,
-        )
-        line = json.dumps(writer.message(Progress(epoch, 5000, "training", 1.5, state)))
-        lengths.append(len(line))
-        progress = reader.progress(json.loads(line))
-        assert replace(progress, partial=None) == Progress(epoch, 5000, "training", 1.5)
-        for name, value in vars(state).items():
-            if name == "thumbnails":
-                np.testing.assert_array_equal(progress.partial.thumbnails, value)
-            else:
-                assert getattr(progress.partial, name) == value
-    line = json.dumps(writer.message(Progress(7, 5000, "training", None, state)))
-    assert len(line) < 500
-    assert reader.progress(json.loads(line)).partial.thumbnails.shape == (6, 32, 30)
-    assert ProgressReader().progress(ProgressWriter().message(Progress(1, 2))) == Progress(1, 2)
+        pickled(scan, temporary, None)
 
 
 # --- the process
+
+
+@pytest.mark.parametrize("job", [worker_jobs.no_memory, worker_jobs.no_memory_for_the_answer])
+def test_memory_that_runs_out_is_one_line(job: Callable[[], None], temporary: Path) -> None:
+    with (
+        Worker() as worker,
+        pytest.raises(
+            ModelError, match=r"^the trainer failed \(MemoryError: .*\); close other programs"
+        ) as error,
+    ):
+        worker.run(job)
+    assert "\n" not in str(error.value)
+    until(lambda: nothing_left(temporary))
+
+
+def test_work_that_never_asks_whether_to_stop_is_cancelled_at_once(temporary: Path) -> None:
+    asked: list[float] = []
+
+    def report(progress: Progress) -> None:
+        if progress.message == "stuck":
+            asked.append(time.monotonic())
+            raise Cancelled
+
+    with pytest.raises(Cancelled), Worker() as worker:
+        worker.run(worker_jobs.stuck, report=report)
+    assert time.monotonic() - asked[0] < 1
+    until(lambda: nothing_left(temporary))
+
+
+SCRIPT = """
+import sys
+from napari_ferro4d.learn import Worker, devices
+print("once", __name__)
+with Worker() as worker:
+    print(worker.run(devices)[:2], "torch" in sys.modules)
+"""
+
+
+def test_no_script_is_run_a_second_time(tmp_path: Path) -> None:
+    """Whether it is a file, a module, or typed; none of them has a guard."""
+    (tmp_path / "macros").mkdir()
+    (tmp_path / "macros" / "macro.py").write_text(SCRIPT)
+    (tmp_path / "pickle.py").write_text("1 / 0\n")  # a file of the user's that nobody imports
+    path = os.pathsep.join(filter(None, (str(tmp_path / "macros"), os.environ.get("PYTHONPATH"))))
+    for how in (["macros/macro.py"], ["-m", "macro"], ["-i", "-q"]):
+        run = subprocess.run(
+            [sys.executable, "-P", *how],
+            input=f"{SCRIPT}\n" if "-i" in how else "",
+            stdout=subprocess.PIPE,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": path},
+            text=True,
+            timeout=120,
+        )
+        assert run.stdout.splitlines() == ["once __main__", "['auto', 'cpu'] False"]
 
 
 PHASES = Phase(1, 1e-3, l1=1e-3), Phase(1, 1e-4, cycle=(1e-3, 5), similarity=1e-4, beta=0.1)
@@ -205,30 +227,28 @@ def there(scan: Scan, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespa
             asked.append(progress)
             raise Cancelled
 
-    with pytest.MonkeyPatch.context() as patch, Trainer() as trainer:
+    with pytest.MonkeyPatch.context() as patch, Worker() as worker:
         patch.setattr(tempfile, "tempdir", str(temporary))
         patch.syspath_prepend(path)
         patch.chdir(folder)
         kept = "kept.safetensors"
-        model = train_in_process(
-            [scan, scan], **OPTIONS, checkpoint=kept, report=seen.append, trainer=trainer
-        )
+        model = worker.run(train, [scan, scan], **OPTIONS, checkpoint=kept, report=seen.append)
         (process,) = trainers()
-        embedding = embed_in_process(scan, model, device="cpu", trainer=trainer)
-        more = train_in_process(scan, start=model, schedule=PHASES[:1], trainer=trainer)
-        linear = train_in_process(scan, preset="pca", embedding=3, trainer=trainer)
+        embedding = worker.run(embed, scan, model, device="cpu")
+        more = worker.run(train, scan, start=model, schedule=PHASES[:1])
+        linear = worker.run(train, scan, preset="pca", embedding=3)
+        present = worker.run(devices)
         assert trainers() == [process]
         files = [path.name for path in temporary.rglob("*") if path.is_file()]
         with pytest.raises(Cancelled):
-            train_in_process(
-                scan, epochs=100_000, device="cpu", report=cancel, checkpoint=kept, trainer=trainer
-            )
+            worker.run(train, scan, epochs=100_000, device="cpu", report=cancel, checkpoint=kept)
         until(lambda: nothing_left(temporary))
     return SimpleNamespace(
         model=model,
         embedding=embedding,
         more=more,
         linear=linear,
+        devices=present,
         seen=seen,
         asked=asked,
         files=files,
@@ -257,6 +277,7 @@ def test_the_result_is_that_of_training_here(scan: Scan, there: SimpleNamespace)
     assert there.embedding.active == embedding.active
     pca = train(scan, preset="pca", embedding=3)
     assert set(there.linear.header) == set(pca.header)
+    assert there.devices == devices()
 
 
 def test_progress_is_told_from_the_start_of_the_process_to_the_last_epoch(
@@ -280,21 +301,21 @@ def test_files_of_a_job_go_with_it(there: SimpleNamespace) -> None:
     assert there.files == ["stderr.txt"]
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("when", ["handing", "starting", "epoch"])
 def test_a_job_whose_process_is_ended_by_others_is_cancelled(
     scan: Scan, temporary: Path, when: str
 ) -> None:
-    trainer = Trainer()
+    worker = Worker()
 
     def report(progress: Progress) -> None:
-        if bool(trainers()) == (when == "after"):
+        if when in progress.message:
             # As a window does that closes while a thread works.
-            thread = threading.Thread(target=trainer.end)
+            thread = threading.Thread(target=worker.end)
             thread.start()
             thread.join()
 
     with pytest.raises(Cancelled):
-        train_in_process(scan, epochs=100_000, device="cpu", report=report, trainer=trainer)
+        worker.run(train, scan, epochs=100_000, device="cpu", report=report)
     until(lambda: nothing_left(temporary))
 
 
@@ -311,17 +332,17 @@ def test_errors_are_those_of_training_here_and_a_crash_is_one_line(
         return report
 
     negative = Scan.from_array(counts.astype(np.int32) - 5)
-    with Trainer() as trainer:
+    with Worker() as worker:
         with pytest.raises(ModelError, match=r"^the trainer was ended by signal SIGKILL .*memory"):
-            train_in_process(negative, report=crash(signal.SIGKILL), trainer=trainer)
+            worker.run(train, negative, report=crash(signal.SIGKILL))
         # It was not told yet to write where it is; in the next, a report comes when it has been.
         with pytest.raises(
             ModelError, match=r"^the trainer was ended by signal SIG[A-Z]+"
         ) as error:
-            train_in_process(negative, report=crash(signal.SIGSEGV), trainer=trainer)
+            worker.run(train, negative, report=crash(signal.SIGSEGV))
         assert "\n" not in str(error.value)
         with pytest.raises(ScanError) as there:
-            train_in_process(negative, device="cpu", trainer=trainer)
+            worker.run(train, negative, device="cpu")
     with pytest.raises(ScanError) as here:
         train(negative, device="cpu")
     assert str(there.value) == str(here.value)
@@ -339,8 +360,8 @@ def test_a_process_that_does_not_stop_is_killed(scan: Scan, temporary: Path) -> 
         elif stopped:
             raise Cancelled
 
-    with pytest.raises(Cancelled):
-        train_in_process(scan, report=report)
+    with pytest.raises(Cancelled), Worker() as worker:
+        worker.run(train, scan, report=report)
     # Nobody waited for it: it is still there, and cannot end by itself.
     assert stopped[0].is_running()
     until(lambda: nothing_left(temporary))
@@ -351,12 +372,12 @@ def test_the_process_ends_with_the_one_that_asked(tmp_path: Path) -> None:
 import sys
 import numpy as np
 from napari_ferro4d import Scan
-from napari_ferro4d.learn import train_in_process
+from napari_ferro4d.learn import Worker, train
 def report(progress):
     assert "torch" not in sys.modules
     print(flush=True)
 scan = Scan.from_array(np.ones((4, 4, 16, 16), np.uint8))
-train_in_process(scan, epochs=100_000, report=report)
+Worker().run(train, scan, epochs=100_000, report=report)
 """
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     with subprocess.Popen(
@@ -376,5 +397,76 @@ def test_a_python_that_cannot_be_started_is_one_line(
 ) -> None:
     monkeypatch.setattr(sys, "executable", str(temporary / "no-python"))
     with pytest.raises(ModelError, match="no-python: cannot be started"):
-        train_in_process(scan)
+        Worker().run(train, scan)
     assert not list(temporary.glob("ferro4d-*"))
+
+
+# --- one process for several tests; the last of the file, as others count processes
+
+
+@pytest.fixture(scope="module")
+def worker() -> Iterator[Worker]:
+    with Worker() as one:
+        yield one
+
+
+def test_progress_arrives_as_it_was_and_takes_little_of_the_time(worker: Worker) -> None:
+    seen: list[Progress] = []
+    epochs = 20_000
+    count = worker.run(worker_jobs.states, epochs, 2.0, report=seen.append)
+    told = {id(one): one for one in seen if one.partial is not None}
+    assert 2 <= len(told) <= 2.0 / 0.1 + 2
+    assert count > 100
+    last = seen[-1]
+    assert replace(last, partial=None) == Progress(epochs, epochs + 1, "training", 1.5)
+    state = last.partial
+    assert len(state.losses) == epochs
+    assert state.losses == state.learning_rates == state.terms["activity"]
+    assert (state.epoch, state.active) == (epochs, (1, 2))
+    np.testing.assert_array_equal(state.thumbnails, np.ones((6, 32, 30), np.float32))
+
+
+def test_what_is_printed_does_not_come_between_answers(worker: Worker) -> None:
+    assert worker.run(worker_jobs.talkative) == ""
+    assert worker.run(worker_jobs.talkative) == ""
+
+
+def test_two_workers_do_not_meet(worker: Worker) -> None:
+    worker.run(devices)  # so that there is one
+    together: list[int] = []
+
+    def work() -> None:
+        count = worker.run(worker_jobs.states, 10, 3.0, report=report)
+        together.append(count)
+
+    def report(progress: Progress) -> None:
+        together.append(len(trainers()))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    with Worker() as other, pytest.raises(ModelError, match="MemoryError"):
+        other.run(worker_jobs.no_memory)
+    thread.join()
+    *processes, count = together
+    assert max(processes) == 2
+    assert count > 2
+
+
+def test_classes_and_errors_of_labels_are_those_of_classifying_here(
+    scan: Scan, worker: Worker
+) -> None:
+    labels = np.zeros(scan.scan_shape, np.uint8)
+    labels[::3, 1], labels[::3, 9] = 1, 2
+    options = {"epochs": 3, "device": "cpu", "classes": {1: "up", 2: "down"}}
+    there = worker.run(classify, scan, labels, **options)
+    again = worker.run(classify, scan, model=there.model, device="cpu")
+    with pytest.raises(LabelsError) as refused:
+        worker.run(classify, scan, labels == 1, device="cpu")
+    here = classify(scan, labels, **options)
+    np.testing.assert_array_equal(there.prediction, here.prediction)
+    np.testing.assert_allclose(there.probability, here.probability, atol=1e-3)
+    np.testing.assert_array_equal(again.prediction, here.prediction)
+    assert there.class_names == here.class_names == {1: "up", 2: "down"}
+    with pytest.raises(LabelsError) as expected:
+        classify(scan, labels == 1, device="cpu")
+    assert str(refused.value) == str(expected.value)

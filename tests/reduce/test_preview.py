@@ -1,4 +1,4 @@
-"""The first look at a scan: few pieces of a compressed one, all of a small one."""
+"""The first look at a scan: few chunks of a compressed one, all of a small one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from napari_ferro4d.reduce import scan_preview as _preview
 
 
 class Watched:
-    """An array cut into pieces of some patterns, which notes those that it was asked for.
+    """An array cut into chunks of some patterns, which notes those that it was asked for.
 
     Every pattern is the number of its position, so that a sum tells where it came from.
     """
@@ -24,8 +24,8 @@ class Watched:
     ndim = 4
     dtype = np.dtype(np.float32)
 
-    def __init__(self, shape, piece):
-        self.shape, self.chunks = shape, piece
+    def __init__(self, shape, chunk):
+        self.shape, self.chunks = shape, chunk
         self.asked, self.lock = set(), threading.Lock()
         self.numbers = np.arange(shape[0] * shape[1], dtype=np.float32).reshape(shape[:2])
 
@@ -40,40 +40,40 @@ class Watched:
         return np.asarray(values[where])
 
 
-@pytest.mark.parametrize("piece", [(1, 1), (1, 4), (4, 4), (1, 100), (10, 10), (60, 100)])
-def test_no_more_pieces_are_decoded_than_can_be_afforded(monkeypatch, piece):
+@pytest.mark.parametrize("chunk", [(1, 1), (1, 4), (4, 4), (1, 100), (10, 10), (60, 100)])
+def test_no_more_chunks_are_decoded_than_can_be_afforded(monkeypatch, chunk):
     shape = (60, 100, 8, 8)
     monkeypatch.setattr(_preview, "_DECODED_BYTES", 600 * 8 * 8 * 4)
     monkeypatch.setattr(_preview, "_SECONDS", 0.0)
-    array = Watched(shape, piece)
-    scan = Scan.from_array(array, metadata={"patterns_per_piece": piece})
+    array = Watched(shape, chunk)
+    scan = Scan.from_array(array, metadata={"patterns_per_chunk": chunk})
     array.asked.clear()
     image = preview(scan)
     assert image.shape == (60, 100)
     assert image.dtype == np.float32
-    assert 1 <= len(array.asked) <= max(1, 600 // (piece[0] * piece[1]))
+    assert 1 <= len(array.asked) <= max(1, 600 // (chunk[0] * chunk[1]))
     # A position that was left out shows one that is near, up or left of it.
     y, x = np.divmod(image / 64, 100)  # all 8 x 8 pixels are looked at
     rows, columns = np.indices((60, 100))
     assert (y <= rows).all()
     assert (x <= columns).all()
-    pitch = (60 * 100 / max(1, 600 // (piece[0] * piece[1]))) ** 0.5
+    pitch = (60 * 100 / max(1, 600 // (chunk[0] * chunk[1]))) ** 0.5
     assert (rows - y).max() <= 2 * pitch
     assert (columns - x).max() <= 2 * pitch
 
 
-@pytest.mark.parametrize("piece", [(1, 1), (2, 5)])
-def test_a_small_scan_is_shown_as_it_is(piece):
-    array = Watched((20, 30, 8, 8), piece)
-    image = preview(Scan.from_array(array, metadata={"patterns_per_piece": piece}))
+@pytest.mark.parametrize("chunk", [(1, 1), (2, 5)])
+def test_a_small_scan_is_shown_as_it_is(chunk):
+    array = Watched((20, 30, 8, 8), chunk)
+    image = preview(Scan.from_array(array, metadata={"patterns_per_chunk": chunk}))
     np.testing.assert_array_equal(image, 64 * array.numbers)
 
 
-def test_of_many_small_pieces_not_all_are_opened(monkeypatch):
-    monkeypatch.setattr(_preview, "_PIECES", 100)
+def test_of_many_small_chunks_not_all_are_opened(monkeypatch):
+    monkeypatch.setattr(_preview, "_CHUNKS", 100)
     monkeypatch.setattr(_preview, "_SECONDS", 0.0)
     array = Watched((60, 50, 8, 8), (1, 1))
-    scan = Scan.from_array(array, metadata={"patterns_per_piece": (1, 1)})
+    scan = Scan.from_array(array, metadata={"patterns_per_chunk": (1, 1)})
     array.asked.clear()
     preview(scan)
     assert 50 <= len(array.asked) <= 100
@@ -83,7 +83,7 @@ def test_where_decoding_is_fast_all_is_decoded(monkeypatch):
     monkeypatch.setattr(_preview, "_DECODED_BYTES", 8 * 8 * 8 * 4)
     monkeypatch.setattr(_preview, "_SECONDS", 60.0)
     array = Watched((20, 30, 8, 8), (2, 5))
-    image = preview(Scan.from_array(array, metadata={"patterns_per_piece": (2, 5)}))
+    image = preview(Scan.from_array(array, metadata={"patterns_per_chunk": (2, 5)}))
     np.testing.assert_array_equal(image, 64 * array.numbers)
 
 

@@ -1,4 +1,4 @@
-"""The main job on a simulated scan, scored against its known truth.
+"""``ferro4d demo``: the main job on a simulated scan, scored against its known truth.
 
 A person would paint the labels; here fifty positions are drawn at random and labelled from the
 truth. Nothing else of the truth is used but for the scores.
@@ -6,38 +6,46 @@ truth. Nothing else of the truth is used but for the scores.
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.jobs import Cancelled, Report
-from napari_ferro4d.results import Panel, draw_panels
 
 from .demo_folder import Log, clear_results, simulated, spec_in_words, write_table
 from .display import virtual_display
+from .parser import add_device
+from .terminal import print_document, progress_bar
 
 if TYPE_CHECKING:
-    from napari_ferro4d.learn import Classification, Embedding
-    from napari_ferro4d.reduce import ComMaps
     from napari_ferro4d.scan import Scan
-    from napari_ferro4d.simulate import ScanTruth
-
-__all__ = ["draw_labels", "run_demo", "separation", "wall_distance"]
 
 PRESET = "ermno3-domains-small"
 LABELS = 50
-CLASSES = {1: "+P", 2: "-P"}
-COLOURS = {1: (0.90, 0.62, 0.0, 1.0), 2: (0.34, 0.71, 0.91, 1.0)}
 COM_RADIUS = 18.0
 """Pixels. The polar axis is 11.4 angstrom long, so that its first two reflections lie 11.7 and 23.4
 pixels from the direct beam: the first counts as a whole, the second not at all."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the verb."""
+    parser.add_argument("-o", "--output", default="demo-results", metavar="DIR")
+    parser.add_argument("--headless", action="store_true", help="no window, so no screenshot")
+    add_device(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the demo, and print its scores."""
+    with progress_bar() as report:
+        document = run_demo(
+            Path(args.output), headless=args.headless, device=args.device, report=report
+        )
+    return print_document(document, as_json=args.json)
 
 
 def run_demo(
@@ -105,12 +113,24 @@ def _run(
         classification_results,
         com_parameters,
         com_results,
+        draw_panels,
         embedding_result,
         provenance,
         write_results,
         write_tiff,
     )
     from napari_ferro4d.simulate import preset, truth
+
+    from .demo_scores import (
+        CLASSES,
+        COLOURS,
+        accuracy,
+        best_channel,
+        draw_labels,
+        panels,
+        separation,
+        wall_distance,
+    )
 
     results = folder / "results.zarr"
     check_target(results)
@@ -146,7 +166,7 @@ def _run(
     wall = walls(result.prediction)
     probability, images = classification_results(result, scan, labels)
     of = images[0].scan
-    border = LabelResult("walls", wall.astype(np.uint8), scan.scan_step, {1: "wall"}, scan=of)
+    border = LabelResult("walls", wall.astype("uint8"), scan.scan_step, {1: "wall"}, scan=of)
     images.append(border)
     done = provenance("demo classify", {**learning, "labels": LABELS}, scan)
     write_results(results, maps=probability, labels=images, provenance=[done])
@@ -154,20 +174,20 @@ def _run(
     write_table(folder / "domains.csv", [asdict(row) for row in rows])
     log.add("classifier.safetensors", "labels.tif", "domains.csv")
 
-    best, channel_auc = _best_channel(embedding, known)
+    best, channel_auc = best_channel(embedding, known)
     scores = {
         "com_auc": max(separation(m, known.labels) for m in (maps.com_y, maps.com_x)),
         "autoencoder_best_channel": best,
         "autoencoder_auc": channel_auc,
-        "classifier_labels": int(np.count_nonzero(labels)),
-        "classifier_accuracy": _accuracy(result.prediction, labels, known),
+        "classifier_labels": int((labels > 0).sum()),
+        "classifier_accuracy": accuracy(result.prediction, labels, known),
         "domains": len(rows),
         "domains_in_truth": len(domain_table(known.labels)),
         "wall_distance_nm": wall_distance(wall, walls(known.labels), known.scan_step),
     }
     (folder / "scores.json").write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
-    panels = _panels(maps, embedding.channels[best], labels, result, known, scores)
-    draw_panels(panels, folder / "figure.png", scan.scan_step, columns=5)
+    shown = panels(maps, embedding.channels[best], labels, result, known, scores)
+    draw_panels(shown, folder / "figure.png", scan.scan_step, columns=5)
     log.add("scores.json", "figure.png")
     if not headless:
         log.start("screenshot", "a napari window with all of it, and its picture")
@@ -175,115 +195,6 @@ def _run(
         log.add("screenshot.png")
     log.end()
     return scores
-
-
-def draw_labels(truth: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
-    """Label `count` random probe positions, as a person would who knows each pattern's class.
-
-    Parameters
-    ----------
-    truth : array
-        Class numbers ``[y, x]``.
-    count : int
-        How many positions to label.
-    seed : int
-        Of the random draw.
-
-    Returns
-    -------
-    array
-        uint8 ``[y, x]``, 0 where unlabelled.
-    """
-    chosen = np.random.default_rng(seed).choice(truth.size, count, replace=False)
-    labels = np.zeros(truth.shape, np.uint8)
-    labels.flat[chosen] = truth.flat[chosen]
-    return labels
-
-
-def separation(image: np.ndarray, truth: np.ndarray) -> float:
-    """Return how well a map separates class 1 from class 2: ROC AUC, 0.5 to 1.
-
-    The sign of a map means nothing here, so an AUC below 0.5 counts as its complement.
-    """
-    from sklearn.metrics import roc_auc_score
-
-    known = np.isfinite(image) & (truth > 0)
-    auc = float(roc_auc_score(truth[known] == 1, image[known]))
-    return max(auc, 1 - auc)
-
-
-def wall_distance(found: np.ndarray, truth: np.ndarray, step: tuple[float, float]) -> float | None:
-    """Return how far walls lie from the true ones: the mean over their positions.
-
-    Parameters
-    ----------
-    found, truth : array
-        bool ``[y, x]``: on a wall.
-    step : tuple of float
-        Distance between probe positions ``(y, x)``, nm.
-
-    Returns
-    -------
-    float or None
-        nm; None where either has no wall.
-    """
-    from scipy.ndimage import distance_transform_edt
-
-    if not (found.any() and truth.any()):
-        return None
-    return float(distance_transform_edt(~truth, sampling=step)[found].mean())
-
-
-def _best_channel(embedding: Embedding, truth: ScanTruth) -> tuple[int, float]:
-    scores = {
-        int(channel): separation(embedding.channels[channel], truth.labels)
-        for channel in embedding.active
-    }
-    if not scores:
-        raise ScanError("the demo: the autoencoder has no active channel; this should not happen.")
-    best = max(scores, key=lambda channel: scores[channel])
-    return best, scores[best]
-
-
-def _accuracy(prediction: np.ndarray, labels: np.ndarray, truth: ScanTruth) -> float:
-    # Positions it was trained on prove nothing.
-    unseen = labels == 0
-    return float((prediction[unseen] == truth.labels[unseen]).mean())
-
-
-def _panels(
-    maps: ComMaps,
-    channel: np.ndarray,
-    labels: np.ndarray,
-    result: Classification,
-    truth: ScanTruth,
-    scores: Mapping[str, Any],
-) -> list[Panel]:
-    from napari_ferro4d.reduce import direction_colours
-
-    classes = {number: (CLASSES[number], COLOURS[number]) for number in CLASSES}
-    shift = float(np.nanpercentile(np.abs(maps.com_y), 99))
-    bending = np.hypot(*truth.tilt)
-    best, auc = scores["autoencoder_best_channel"], scores["autoencoder_auc"]
-    accuracy = scores["classifier_accuracy"]
-    ky, kx = np.mgrid[-1:1:41j, -1:1:41j]
-    wheel = np.where((np.hypot(ky, kx) <= 1)[..., None], direction_colours(ky, kx), 255)
-    return [
-        Panel("counts near the direct beam", maps.sum, "counts", "gray"),
-        Panel("centre of mass, down", maps.com_y, "px", "PiYG", (-shift, shift)),
-        Panel(
-            "centre of mass, direction",
-            direction_colours(maps.com_y, maps.com_x),
-            key=wheel.astype(np.uint8),
-        ),
-        Panel(f"channel {best} (AUC {auc:.3f})", channel, "activation"),
-        Panel("truth: thickness", truth.thickness, "nm", "cividis"),
-        Panel(f"{LABELS} labels", labels, classes=classes),
-        Panel(f"prediction (accuracy {accuracy:.3f})", result.prediction, classes=classes),
-        Panel("probability of +P", result.probability[0], "", "viridis", (0.0, 1.0)),
-        Panel("truth: domains", truth.labels, classes=classes),
-        Panel("truth: tilt", bending, "mrad", "cividis"),
-    ]
 
 
 def screenshot(results: Path, scan: Scan, path: Path) -> None:

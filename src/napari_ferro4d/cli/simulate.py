@@ -1,38 +1,33 @@
-"""What ``ferro4d simulate`` does."""
+"""``ferro4d simulate``: a scan with known truth."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from napari_ferro4d.simulate import Spec, prepare, preset, presets, read_spec, write_scan
+from .parser import add_output
+from .terminal import print_document, progress_bar
 
 if TYPE_CHECKING:
-    from napari_ferro4d.jobs import Report
-
-__all__ = ["simulate_command"]
+    from napari_ferro4d.simulate import Spec
 
 
-def simulate_command(args: argparse.Namespace, report: Report | None = None) -> dict[str, Any]:
-    """Write the scan that ``args.spec`` describes to ``args.output``.
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the verb."""
+    parser.add_argument("spec", metavar="SPEC", help="a spec (TOML), or the name of a preset")
+    add_output(parser, "SCAN.zarr", "folder to write; a simulated scan there is replaced")
 
-    Parameters
-    ----------
-    args : argparse.Namespace
-        ``spec``, a TOML file or the name of a preset, and ``output``.
-    report : callable, optional
-        See `write_scan`.
 
-    Returns
-    -------
-    dict
-        What was written, as JSON types.
-    """
-    spec = _spec(args.spec)
-    path = write_scan(spec, args.output, report)
+def run(args: argparse.Namespace) -> int:
+    """Write the scan that the spec describes, with its truth."""
+    from napari_ferro4d.simulate import prepare, write_scan
+
+    with progress_bar() as report:
+        spec = _spec(args.spec)
+        path = write_scan(spec, args.output, report)
     simulation = prepare(spec)
-    return {
+    document = {
         "scan": str(path),
         "shape": [*spec.scan.shape, *spec.detector.shape],
         "dtype": str(simulation.detector.dtype),
@@ -42,12 +37,13 @@ def simulate_command(args: argparse.Namespace, report: Report | None = None) -> 
         "seed": spec.seed,
         "bytes": sum(file.stat().st_size for file in path.rglob("*") if file.is_file()),
     }
+    return print_document(document, as_json=args.json)
 
 
 def _spec(name: str) -> Spec:
+    from napari_ferro4d.simulate import preset, presets, read_spec
+
     # A file of that name wins over a preset.
-    if Path(name).exists():
-        return read_spec(name)
-    if name in presets() or not Path(name).suffix:
+    if not Path(name).exists() and (name in presets() or not Path(name).suffix):
         return preset(name)
     return read_spec(name)

@@ -8,8 +8,8 @@ Files, in reading order:
 - `block_steps`: The work on a block of patterns: what is needed of it, and what is made of that.
 - `correct_scan`: Detector corrections on the fly: applied to every block as it is read, never to
   the file.
-- `image_files`: Detector corrections as hints: images from files, bad pixels as text, and a record
-  of them.
+- `image_files`: Detector corrections as options: images from files, bad pixels as text, and a
+  record of them.
 """
 
 import lazy_loader

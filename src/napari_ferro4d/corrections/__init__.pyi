@@ -1,8 +1,5 @@
 from .bad_pixel_search import bad_pixels as bad_pixels
-from .block_steps import check_image as check_image
 from .correct_scan import correct as correct
 from .correct_scan import not_negative as not_negative
-from .image_files import Corrections as Corrections
-from .image_files import Crop as Crop
 from .image_files import corrected as corrected
 from .image_files import detector_image as detector_image

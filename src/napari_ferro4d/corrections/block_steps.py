@@ -93,11 +93,13 @@ class Steps:
 
     @property
     def shape(self) -> tuple[int, int]:
+        """Detector pixels ``(ky, kx)`` that are left."""
         rows, columns = self.rows, self.columns
         return (rows.stop - rows.start) // self.bin, (columns.stop - columns.start) // self.bin
 
     @property
     def only_crops(self) -> bool:
+        """Whether the counts stay as they are."""
         return self.dark is None and self.bin == 1
 
     def of_whole(self, block: np.ndarray) -> np.ndarray:

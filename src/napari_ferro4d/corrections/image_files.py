@@ -1,6 +1,6 @@
-"""Detector corrections as hints: images from files, bad pixels as text, and a record of them.
+"""Detector corrections as options: images from files, bad pixels as text, and a record of them.
 
-Hints are texts, numbers and tuples, so that they travel to the workers of a cluster and into the
+Options are texts, numbers and tuples, so that they travel to the workers of a cluster and into the
 provenance of results; bad pixels that are found become a list of them, so that whoever opens the
 scan again takes the same ones.
 """
@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import numpy as np
 
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.frames import Frames
-from napari_ferro4d.io import Hints, largest, mapped
+from napari_ferro4d.io import Crop, OpenOptions, largest, mapped
 from napari_ferro4d.jobs import Report
 from napari_ferro4d.scan import Correction, Scan
 
@@ -27,25 +27,12 @@ from .bad_pixel_search import find_bad_pixels
 from .block_steps import check_image
 from .correct_scan import correct
 
-__all__ = ["Corrections", "corrected"]
-
-Crop = tuple[tuple[int | None, int | None], tuple[int | None, int | None]]
+__all__ = ["corrected", "detector_image"]
 
 _LIST = re.compile(r"\s*(\d{1,9}\s*,\s*\d{1,9}\s*(;\s*\d{1,9}\s*,\s*\d{1,9}\s*)*;?\s*)?")
 
 
-@dataclass(frozen=True)
-class Corrections:
-    """What the user wants corrected; see `open_scan`."""
-
-    dark: str | os.PathLike[str] | None = None
-    gain: str | os.PathLike[str] | None = None
-    bad_pixels: str | os.PathLike[str] | None = None
-    crop: Crop | None = None
-    bin: int = 1
-
-
-def corrected(scan: Scan, wanted: Corrections, report: Report | None = None) -> Scan:
+def corrected(scan: Scan, wanted: OpenOptions, report: Report | None = None) -> Scan:
     """Return `scan`, just opened, corrected as wanted; its source tells how to open it so again.
 
     Raises
@@ -59,7 +46,7 @@ def corrected(scan: Scan, wanted: Corrections, report: Report | None = None) -> 
                 f"{scan.where()}: {name} must be the path of an image; use "
                 "napari_ferro4d.corrections.correct to correct with arrays."
             )
-    if wanted == Corrections():
+    if wanted.given() == wanted.uncorrected().given():
         return scan
     hints: dict[str, Any] = {}
     record: dict[str, Any] = {}
@@ -218,7 +205,7 @@ def _tiff(path: Path) -> np.ndarray:
 def _mrc(path: Path) -> np.ndarray:
     from napari_ferro4d.io import read_mrc
 
-    return np.asarray(read_mrc(path, Hints()).array)
+    return np.asarray(read_mrc(path, OpenOptions()).array)
 
 
 def _gatan(path: Path) -> np.ndarray:

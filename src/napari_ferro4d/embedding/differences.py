@@ -42,6 +42,10 @@ class Difference:
     high_positions: Bools
     low_positions: Bools
 
+    def significant(self, errors: float = 3.0) -> Bools:
+        """Return the pixels that differ by more than so many errors: bool ``[ky, kx]``."""
+        return np.abs(self.difference) > errors * self.error
+
 
 def difference(
     scan: Scan,

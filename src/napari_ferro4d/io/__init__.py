@@ -1,5 +1,6 @@
-"""Files to raw scans, and safe writing: axes, units, scan geometry, lazy stacks; knows no Qt and no
-torch.
+"""Files to raw scans, and safe writing: axes, units, scan geometry, lazy stacks.
+
+Knows no Qt and no torch.
 
 Rooms:
 
@@ -16,7 +17,9 @@ Files, in reading order:
 - `label_images`: Label images of any program: `.npy`, `.tif`, OME-Zarr.
 - `stacks`: Runs of patterns that are read when asked for: joined from parts, and cut into scan
   rows.
-- `stored`: What a file holds, before it is a scan; and what the user says about it.
+- `open_options`: What can be said about a scan file: how the beam went, how the bytes lie, what to
+  correct.
+- `stored`: What a file holds, before it is a scan, and what a file format is.
 - `scan_geometry`: From patterns in the order of their recording to a scan: rows, flyback, snakes,
   missing ends.
 - `toml_types`: Values as TOML has them, against the types of dataclass fields.

@@ -5,7 +5,6 @@ from .atomic import atomic_folder as atomic_folder
 from .atomic import locked as locked
 from .atomic import recover as recover
 from .blocks import Place as Place
-from .blocks import coarse_first as coarse_first
 from .blocks import loader as loader
 from .blocks import over_blocks as over_blocks
 from .blocks import places as places
@@ -19,13 +18,14 @@ from .label_images import checked_labels as checked_labels
 from .label_images import read_labels as read_labels
 from .memory_pages import let_go as let_go
 from .memory_pages import memory_map as memory_map
+from .open_options import Crop as Crop
+from .open_options import Incomplete as Incomplete
+from .open_options import OpenOptions as OpenOptions
 from .results_mark import RESULTS_KEY as RESULTS_KEY
 from .results_mark import is_results as is_results
 from .scan_geometry import arrange as arrange
 from .scan_geometry import check as check
 from .stored import Format as Format
-from .stored import Hints as Hints
-from .stored import Incomplete as Incomplete
 from .stored import Stored as Stored
 from .stored import largest as largest
 from .stored import mapped as mapped

@@ -72,14 +72,17 @@ class Transposed:
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """The shape in the new order."""
         return tuple(int(self.array.shape[axis]) for axis in self.order)
 
     @property
     def ndim(self) -> int:
+        """The number of axes."""
         return len(self.order)
 
     @property
     def dtype(self) -> np.dtype[Any]:
+        """Type of the values."""
         stored: np.dtype[Any] = np.dtype(self.array.dtype)
         return stored
 

@@ -12,8 +12,9 @@ import numpy as np
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.frames import CHUNK_BYTES, Frames, lazily
 
+from .open_options import OpenOptions
 from .stacks import Rows
-from .stored import Hints, Stored, refuse_reshaped
+from .stored import Stored, refuse_reshaped
 
 if TYPE_CHECKING:
     import dask.array as da
@@ -39,7 +40,7 @@ class Arranged:
     """The file holds all that the scan was to be, whatever became of the rest."""
 
 
-def check(path: Path, hints: Hints) -> None:
+def check(path: Path, hints: OpenOptions) -> None:
     """Refuse hints that describe no scan.
 
     Raises
@@ -66,7 +67,7 @@ def _whole(value: Any, least: int) -> bool:
     return isinstance(value, int | np.integer) and least <= int(value) <= MOST_BYTES
 
 
-def arrange(path: Path, stored: Stored, hints: Hints) -> Arranged:
+def arrange(path: Path, stored: Stored, hints: OpenOptions) -> Arranged:
     """Arrange what a file holds as ``[y, x, ky, kx]``.
 
     Raises
@@ -115,7 +116,7 @@ def arrange(path: Path, stored: Stored, hints: Hints) -> Arranged:
 
 
 def _scan_shape(
-    path: Path, stored: Stored, shape: tuple[int, ...], hints: Hints
+    path: Path, stored: Stored, shape: tuple[int, ...], hints: OpenOptions
 ) -> tuple[int, int]:
     if hints.scan_shape and len(shape) == 4 and stored.scan_shape is None:
         refuse_reshaped(path, shape, hints)
@@ -142,7 +143,7 @@ def _refuse_absurd(path: Path, shape: tuple[int, ...], itemsize: int) -> None:
         )
 
 
-def _by_position(path: Path, stored: Stored, hints: Hints) -> Arranged:
+def _by_position(path: Path, stored: Stored, hints: OpenOptions) -> Arranged:
     """Take a scan whose every pattern says where it belongs."""
     missing = np.asarray(stored.missing)
     moved = hints.first_frame or hints.flyback or hints.snake
@@ -160,7 +161,7 @@ def _by_position(path: Path, stored: Stored, hints: Hints) -> Arranged:
 
 
 def _refuse_unfilled(
-    path: Path, stored: Stored, hints: Hints, patterns: int, scan: tuple[int, int]
+    path: Path, stored: Stored, hints: OpenOptions, patterns: int, scan: tuple[int, int]
 ) -> None:
     ny, nx = scan
     row = nx + hints.flyback
@@ -183,7 +184,12 @@ def _refuse_unfilled(
 
 
 def _rows(
-    stored: Stored, shape: tuple[int, ...], hints: Hints, scan: tuple[int, int], *, padded: bool
+    stored: Stored,
+    shape: tuple[int, ...],
+    hints: OpenOptions,
+    scan: tuple[int, int],
+    *,
+    padded: bool,
 ) -> tuple[Any, Frames | None]:
     """Return the scan's rows, without what was recorded before them and between them."""
     ny, nx = scan

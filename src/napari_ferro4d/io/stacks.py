@@ -41,18 +41,18 @@ def mapped_once(frames: Frames, shape: tuple[int, int, int]) -> np.ndarray:
     return patterns[:, ::-1] if frames.bottom_up else patterns
 
 
-def pieces_of(chunks: Sequence[int] | None) -> dict[str, tuple[int, int]]:
+def chunk_metadata(chunks: Sequence[int] | None) -> dict[str, tuple[int, int]]:
     """Return as metadata how many patterns, ``(y, x)``, are decoded together.
 
     Parameters
     ----------
     chunks : sequence of int or None
-        How an array ``[pattern, ...]`` or ``[y, x, ky, kx]`` is cut into pieces; None if it is not.
+        How an array ``[pattern, ...]`` or ``[y, x, ky, kx]`` is cut into chunks; None if it is not.
     """
     if not chunks:
         return {}
     rows, columns = (int(chunks[0]), int(chunks[1])) if len(chunks) == 4 else (1, int(chunks[0]))
-    return {"patterns_per_piece": (rows, columns)}
+    return {"patterns_per_chunk": (rows, columns)}
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,7 @@ class FileStack:
 
     @property
     def dtype(self) -> np.dtype[Any]:
+        """Type of the counts."""
         return self.frames.dtype
 
     def __getitem__(self, where: Any) -> np.ndarray:
@@ -97,19 +98,21 @@ class Joined:
 
     @property
     def shape(self) -> tuple[int, int, int]:
+        """All patterns, and their detector pixels: ``(pattern, ky, kx)``."""
         _, ky, kx = self.stacks[0].shape
         return int(self._starts[-1]), int(ky), int(kx)
 
     @property
     def dtype(self) -> np.dtype[Any]:
+        """Type of the counts."""
         stored: np.dtype[Any] = np.dtype(self.stacks[0].dtype)
         return stored
 
     @property
     def chunks(self) -> Sequence[int] | None:
-        """How the first stack is cut into pieces."""
-        pieces: Sequence[int] | None = getattr(self.stacks[0], "chunks", None)
-        return pieces
+        """Shape of the chunks of the first stack, if it has any."""
+        chunks: Sequence[int] | None = getattr(self.stacks[0], "chunks", None)
+        return chunks
 
     def __getitem__(self, where: Any) -> np.ndarray:
         first, ky, kx = _parts(where, 3)
@@ -150,22 +153,24 @@ class Rows:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
+        """The shape ``(y, x, ky, kx)``."""
         return (*self.scan, int(self.stack.shape[1]), int(self.stack.shape[2]))
 
     @property
     def dtype(self) -> np.dtype[Any]:
+        """Type of the counts."""
         stored: np.dtype[Any] = np.dtype(self.stack.dtype)
         return stored
 
     @property
     def chunks(self) -> tuple[int, int] | None:
-        """Rows and columns that are best read at once, if the stack is cut into pieces."""
-        pieces = getattr(self.stack, "chunks", None)
-        if not pieces:
+        """Rows and columns that are best read at once, if the stack has chunks."""
+        chunks = getattr(self.stack, "chunks", None)
+        if not chunks:
             return None
-        if pieces[0] < self.pitch:
-            return 1, min(pieces[0], self.scan[1])
-        return -(-pieces[0] // self.pitch), self.scan[1]
+        if chunks[0] < self.pitch:
+            return 1, min(chunks[0], self.scan[1])
+        return -(-chunks[0] // self.pitch), self.scan[1]
 
     def __getitem__(self, where: Any) -> np.ndarray:
         y, x, ky, kx = _parts(where, 4)

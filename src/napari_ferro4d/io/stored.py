@@ -1,4 +1,4 @@
-"""What a file holds, before it is a scan; and what the user says about it."""
+"""What a file holds, before it is a scan, and what a file format is."""
 
 from __future__ import annotations
 
@@ -6,51 +6,16 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.frames import Frames
 
+from .open_options import OpenOptions
+
 Step = tuple[float, float] | None
-Incomplete = Literal["error", "pad", "trim"]
-
-
-@dataclass(frozen=True)
-class Hints:
-    """What the user says about a file: how the beam went, and how the bytes lie.
-
-    Parameters
-    ----------
-    scan_shape : tuple of int or None
-        Probe positions ``(y, x)``; None takes what the file says.
-    first_frame : int
-        Patterns recorded before the scan began.
-    flyback : int
-        Patterns recorded after each row, while the beam flew back.
-    snake : bool
-        Every second row was scanned from right to left.
-    incomplete : {"error", "pad", "trim"}
-        What to do about patterns that do not fill the scan: refuse; fill with zeros and mark
-        them; or leave out what fills no whole row of the scan.
-    dtype : str or None
-        Type of the counts in a file without a header, as numpy spells it (``">u2"``).
-    detector_shape : tuple of int or None
-        Detector pixels ``(ky, kx)`` in a file without a header.
-    offset, gap : int
-        Bytes before the first pattern, and between two patterns, in a file without a header.
-    """
-
-    scan_shape: tuple[int, int] | None = None
-    first_frame: int = 0
-    flyback: int = 0
-    snake: bool = False
-    incomplete: Incomplete = "error"
-    dtype: str | None = None
-    detector_shape: tuple[int, int] | None = None
-    offset: int = 0
-    gap: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +78,7 @@ class Format:
     name: str
     suffixes: tuple[str, ...]
     axes: Callable[[Path], int]
-    read: Callable[[Path, Hints], Stored]
+    read: Callable[[Path, OpenOptions], Stored]
     only_scans: bool = False
 
 
@@ -163,11 +128,11 @@ def mapped(
 
 
 MOST_CHUNK_BYTES = 3 * 2**28
-"""Of a piece that is compressed on its own, and has to be decoded as a whole: 768 MB."""
+"""Of a chunk that is compressed on its own, and has to be decoded as a whole: 768 MB."""
 
 
 def refuse_absurd_chunks(path: Path, array: Any) -> None:
-    """Refuse an array whose pieces are too large, or too many per pattern, to be read.
+    """Refuse an array whose chunks are too large, or too many per pattern, to be read.
 
     Raises
     ------
@@ -181,7 +146,7 @@ def refuse_absurd_chunks(path: Path, array: Any) -> None:
     per_pattern = math.prod(-(-n // c) for n, c in zip(array.shape[-2:], chunks[-2:], strict=True))
     if size > MOST_CHUNK_BYTES or per_pattern > 2**14:
         raise ScanError(
-            f"{path}: is stored in pieces of {size} bytes, {per_pattern} per pattern, which cannot "
+            f"{path}: is stored in chunks of {size} bytes, {per_pattern} per pattern, which cannot "
             "be read one by one; the header is damaged, or the file has to be written anew."
         )
 
@@ -211,7 +176,7 @@ def pair(values: list[float | None]) -> Step:
     return (values[0] or known[0], values[-1] or known[0]) if known else None
 
 
-def refuse_reshaped(path: Path, shape: tuple[int, ...], hints: Hints) -> None:
+def refuse_reshaped(path: Path, shape: tuple[int, ...], hints: OpenOptions) -> None:
     """Refuse to cut the rows of an array ``[y, x, ky, kx]`` anew; one stored as a line may be.
 
     Raises

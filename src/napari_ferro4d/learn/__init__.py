@@ -11,7 +11,7 @@ Rooms:
   baselines.
 - `training`: Losses, schedules and loops of training.
 - `walls`: What is abrupt in a scan, found before training.
-- `worker`: Training in a process of its own.
+- `worker`: All of this, called in a process of its own.
 
 Files, in reading order:
 

@@ -1,6 +1,7 @@
 from .autoencoder import Embedding as Embedding
 from .autoencoder import embed as embed
 from .autoencoder import train as train
+from .autoencoder import train_with_options as train_with_options
 from .classifier import Classification as Classification
 from .classifier import classify as classify
 from .compute import devices as devices
@@ -23,11 +24,9 @@ from .training import LINEAR as LINEAR
 from .training import PRESETS as PRESETS
 from .training import SCHEDULES as SCHEDULES
 from .training import Phase as Phase
+from .training import TrainingOptions as TrainingOptions
 from .training import TrainingState as TrainingState
 from .training import read_schedule as read_schedule
 from .training import total_epochs as total_epochs
 from .traversal import traverse as traverse
-from .worker import Trainer as Trainer
-from .worker import embed_in_process as embed_in_process
-from .worker import train_in_process as train_in_process
-from .worker import traverse_in_process as traverse_in_process
+from .worker import Worker as Worker

@@ -27,7 +27,7 @@ from napari_ferro4d.learn.training import (
     EMBEDDING,
     LINEAR,
     Phase,
-    Wishes,
+    TrainingOptions,
     continued,
     fit_linear,
     new_header,
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from napari_ferro4d.learn.compute import Ranks
     from napari_ferro4d.learn.training import Training
 
-__all__ = ["Embedding", "embed", "train"]
+__all__ = ["Embedding", "embed", "train", "train_with_options"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,33 +156,56 @@ def train(
     >>> train(scan, epochs=1, embedding=8, device="cpu").header["preset"]
     'compact'
     """
+    given = dict(locals())  # by names that are those of the fields, too
+    for name in ("scans", "resume", "checkpoint", "report"):
+        del given[name]
+    options = TrainingOptions(**given)
+    return train_with_options(scans, options, resume=resume, checkpoint=checkpoint, report=report)
+
+
+def train_with_options(
+    scans: Scan | Sequence[Scan],
+    options: TrainingOptions,
+    *,
+    resume: str | os.PathLike[str] | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    report: Report | None = None,
+) -> Model:
+    """Train an autoencoder as `train` does, whose options are one object here."""
     import_torch()
     from napari_ferro4d.learn.compute import joined, single_thread
 
     scans = tuple(map(not_negative, (scans,) if isinstance(scans, Scan) else scans))
-    wishes = Wishes(preset, embedding, epochs, schedule, seed, divergence, variational)
-    wishes.check()
+    options.check()
     _of_one_detector(scans)
-    where = choose_device(device)
-    if preset in LINEAR:
-        reading = None if divergence == "code" else divergence
-        asked = {"epochs": epochs, "schedule": schedule, "start": start, "resume": resume}
-        refuse_training(preset, **asked, divergence=reading, variational=variational)
-        channels = EMBEDDING if embedding is None else embedding
-        return fit_linear(scans, preset, channels, seed=seed, report=report)
-    if resume is not None and start is not None:
+    where = choose_device(options.device)
+    if options.preset in LINEAR:
+        reading = None if options.divergence == "code" else options.divergence
+        refuse_training(
+            options.preset,
+            epochs=options.epochs,
+            schedule=options.schedule,
+            start=options.start,
+            resume=resume,
+            divergence=reading,
+            variational=options.variational,
+        )
+        channels = options.embedding or EMBEDDING
+        return fit_linear(scans, options.preset, channels, seed=options.seed, report=report)
+    if resume is not None and options.start is not None:
         raise ScanError("resume goes on with a training, start begins a new one; give one of them.")
-    before = start if resume is None else load_model(resume)
+    before = options.start if resume is None else load_model(resume)
     if before is not None and before.kind == "autoencoder":
         _check_model(before)
     if resume is None or before is None:
-        header = new_header(scans, wishes, start)
+        header = new_header(scans, options)
     else:
-        header = continued(scans, wishes, before, str(resume))
+        header = continued(scans, options, before, str(resume))
     one = single_thread(header["preset"] == "compact")
     with working_on(where), joined(where) as ranks, one:
         # Kept by no name, so that its memory is free when `working_on` gives that back.
-        return _prepared(scans, header, where, ranks, start, before, report).run(checkpoint, report)
+        prepared = (scans, header, where, ranks, options.start, before, report)
+        return _prepared(*prepared).run(checkpoint, report)
 
 
 def _prepared(

@@ -25,15 +25,15 @@ _AT_ONCE = 64
 _SLOW = 5e-5
 """Seconds for a pattern from which on the file is thought to be on disk."""
 _DECODED_BYTES = 128 * 2**20
-_PIECES = 2**12
-"""Each piece costs the time to find and to open it, however small it is."""
+_CHUNKS = 2**12
+"""Each chunk costs the time to find and to open it, however small it is."""
 
 
 def preview(scan: Scan) -> np.ndarray:
     """Sum a sparse subset of detector pixels for every probe position.
 
     Of an uncompressed file a few detector rows are read, for half a second: where that is not
-    enough for every probe position, and of a large compressed file, whose pieces have to be
+    enough for every probe position, and of a large compressed file, whose chunks have to be
     decoded whole, some positions are read and the map is filled in between.
 
     Parameters
@@ -48,8 +48,8 @@ def preview(scan: Scan) -> np.ndarray:
     """
     if scan.frames is not None:
         return _from_frames(scan)
-    if "patterns_per_piece" in scan.metadata:
-        return _from_pieces(scan, *scan.metadata["patterns_per_piece"])
+    if "patterns_per_chunk" in scan.metadata:
+        return _from_chunks(scan, *scan.metadata["patterns_per_chunk"])
     if "data_files" in scan.metadata:
         return _from_files(scan)
     ny, nx, ky, kx = scan.shape
@@ -74,24 +74,24 @@ def _filled(image: np.ndarray, shape: tuple[int, int], dy: int, dx: int) -> np.n
     return whole[: shape[0], : shape[1]].astype(np.float32)
 
 
-def _from_pieces(scan: Scan, rows: int, columns: int) -> np.ndarray:
-    """Decode pieces of `rows` x `columns` patterns that lie at equal distances over the scan."""
+def _from_chunks(scan: Scan, rows: int, columns: int) -> np.ndarray:
+    """Decode chunks of `rows` x `columns` patterns that lie at equal distances over the scan."""
     ny, nx, ky, kx = scan.shape
-    pieces = -(-ny // rows) * -(-nx // columns)
-    bytes_per_piece = rows * columns * ky * kx * scan.dtype.itemsize
-    affordable = max(1, min(_PIECES, _DECODED_BYTES // bytes_per_piece))
+    chunks = -(-ny // rows) * -(-nx // columns)
+    bytes_per_chunk = rows * columns * ky * kx * scan.dtype.itemsize
+    affordable = max(1, min(_CHUNKS, _DECODED_BYTES // bytes_per_chunk))
     everything = slice(None), slice(None)
-    if pieces <= affordable:
+    if chunks <= affordable:
         return _filled(_sums(scan, everything, 8), (ny, nx), 1, 1)
     down, across = -(-ny // rows), -(-nx // columns)
     pitch = (ny * nx / affordable) ** 0.5
     every_x = min(across, max(1, round(pitch / columns)))
     every_y = -(-down // max(1, affordable // -(-across // every_x)))
-    # The first pattern of a piece stands for it, unless all pieces are decoded.
+    # The first pattern of a chunk stands for it, unless all chunks are decoded.
     dy, dx = every_y * rows if every_y > 1 else 1, every_x * columns if every_x > 1 else 1
     start = time.monotonic()
     image = _sums(scan, (slice(None, None, dy), slice(None, None, dx)), 8)
-    if (time.monotonic() - start) * pieces / affordable < _SECONDS:
+    if (time.monotonic() - start) * chunks / affordable < _SECONDS:
         # Blocks look as if the scan were wrong; nobody shall see them for a moment saved.
         return _filled(_sums(scan, everything, 8), (ny, nx), 1, 1)
     return _filled(image, (ny, nx), dy, dx)

@@ -11,10 +11,29 @@ from .ome_images import LabelResult, MapResult
 
 if TYPE_CHECKING:
     from napari_ferro4d.learn import Classification, Embedding
-    from napari_ferro4d.reduce import ComMaps
+    from napari_ferro4d.reduce import ComMaps, Saturation
     from napari_ferro4d.scan import Scan
 
-__all__ = ["classification_results", "com_parameters", "com_results", "embedding_result"]
+__all__ = [
+    "classification_results",
+    "com_parameters",
+    "com_results",
+    "embedding_result",
+    "saturation_result",
+    "virtual_result",
+]
+
+
+def virtual_result(image: np.ndarray, scan: Scan, name: str) -> MapResult:
+    """Return a virtual image, counts ``[y, x]``, under its name."""
+    return MapResult(name, image, scan.scan_step, "counts", colormap="gray", scan=_of(scan))
+
+
+def saturation_result(found: Saturation, scan: Scan) -> MapResult:
+    """Return ``saturated``: the number of saturated pixels of every pattern."""
+    return MapResult(
+        "saturated", found.image, scan.scan_step, "pixels", colormap="magma", scan=_of(scan)
+    )
 
 
 def com_results(maps: ComMaps, scan: Scan) -> list[MapResult]:

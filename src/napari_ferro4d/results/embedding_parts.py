@@ -18,6 +18,7 @@ from .folder import provenance, read_results, write_results
 from .ome_images import LabelResult, MapResult
 
 __all__ = [
+    "channel_of",
     "cluster_results",
     "gate_result",
     "read_difference",
@@ -28,20 +29,51 @@ __all__ = [
 _PARTS = ("high", "low", "difference", "error")
 
 
-def read_embedding(folder: str | os.PathLike[str]) -> MapResult:
-    """Return the embedding in a results folder.
+def read_embedding(folder: str | os.PathLike[str], scan: Scan | None = None) -> MapResult:
+    """Return the embedding in a results folder; if a scan is given, only one of that scan.
 
     Raises
     ------
     ResultsError
         If it is no results folder, or holds no embedding.
+    ScanError
+        If the embedding is of another scan.
     """
     for one in read_results(folder).maps:
         if one.name == "embedding" and one.data.ndim == 3:
+            if scan is not None:
+                _refuse_another(one, scan, folder)
             return one
     raise ResultsError(
         f"{Path(folder)}: holds no embedding (maps/embedding); make one with `ferro4d embed`."
     )
+
+
+def _refuse_another(embedding: MapResult, scan: Scan, folder: str | os.PathLike[str]) -> None:
+    name, signature = embedding.scan
+    if embedding.data.shape[1:] != scan.scan_shape or (signature and signature != scan.signature):
+        raise ScanError(
+            f"{os.fspath(folder)}: its embedding is of another scan ({name or 'unnamed'}) than "
+            f"{scan.where()}; give the scan that it was made of, opened in the same way."
+        )
+
+
+def channel_of(
+    embedding: MapResult, number: int, folder: str | os.PathLike[str]
+) -> npt.NDArray[Any]:
+    """Return one channel ``[y, x]`` of the embedding read from `folder`.
+
+    Raises
+    ------
+    ResultsError
+        If there is no such channel.
+    """
+    if not 0 <= number < len(embedding.data):
+        raise ResultsError(
+            f"{os.fspath(folder)}: the embedding has channels 0 to {len(embedding.data) - 1}; "
+            f"there is no channel {number}."
+        )
+    return np.asarray(embedding.data[number])
 
 
 def cluster_results(found: Clusters, embedding: MapResult) -> tuple[list[MapResult], LabelResult]:

@@ -12,14 +12,21 @@ from magicgui.widgets import ComboBox
 from qtpy.QtCore import QTimer
 
 from helpers.trainers import trainers
-from napari_ferro4d.learn import LINEAR, PRESETS, Embedding, Model, TrainingState, embed
+from napari_ferro4d.learn import (
+    LINEAR,
+    PRESETS,
+    Embedding,
+    Model,
+    TrainingOptions,
+    TrainingState,
+    embed,
+)
 from napari_ferro4d.learn.networks import build_autoencoder
 from napari_ferro4d.open import open_scan
-from napari_ferro4d.viewer.autoencoder import NetworkForm
-from napari_ferro4d.viewer.autoencoder.dock import _train_and_embed
+from napari_ferro4d.viewer.autoencoder import NetworkForm, train_and_embed
 from napari_ferro4d.viewer.layers import add_layers
 from napari_ferro4d.viewer.napari_io import opened_layers
-from napari_ferro4d.viewer.widgets import model_file as _model_file
+from napari_ferro4d.viewer.widgets import load_or_say, save_or_say
 
 
 @pytest.fixture
@@ -139,8 +146,8 @@ def test_stop_and_keep_embeds_with_the_last_finished_epoch(
     assert not widget.stop_button.isEnabled()
 
     # The model lives on in a file; with another, earlier channels do not stay.
-    path = _model_file.save(model, tmp_path / "ae.safetensors")
-    again = _model_file.load(path, "autoencoder")
+    path = save_or_say(model, tmp_path / "ae.safetensors")
+    again = load_or_say(path, "autoencoder")
     widget.set_model(again, path.name)
     widget.embed_button.click()
     ended(widget)
@@ -163,8 +170,8 @@ def test_a_stop_before_the_first_epoch_is_written_waits_for_it(scan):
         if isinstance(progress.partial, Model):
             models.append(progress.partial)
 
-    options = {"embedding": 4, "epochs": 50_000, "device": "cpu"}
-    found, model = _train_and_embed(scan, options, stop, report)
+    options = TrainingOptions(embedding=4, epochs=50_000, device="cpu")
+    found, model = train_and_embed(scan, options, stop, report)
     assert len(found.channels) == 4
     assert models == [model]
     assert 1 <= len(model.header["history"]["losses"]) < 1000

@@ -12,7 +12,7 @@ from napari_ferro4d.open import open_scan
 from napari_ferro4d.results import LabelResult
 from napari_ferro4d.viewer.layers import Origin, add_layers, find_layer, label_layer
 from napari_ferro4d.viewer.napari_io import opened_layers
-from napari_ferro4d.viewer.widgets import model_file as _model_file
+from napari_ferro4d.viewer.widgets import load_or_say, save_or_say
 
 
 @pytest.fixture
@@ -108,11 +108,11 @@ def test_a_model_is_saved_loaded_and_used_on_its_own(
     widget.train_button.click()
     finish(widget.row, 120)
     before = shown.layers["wedge prediction"].data.copy()
-    path = _model_file.save(widget.model, tmp_path / "domains")
+    path = save_or_say(widget.model, tmp_path / "domains")
     assert path.name == "domains.safetensors"
     assert load_model(path).kind == "classifier"
     shown.layers.remove("wedge prediction")
-    widget.set_model(_model_file.load(path, "classifier"), path.name)
+    widget.set_model(load_or_say(path, "classifier"), path.name)
     widget.predict_button.click()
     finish(widget.row, 120)
     np.testing.assert_array_equal(shown.layers["wedge prediction"].data, before)
@@ -121,7 +121,7 @@ def test_a_model_is_saved_loaded_and_used_on_its_own(
 def test_a_model_of_the_wrong_kind_is_refused_with_a_notice(tmp_path, notes):
     path = tmp_path / "no model.safetensors"
     path.write_bytes(b"nothing")
-    assert _model_file.load(path, "classifier") is None
+    assert load_or_say(path, "classifier") is None
     assert len(notes) == 1
     assert "no model.safetensors" in notes[0]
 
@@ -171,8 +171,8 @@ def test_names_are_those_at_the_start_and_stay_with_the_model(
     assert note["parameters"]["epochs"] > 0
     assert note["made"] == ["maps/probability", "labels/prediction"]
     # The model, saved and loaded, brings its names to the other scan, whatever is painted there.
-    path = _model_file.save(widget.model, tmp_path / "domains")
-    widget.set_model(_model_file.load(path, "classifier"), path.name)
+    path = save_or_say(widget.model, tmp_path / "domains")
+    widget.set_model(load_or_say(path, "classifier"), path.name)
     assert widget.scans.scan().name == "second"
     widget.predict_button.click()
     finish(widget.row, 120)

@@ -9,13 +9,14 @@ import numpy as np
 
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.frames import Frames
-from napari_ferro4d.io.stored import Hints, Stored, mapped, pair, positive
+from napari_ferro4d.io.open_options import OpenOptions
+from napari_ferro4d.io.stored import Stored, mapped, pair, positive
 
 _FRAME_HEADER = 6
 """Two bytes AA 55 and the number of the pattern."""
 
 
-def read_blockfile(path: Path, hints: Hints) -> Stored:
+def read_blockfile(path: Path, hints: OpenOptions) -> Stored:
     """Map a `.blo` file."""
     with path.open("rb") as file:
         start = file.read(66)

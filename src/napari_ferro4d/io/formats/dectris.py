@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from napari_ferro4d.errors import ScanError
-from napari_ferro4d.io.stacks import Joined, pieces_of
-from napari_ferro4d.io.stored import Hints, Step, Stored, positive, refuse_absurd_chunks
+from napari_ferro4d.io.open_options import OpenOptions
+from napari_ferro4d.io.stacks import Joined, chunk_metadata
+from napari_ferro4d.io.stored import Step, Stored, positive, refuse_absurd_chunks
 
 from .hdf5 import Hdf5Array, attribute, open_hdf5
 
@@ -20,7 +21,7 @@ def dectris_axes(path: Path) -> int:
         return 4 if _names(file) else 0
 
 
-def read_dectris(path: Path, hints: Hints) -> Stored:
+def read_dectris(path: Path, hints: OpenOptions) -> Stored:
     """Join the data files that the master file names, without reading them."""
     with open_hdf5(path) as file:
         parts = [_part(path, file, name) for name in _names(file)]
@@ -35,7 +36,7 @@ def read_dectris(path: Path, hints: Hints) -> Stored:
         scan_step=_scan_step(path),
         # One trigger per row is the only order that the file tells.
         scan_shape=(rows, columns) if rows > 1 and columns > 1 else None,
-        metadata={"data_files": len(parts), **pieces_of(parts[0].chunks)},
+        metadata={"data_files": len(parts), **chunk_metadata(parts[0].chunks)},
     )
 
 

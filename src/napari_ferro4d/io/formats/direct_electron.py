@@ -10,7 +10,8 @@ import numpy as np
 
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.frames import Frames
-from napari_ferro4d.io.stored import Hints, Stored, mapped, pair, positive
+from napari_ferro4d.io.open_options import OpenOptions
+from napari_ferro4d.io.stored import Stored, mapped, pair, positive
 
 _MODES = {0: "u1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
 
@@ -20,7 +21,7 @@ def mrc_axes(path: Path) -> int:
     return 4 if _scan_shape(_info(path)) else 3
 
 
-def read_mrc(path: Path, hints: Hints) -> Stored:
+def read_mrc(path: Path, hints: OpenOptions) -> Stored:
     """Map an `.mrc` file, with the scan shape and the steps from its info file."""
     with path.open("rb") as file:
         start = file.read(1024)

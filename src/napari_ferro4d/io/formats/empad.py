@@ -11,7 +11,8 @@ import numpy as np
 
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.frames import Frames
-from napari_ferro4d.io.stored import Hints, Step, Stored, mapped, positive
+from napari_ferro4d.io.open_options import OpenOptions
+from napari_ferro4d.io.stored import Step, Stored, mapped, positive
 
 _ROWS, _SIDE = 130, 128
 _MOST_XML = 16 * 2**20
@@ -25,7 +26,7 @@ def empad_axes(path: Path) -> int:
     return 4 if whole and (_header_of(path) or _shape_in_name(path.name)) else 0
 
 
-def read_empad(path: Path, hints: Hints) -> Stored:
+def read_empad(path: Path, hints: OpenOptions) -> Stored:
     """Map an EMPAD scan, given its `.raw` or its `.xml`; a `.raw` may come without a header."""
     header = path if path.suffix.lower() == ".xml" else _header_of(path)
     root = _parsed(header) if header else None

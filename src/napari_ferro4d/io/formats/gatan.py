@@ -11,8 +11,9 @@ import numpy as np
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.frames import Frames
 from napari_ferro4d.io.axes import Axis, arranged, centre_of, steps
+from napari_ferro4d.io.open_options import OpenOptions
 from napari_ferro4d.io.stacks import mapped_once
-from napari_ferro4d.io.stored import Hints, Stored, largest, mapped
+from napari_ferro4d.io.stored import Stored, largest, mapped
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def gatan_axes(path: Path) -> int:
     return max((image.ndim for image in images_of(path)), default=0)
 
 
-def read_gatan(path: Path, hints: Hints) -> Stored:
+def read_gatan(path: Path, hints: OpenOptions) -> Stored:
     """Map the largest array; the units say which axes are those of the detector."""
     found = [image for image in images_of(path) if image.ndim in (3, 4)]
     image = largest(path, found)

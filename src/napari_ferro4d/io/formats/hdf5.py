@@ -12,8 +12,9 @@ import numpy as np
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.frames import Frames
 from napari_ferro4d.io.axes import Axis, arranged, centre_of, steps
-from napari_ferro4d.io.stacks import pieces_of
-from napari_ferro4d.io.stored import Hints, Step, Stored, largest, mapped, refuse_absurd_chunks
+from napari_ferro4d.io.open_options import OpenOptions
+from napari_ferro4d.io.stacks import chunk_metadata
+from napari_ferro4d.io.stored import Step, Stored, largest, mapped, refuse_absurd_chunks
 
 from .hdf5_chunks import plain_chunks
 from .hdf5_heaps import refuse_damaged_heaps
@@ -32,7 +33,7 @@ class Hdf5Array:
     dtype : numpy.dtype
         Its type.
     chunks : tuple of int or None
-        How it is cut into pieces that are compressed on their own.
+        How it is cut into chunks that are compressed on their own.
     """
 
     path: str
@@ -124,7 +125,7 @@ def hdf5_axes(path: Path) -> int:
         return max((data.ndim for data in _datasets(file)), default=0)
 
 
-def read_hdf5(path: Path, hints: Hints) -> Stored:
+def read_hdf5(path: Path, hints: OpenOptions) -> Stored:
     """Open the largest array of 3 or 4 axes; read the axes beside it."""
     refuse_damaged_heaps(path)
     with open_hdf5(path) as file:
@@ -141,7 +142,7 @@ def read_hdf5(path: Path, hints: Hints) -> Stored:
         # HyperSpy writes EMD files with the fastest axis first, as their specification has it.
         found, axes = arranged(array, axes, reverse="dim4" in data.parent)
         if found is array and stored is None:
-            metadata.update(pieces_of(data.chunks))
+            metadata.update(chunk_metadata(data.chunks))
         if found is not array and unwritten is None and (plain := plain_chunks(path, data)):
             found = replace(found, array=plain)
             held = plain.mapped()
@@ -190,29 +191,29 @@ def _frames(path: Path, data: Any) -> tuple[np.ndarray, Frames] | None:
 def never_written(data: Any) -> np.ndarray | None:
     """Return where a dataset has no pattern, bool over its scan axes; None if it is complete.
 
-    HDF5 gives zeros for pieces that were never written, and says nothing.
+    HDF5 gives zeros for chunks that were never written, and says nothing.
     """
     if not data.chunks:
         nothing = data.size and data.id.get_offset() is None and not data.is_virtual
         return np.ones(data.shape[:-2], bool) if nothing and not data.external else None
-    pieces = tuple(-(-n // c) for n, c in zip(data.shape, data.chunks, strict=True))
-    if data.id.get_num_chunks() >= math.prod(pieces):
+    grid = tuple(-(-n // c) for n, c in zip(data.shape, data.chunks, strict=True))
+    if data.id.get_num_chunks() >= math.prod(grid):
         return None
-    written = np.zeros(pieces[:-2], int)
+    written = np.zeros(grid[:-2], int)
 
-    def count(piece: Any) -> None:
-        place = [o // c for o, c in zip(piece.chunk_offset, data.chunks, strict=True)]
+    def count(chunk: Any) -> None:
+        place = [o // c for o, c in zip(chunk.chunk_offset, data.chunks, strict=True)]
         written[tuple(place[:-2])] += 1
 
     data.id.chunk_iter(count)
-    absent = written < math.prod(pieces[-2:])
+    absent = written < math.prod(grid[-2:])
     for axis, size in enumerate(data.chunks[:-2]):
         absent = absent.repeat(size, axis=axis)
     return np.asarray(absent[tuple(slice(n) for n in data.shape[:-2])])
 
 
 def _as_far_as_written(
-    array: Hdf5Array, unwritten: np.ndarray, hints: Hints
+    array: Hdf5Array, unwritten: np.ndarray, hints: OpenOptions
 ) -> tuple[Hdf5Array, np.ndarray | None]:
     if unwritten.ndim == 2 and hints.incomplete == "pad":
         return array, unwritten

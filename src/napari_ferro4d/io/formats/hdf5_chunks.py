@@ -70,8 +70,8 @@ class PlainChunks:
         if data.size < int(self.offsets.max()) + math.prod(self.chunk) * self.dtype.itemsize:
             raise ScanError(f"{self.path}: is shorter than it was when it was opened.")
         runs = [_runs(line, size) for line, size in zip(lines, self.chunk, strict=True)]
-        for pieces in itertools.product(*runs):
-            place, there, inside = zip(*pieces, strict=True)
+        for run in itertools.product(*runs):
+            place, there, inside = zip(*run, strict=True)
             chunk = np.ndarray(self.chunk, self.dtype, data, int(self.offsets[place]))
             values[there] = chunk[inside]
         # An axis of which one position was asked for is gone.
@@ -98,17 +98,17 @@ def plain_chunks(path: Path, data: Any) -> PlainChunks | None:
     if Path(data.file.filename) != path or data.id.get_create_plist().get_nfilters():
         return None
     chunk = data.chunks
-    pieces = tuple(-(-n // c) for n, c in zip(data.shape, chunk, strict=True))
-    if data.id.get_num_chunks() != math.prod(pieces):
+    grid = tuple(-(-n // c) for n, c in zip(data.shape, chunk, strict=True))
+    if data.id.get_num_chunks() != math.prod(grid):
         return None
-    offsets = np.full(pieces, -1, np.int64)
+    offsets = np.full(grid, -1, np.int64)
     length = math.prod(chunk) * data.dtype.itemsize
     last = path.stat().st_size - length
 
-    def note(piece: Any) -> None:
-        place = tuple(o // c for o, c in zip(piece.chunk_offset, chunk, strict=True))
-        if piece.size == length and 0 < piece.byte_offset <= last:
-            offsets[place] = piece.byte_offset
+    def note(stored: Any) -> None:
+        place = tuple(o // c for o, c in zip(stored.chunk_offset, chunk, strict=True))
+        if stored.size == length and 0 < stored.byte_offset <= last:
+            offsets[place] = stored.byte_offset
 
     data.id.chunk_iter(note)
     if (offsets < 0).any():

@@ -19,8 +19,9 @@ import numpy as np
 
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.frames import Frames
-from napari_ferro4d.io.stacks import pieces_of
-from napari_ferro4d.io.stored import Hints, Stored, mapped
+from napari_ferro4d.io.open_options import OpenOptions
+from napari_ferro4d.io.stacks import chunk_metadata
+from napari_ferro4d.io.stored import Stored, mapped
 
 _NAME = re.compile(r"(?:.*?\D)?(\d{1,6})_[a-z]?(\d{1,6})(?:\D[^.]*)?\.(?:png|tiff?)", re.IGNORECASE)
 """``x_y.png``, also with text around the numbers: ``scan_012_034_raw.png``, ``x12_y34.tif``."""
@@ -107,7 +108,7 @@ def tiff_axes(path: Path) -> int:
     return 0
 
 
-def read_tiff(path: Path, hints: Hints) -> Stored:
+def read_tiff(path: Path, hints: OpenOptions) -> Stored:
     """Map an uncompressed TIFF stack, or decode the pages of a compressed one."""
     import tifffile
 
@@ -146,7 +147,7 @@ def read_tiff(path: Path, hints: Hints) -> Stored:
     if pages != patterns:
         raise ScanError(f"{path}: announces {patterns} images, but has {pages} pages.")
     decoded = TiffPages(str(path), (patterns, shape[-2], shape[-1]), dtype.newbyteorder("="))
-    return Stored(decoded, scan_shape=scan, metadata=pieces_of((1,)))
+    return Stored(decoded, scan_shape=scan, metadata=chunk_metadata((1,)))
 
 
 def _stated_shape(page: Any) -> tuple[int, ...]:
@@ -201,7 +202,7 @@ def images_axes(path: Path) -> int:
     return 4 if min(names.shape) > 1 and (names != "").all() else 0
 
 
-def read_images(path: Path, hints: Hints) -> Stored:
+def read_images(path: Path, hints: OpenOptions) -> Stored:
     """Open a folder of images ``x_y*.png`` or ``x_y*.tif``."""
     found = list(_positions(path))
     if not found:
@@ -211,7 +212,7 @@ def read_images(path: Path, hints: Hints) -> Stored:
     if first.dtype.kind not in "uif":
         raise ScanError(f"{path / found[0][2]}: its values are {first.dtype}, which are no counts.")
     array = ImageFolder(str(path), names, (first.shape[0], first.shape[1]), first.dtype)
-    return Stored(array, missing=names == "", metadata=pieces_of((1,)))
+    return Stored(array, missing=names == "", metadata=chunk_metadata((1,)))
 
 
 def is_image_folder(path: Path) -> bool:

@@ -16,8 +16,9 @@ import numpy as np
 
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.frames import Frames
-from napari_ferro4d.io.stacks import Absent, FileStack, Joined, Rows, mapped_once, pieces_of
-from napari_ferro4d.io.stored import Hints, Stored, mapped
+from napari_ferro4d.io.open_options import OpenOptions
+from napari_ferro4d.io.stacks import Absent, FileStack, Joined, Rows, chunk_metadata, mapped_once
+from napari_ferro4d.io.stored import Stored, mapped
 
 from .merlin_series import (
     Part,
@@ -80,7 +81,7 @@ def mib_axes(path: Path) -> int:
     return 4 if path.suffix.lower() != ".hdr" or is_companion(path) else 0
 
 
-def read_mib(path: Path, hints: Hints) -> Stored:
+def read_mib(path: Path, hints: OpenOptions) -> Stored:
     """Map or decode a Merlin `.mib` file, or all files of its acquisition."""
     first = frames_of_companion(path) if path.suffix.lower() == ".hdr" else path
     header = read_header(first)
@@ -92,7 +93,7 @@ def read_mib(path: Path, hints: Hints) -> Stored:
     if len(parts) > 1 or missing:
         return _joined(path, header, array, parts, hints, missing, said)
     shape = hints.scan_shape or _scan_shape(header, parts, said)
-    metadata = {**header.metadata, **_pieces(header)}
+    metadata = {**header.metadata, **_chunks(header)}
     return Stored(array, frames=frames, scan_shape=shape, rest=rest, metadata=metadata)
 
 
@@ -115,7 +116,7 @@ def _joined(
     header: Header,
     one: Any,
     parts: list[Part],
-    hints: Hints,
+    hints: OpenOptions,
     missing: str,
     said: dict[str, int],
 ) -> Stored:
@@ -141,7 +142,7 @@ def _joined(
     array: Any = Joined(tuple(stacks))
     shape = hints.scan_shape or _scan_shape(header, parts, said)
     rest = 0 if hints.incomplete == "trim" else parts[-1].rest
-    metadata = {**header.metadata, **_pieces(header), "data_files": len(parts)}
+    metadata = {**header.metadata, **_chunks(header), "data_files": len(parts)}
     if not absent:
         return Stored(array, scan_shape=shape, rest=rest, metadata=metadata)
     if shape is None or shape[0] * shape[1] < number - 1:
@@ -159,9 +160,9 @@ def _joined(
     return Stored(rows, scan_shape=shape, missing=hole.reshape(shape), metadata=metadata)
 
 
-def _pieces(header: Header) -> dict[str, Any]:
+def _chunks(header: Header) -> dict[str, Any]:
     # Raw counts are decoded, pattern by pattern.
-    return pieces_of((1,) if header.kind == "R64" else None)
+    return chunk_metadata((1,) if header.kind == "R64" else None)
 
 
 def _stack(part: Part, header: Header, one: Any) -> Any:

@@ -9,7 +9,8 @@ import numpy as np
 
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.frames import Frames
-from napari_ferro4d.io.stored import Hints, Stored, mapped, refuse_reshaped
+from napari_ferro4d.io.open_options import OpenOptions
+from napari_ferro4d.io.stored import Stored, mapped, refuse_reshaped
 
 
 def npy_header(path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
@@ -28,7 +29,7 @@ def npy_axes(path: Path) -> int:
     return len(npy_header(path)[0])
 
 
-def read_npy(path: Path, hints: Hints) -> Stored:
+def read_npy(path: Path, hints: OpenOptions) -> Stored:
     """Map a `.npy` file."""
     shape, fortran, dtype, offset = npy_header(path)
     if dtype.hasobject:

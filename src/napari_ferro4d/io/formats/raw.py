@@ -8,10 +8,11 @@ import numpy as np
 
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.frames import Frames
-from napari_ferro4d.io.stored import Hints, Stored, mapped
+from napari_ferro4d.io.open_options import OpenOptions
+from napari_ferro4d.io.stored import Stored, mapped
 
 
-def read_raw(path: Path, hints: Hints) -> Stored:
+def read_raw(path: Path, hints: OpenOptions) -> Stored:
     """Map a file of counts of the type and shape that the hints give.
 
     Raises

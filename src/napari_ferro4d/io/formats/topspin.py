@@ -13,8 +13,9 @@ import numpy as np
 
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.io.axes import Axis, centre_of, steps
-from napari_ferro4d.io.stacks import pieces_of
-from napari_ferro4d.io.stored import Hints, Stored
+from napari_ferro4d.io.open_options import OpenOptions
+from napari_ferro4d.io.stacks import chunk_metadata
+from napari_ferro4d.io.stored import Stored
 
 from .hdf5 import is_plain, open_hdf5, text
 from .hdf5_heaps import refuse_damaged_heaps
@@ -53,7 +54,7 @@ def topspin_axes(path: Path) -> int:
         return 4 if _groups(file) else 0
 
 
-def read_topspin(path: Path, hints: Hints) -> Stored:
+def read_topspin(path: Path, hints: OpenOptions) -> Stored:
     """Open the scan with the most patterns."""
     refuse_damaged_heaps(path)
     with open_hdf5(path) as file:
@@ -77,7 +78,7 @@ def read_topspin(path: Path, hints: Hints) -> Stored:
         *steps(axes),
         scan_shape=shape,
         centre=centre_of(axes),
-        metadata={"dataset": name, **pieces_of((1,))},
+        metadata={"dataset": name, **chunk_metadata((1,))},
     )
 
 

@@ -10,8 +10,9 @@ import numpy as np
 
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.frames import Frames
+from napari_ferro4d.io.open_options import OpenOptions
 from napari_ferro4d.io.stacks import FileStack, Joined
-from napari_ferro4d.io.stored import Hints, Stored, mapped
+from napari_ferro4d.io.stored import Stored, mapped
 
 _FIELDS = (
     *("size", "version", "width", "height", "bits", "x0", "y0", "bin_x", "bin_y"),
@@ -24,7 +25,7 @@ def tvips_axes(path: Path) -> int:
     return 4 if _number(path) in (None, 0) else 0
 
 
-def read_tvips(path: Path, hints: Hints) -> Stored:
+def read_tvips(path: Path, hints: OpenOptions) -> Stored:
     """Map a recording, in as many files as there are.
 
     The recorder does not say how the beam went, and its pixel size is that of the camera, so scan

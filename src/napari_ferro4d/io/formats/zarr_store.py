@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from napari_ferro4d.io.axes import Axis, Transposed, centre_of, steps
-from napari_ferro4d.io.stacks import pieces_of
-from napari_ferro4d.io.stored import Hints, Stored, largest, refuse_absurd_chunks
+from napari_ferro4d.io.open_options import OpenOptions
+from napari_ferro4d.io.stacks import chunk_metadata
+from napari_ferro4d.io.stored import Stored, largest, refuse_absurd_chunks
 
 _METADATA = (".zarray", ".zgroup", "zarr.json")
 
@@ -63,14 +64,14 @@ def zarr_axes(path: Path) -> int:
     return max((array.ndim for array, _ in _zarr_arrays(path)), default=0)
 
 
-def read_zarr(path: Path, hints: Hints) -> Stored:
+def read_zarr(path: Path, hints: OpenOptions) -> Stored:
     """Open the largest array of a zarr store, folder or zip, of version 2 or 3."""
     found = _zarr_arrays(path)
     array = largest(path, [one for one, _ in found])
     refuse_absurd_chunks(path, array)
     stored = _checked(array)
     # What is no longer a zarr array gives single patterns.
-    pieces = pieces_of(array.chunks if isinstance(stored, type(array)) else (1,))
+    chunks = chunk_metadata(array.chunks if isinstance(stored, type(array)) else (1,))
     group = next(group for one, group in found if one is array)
     if group is not None and "axis-0" in group:
         # HyperSpy's layout. RosettaSciIO reads it only with zarr 2, which results cannot use.
@@ -78,20 +79,20 @@ def read_zarr(path: Path, hints: Hints) -> Stored:
             Axis.from_attributes(dict(group[f"axis-{number}"].attrs))
             for number in range(array.ndim)
         ]
-        return Stored(stored, *steps(axes), centre=centre_of(axes), metadata=pieces)
+        return Stored(stored, *steps(axes), centre=centre_of(axes), metadata=chunks)
     abtem = _abtem_axes(array, group)
     if abtem is not None:
         # abTEM's arrays are [x, y, kx, ky].
         axes = [abtem[axis] for axis in (1, 0, 3, 2)]
         turned = Transposed(stored, (1, 0, 3, 2))
-        if "patterns_per_piece" in pieces:
-            pieces["patterns_per_piece"] = pieces["patterns_per_piece"][::-1]
-        metadata = {"program": "abTEM", **pieces}
+        if "patterns_per_chunk" in chunks:
+            chunks["patterns_per_chunk"] = chunks["patterns_per_chunk"][::-1]
+        metadata = {"program": "abTEM", **chunks}
         return Stored(turned, *steps(axes), centre=centre_of(axes), metadata=metadata)
     stated = dict(array.attrs)
     scan_step, k_step = stated.get("scan_step_nm"), stated.get("k_step_inv_angstrom")
     centre = tuple(stated["centre_px"]) if "centre_px" in stated else None
-    return Stored(stored, scan_step, k_step, centre=centre, metadata=pieces)
+    return Stored(stored, scan_step, k_step, centre=centre, metadata=chunks)
 
 
 def _checked(array: Any) -> Any:

@@ -23,7 +23,7 @@ from .losses import objective as objective
 from .losses import similarity as similarity
 from .losses import survey as survey
 from .request import EMBEDDING as EMBEDDING
-from .request import Wishes as Wishes
+from .request import TrainingOptions as TrainingOptions
 from .request import continued as continued
 from .request import new_header as new_header
 from .schedule import AUTO as AUTO

@@ -17,7 +17,7 @@ from .history import History
 from .linear_fit import LINEAR
 from .schedule import AUTO, PRESETS, Phase, as_variational, read_schedule, resize
 
-__all__ = ["Wishes", "continued", "new_header"]
+__all__ = ["TrainingOptions", "continued", "new_header"]
 
 EMBEDDING = 32
 """Channels unless asked for others, as in the paper."""
@@ -26,16 +26,18 @@ READINGS = ("code", "text")
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """What `train` was asked for; see there."""
+class TrainingOptions:
+    """What a training is to be, which `train` explains; None leaves it to the preset or `start`."""
 
-    preset: str | None
-    embedding: int | None
-    epochs: int | None
-    schedule: str | os.PathLike[str] | Sequence[Phase] | None
-    seed: int
-    divergence: str
-    variational: bool
+    preset: str | None = None  # one of the networks or of the linear baselines
+    embedding: int | None = None  # channels
+    epochs: int | None = None  # passes over the patterns
+    schedule: str | os.PathLike[str] | Sequence[Phase] | None = None  # a name, a file or phases
+    start: Model | None = None  # a trained model, to go on from
+    device: str = "auto"  # or "cpu", "cuda", "cuda:1"
+    seed: int = 0  # of the weights and the order of the patterns
+    divergence: str = "code"  # or "text": the reading of the paper's term
+    variational: bool = False  # a beta-VAE
 
     def check(self) -> None:
         """Refuse what cannot be, or not together.
@@ -69,17 +71,15 @@ class Wishes:
             )
 
 
-def new_header(scans: tuple[Scan, ...], wishes: Wishes, start: Model | None) -> dict[str, Any]:
+def new_header(scans: tuple[Scan, ...], options: TrainingOptions) -> dict[str, Any]:
     """Return the header of a new training.
 
     Parameters
     ----------
     scans : tuple of Scan
         Of one detector.
-    wishes : Wishes
-        What was asked for.
-    start : Model, optional
-        The model to begin with, whose network and preprocessing are taken over.
+    options : TrainingOptions
+        What was asked for; of a model to start from, network and preprocessing are taken over.
 
     Raises
     ------
@@ -88,12 +88,13 @@ def new_header(scans: tuple[Scan, ...], wishes: Wishes, start: Model | None) -> 
     ModelError
         If `start` is no autoencoder, for another detector, or another network than asked for.
     """
+    start = options.start
     if start is None:
-        preset = wishes.preset or "compact"
+        preset = options.preset or "compact"
         detector = scans[0].detector_shape
         how = fit_preprocess(detector, 256 if preset == "paper" else compact_size(detector))
-        network: dict[str, Any] = {"embedding": wishes.embedding or EMBEDDING, "size": how.size}
-        if wishes.variational:
+        network: dict[str, Any] = {"embedding": options.embedding or EMBEDDING, "size": how.size}
+        if options.variational:
             network["variational"] = True
         preprocess = how.to_json()
     else:
@@ -106,16 +107,16 @@ def new_header(scans: tuple[Scan, ...], wishes: Wishes, start: Model | None) -> 
         _agree(
             "the model to start from",
             start.header,
-            ("the preset", "preset", wishes.preset),
-            ("an embedding of", "embedding", wishes.embedding),
-            ("a variational network:", "variational", wishes.variational or None),
+            ("the preset", "preset", options.preset),
+            ("an embedding of", "embedding", options.embedding),
+            ("a variational network:", "variational", options.variational or None),
         )
-    name, phases = _phases(wishes, preset, bool(network.get("variational")))
+    name, phases = _phases(options, preset, bool(network.get("variational")))
     header = {
         "preset": preset,
         "network": network,
-        "seed": wishes.seed,
-        "divergence": wishes.divergence,
+        "seed": options.seed,
+        "divergence": options.divergence,
         "preprocess": preprocess,
         "schedule_name": name,
         "automatic": name == AUTO,
@@ -130,7 +131,9 @@ def new_header(scans: tuple[Scan, ...], wishes: Wishes, start: Model | None) -> 
     return header
 
 
-def continued(scans: tuple[Scan, ...], wishes: Wishes, resume: Model, path: str) -> dict[str, Any]:
+def continued(
+    scans: tuple[Scan, ...], options: TrainingOptions, resume: Model, path: str
+) -> dict[str, Any]:
     """Return the header of a checkpoint, if it is of the training that is asked for.
 
     Raises
@@ -149,11 +152,11 @@ def continued(scans: tuple[Scan, ...], wishes: Wishes, resume: Model, path: str)
     _agree(
         path,
         then,
-        ("the preset", "preset", wishes.preset),
-        ("an embedding of", "embedding", wishes.embedding),
-        ("a variational network:", "variational", wishes.variational),
-        ("the seed", "seed", wishes.seed),
-        ("the divergence of the", "divergence", wishes.divergence),
+        ("the preset", "preset", options.preset),
+        ("an embedding of", "embedding", options.embedding),
+        ("a variational network:", "variational", options.variational),
+        ("the seed", "seed", options.seed),
+        ("the divergence of the", "divergence", options.divergence),
     )
     try:
         header = {
@@ -179,12 +182,12 @@ def continued(scans: tuple[Scan, ...], wishes: Wishes, resume: Model, path: str)
             f"{path}: the header of this checkpoint is incomplete or was changed ({error}); start "
             "a new training."
         ) from error
-    if wishes.schedule == AUTO and not header["automatic"]:
+    if options.schedule == AUTO and not header["automatic"]:
         # It counts from the first epoch, and its phases would be told of epochs that had others.
         raise _another(path, "another schedule than 'auto'")
-    if wishes.schedule is not None or wishes.epochs is not None:
+    if options.schedule is not None or options.epochs is not None:
         variational = bool(then["network"].get("variational"))
-        name, phases = _phases(wishes, str(then["preset"]), variational)
+        name, phases = _phases(options, str(then["preset"]), variational)
         header["schedule_name"] = name
         if name != AUTO:
             header["automatic"] = False
@@ -198,9 +201,11 @@ def continued(scans: tuple[Scan, ...], wishes: Wishes, resume: Model, path: str)
     return header
 
 
-def _phases(wishes: Wishes, preset: str, variational: bool) -> tuple[str | None, tuple[Phase, ...]]:
+def _phases(
+    options: TrainingOptions, preset: str, variational: bool
+) -> tuple[str | None, tuple[Phase, ...]]:
     """Return the name of the schedule asked for, and its phases."""
-    asked = wishes.schedule
+    asked = options.schedule
     if asked == AUTO:
         if variational:
             raise ScanError(
@@ -221,7 +226,7 @@ def _phases(wishes: Wishes, preset: str, variational: bool) -> tuple[str | None,
         raise ScanError(
             "the schedule gives a weight beta, which only a beta-VAE has; train with --variational."
         )
-    return name, phases if wishes.epochs is None else resize(phases, wishes.epochs)
+    return name, phases if options.epochs is None else resize(phases, options.epochs)
 
 
 def _agree(path: str, then: Mapping[str, Any], *claims: tuple[str, str, Any]) -> None:

@@ -1,13 +1,10 @@
-"""Training in a process of its own.
+"""Functions that need torch, called in a process of its own.
 
 Files, in reading order:
 
-- `messages`: What the viewer's process and the trainer say to each other, as JSON: scans and
-  progress.
-- `trainer`: The trainer's side of `process`: ``python -m napari_ferro4d.learn.worker.trainer``.
-- `child`: The process of `process`, seen from the one that starts it; `_trainer` is its own side.
-- `process`: Train, embed and decode in a Python process of their own, with which one talks through
-  pipes.
+- `scan_transfer`: What is called, pickled; of a scan goes the way to open it, not its counts.
+- `child`: The process that does the work: ``python -m napari_ferro4d.learn.worker.child``.
+- `process`: The process as seen by the one that starts it: `Worker`.
 """
 
 import lazy_loader

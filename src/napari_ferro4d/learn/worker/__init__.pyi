@@ -1,9 +1,2 @@
-from .child import Trainer as Trainer
-from .messages import ProgressReader as ProgressReader
-from .messages import ProgressWriter as ProgressWriter
-from .messages import give_scan as give_scan
-from .messages import plain as plain
-from .messages import take_scan as take_scan
-from .process import embed_in_process as embed_in_process
-from .process import train_in_process as train_in_process
-from .process import traverse_in_process as traverse_in_process
+from .process import Worker as Worker
+from .scan_transfer import pickled as pickled

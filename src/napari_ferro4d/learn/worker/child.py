@@ -1,268 +1,137 @@
-"""The process of `process`, seen from the one that starts it; `_trainer` is its own side."""
+"""The process that does the work: ``python -m napari_ferro4d.learn.worker.child``.
+
+Reads from standard input what to call, and writes to standard output pairs of what a message is and
+what it says, all pickled. The end of the input, which comes also when whoever asked is gone, ends
+the process. What messages call it is its argument.
+"""
 
 from __future__ import annotations
 
-import json
-import logging
+import inspect
 import os
+import pickle
 import queue
-import shutil
 import signal
-import subprocess
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import replace
-from pathlib import Path
-from types import TracebackType
-from typing import Any
+import traceback
+from contextlib import suppress
+from typing import Any, BinaryIO
 
-from napari_ferro4d import errors
 from napari_ferro4d.errors import ModelError, ScanError
-from napari_ferro4d.jobs import Cancelled, Progress, Report
+from napari_ferro4d.jobs import Cancelled, Progress
+from napari_ferro4d.learn.compute import import_torch
 
-from .messages import ProgressReader, plain
-from .trainer import EVERY_S, STARTING, STEPS
+__all__ = ["EVERY_S", "PATIENCE_S", "READY", "STEPS", "failure", "main"]
 
-__all__ = ["Trainer"]
+READY = b"napari-ferro4d is ready\n"
+"""After which the messages begin: what starts with Python may have printed before."""
 
-_log = logging.getLogger(__name__)
+STEPS = 3
+"""Steps of the start: Python, torch, what to call and its scans."""
+
+EVERY_S = 0.1
+"""Least time between two messages on the progress."""
 
 PATIENCE_S = 2.0
-"""How long a process that was asked to stop may take before it is killed."""
-
-CANCELLED_S = 0.3
-"""How long somebody who cancels is kept waiting for that."""
-
-_WORDS = "stderr.txt"
-"""File for what the process writes to standard error."""
+"""How long work that was asked to stop may take before the process ends all the same."""
 
 
-class Trainer:
-    """A Python process that trains and embeds, one job after the other, for a ``with`` block.
+def main() -> None:
+    """Do what is asked until the input ends, then end the process."""
+    requests, answers = _take_pipes()
+    # A Ctrl-C in a terminal is for the process that asks; it says what is to happen.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    talk = _Talk(answers)
+    talk.say("started", 1)
+    jobs: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(requests, jobs, talk.stop), daemon=True).start()
+    with suppress(ScanError):  # which is for the job to say
+        import_torch()
+    talk.say("started", 2)
+    while (job := jobs.get()) is not None:
+        talk.send(_done(job, talk))
+    sys.stderr.flush()
+    # At once: libraries take seconds to tidy up.
+    os._exit(0)
 
-    It starts with the first job and ends with the block, and with a job that fails or is cancelled;
-    the next job then starts another.
 
-    Parameters
-    ----------
-    name : str
-        What messages call it.
-    """
+def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
+    """Return the pipe of requests and that of answers, and keep all others from using them."""
+    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    # What a library prints would stand between the answers.
+    os.dup2(2, 1)
+    answers.write(READY)
+    return requests, answers
 
-    def __init__(self, name: str = "trainer") -> None:
-        self._name = name
-        self._process: subprocess.Popen[bytes] | None = None
-        self._messages: queue.Queue[bytes | None] = queue.Queue()
-        self._folder: Path | None = None
-        self._lock = threading.Lock()
-        """Held by who changes process or folder: a window that closes ends what a thread starts."""
 
-    def __enter__(self) -> Trainer:
-        return self
+def _listen(
+    requests: BinaryIO, jobs: queue.SimpleQueue[bytes | None], stop: threading.Event
+) -> None:
+    with suppress(EOFError, pickle.UnpicklingError):  # the end, or the middle of a request
+        while True:
+            jobs.put(pickle.load(requests))
+    stop.set()
+    jobs.put(None)
+    time.sleep(PATIENCE_S)
+    os._exit(1)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.end()
 
-    @contextmanager
-    def job(self) -> Iterator[Path]:
-        """Give a new folder for the files of one job, which is done, and read, in the block.
+def _done(job: bytes, talk: _Talk) -> bytes:
+    """Do one job and return the message on it."""
+    try:
+        function, args, options = pickle.loads(job)
+        talk.say("started", STEPS)
+        if "report" in inspect.signature(function).parameters:
+            options["report"] = talk.report
+        return pickle.dumps(("answer", function(*args, **options)))
+    except (Cancelled, ScanError) as error:
+        return pickle.dumps(("error", error))
+    except Exception as error:
+        traceback.print_exc()
+        return pickle.dumps(("error", failure(sys.argv[1], error)))
 
-        Whatever goes wrong ends the process.
 
-        Raises
-        ------
-        Cancelled
-            If another thread has ended the process meanwhile, whatever came of that.
-        """
-        with self._lock:
-            if self._folder is None:
-                self._folder = Path(tempfile.mkdtemp(prefix="ferro4d-trainer-"))
-            home = self._folder
-        try:
-            folder = Path(tempfile.mkdtemp(dir=home))
-            yield folder
-            shutil.rmtree(folder, ignore_errors=True)
-        except BaseException as error:
-            if self._folder != home and isinstance(error, Exception):
-                raise Cancelled from error
-            self.end()
-            raise
+def failure(name: str, error: Exception) -> ModelError:
+    """Return an error that is not meant for users as one that is."""
+    kind = type(error).__name__
+    memory = kind in ("MemoryError", "OutOfMemoryError")  # numpy's, torch's
+    what = "close other programs or choose a smaller network; " if memory else ""
+    said = " ".join(str(error).split())[:300]
+    return ModelError(f"the {name} failed ({kind}: {said}); {what}see the log.")
 
-    def end(self) -> None:
-        """Ask the process to stop, and kill it if it does not within two seconds.
 
-        A job that another thread has done there is cancelled.
-        """
-        with self._lock:
-            process, folder = self._process, self._folder
-            self._process = self._folder = None
-        if folder is None:
-            return
-        # In a thread, so that nobody who cancels waits for a process that does not stop. Not a
-        # daemon: at its end Python waits for it, or the folder would stay.
-        ending = threading.Thread(target=_end, args=(process, folder), name="ferro4d ending")
-        ending.start()
-        ending.join(CANCELLED_S)
+class _Talk:
+    """What is said to whoever asked."""
 
-    def ask(self, job: Mapping[str, Any], report: Report | None) -> dict[str, Any]:
-        """Have a job of `job` done and return the answer.
+    def __init__(self, answers: BinaryIO) -> None:
+        self.stop = threading.Event()
+        self._answers = answers
+        self._next = 0.0
 
-        Raises
-        ------
-        ScanError, ModelError
-            What the job raised, or that the process failed or ended.
-        """
-        folder = Path(job["folder"]).parent
-        return self._answer(self._process or self._start(folder), folder, job, report)
+    def send(self, message: bytes) -> None:
+        """Send a message."""
+        self._answers.write(message)
+        self._answers.flush()
 
-    def _start(self, folder: Path) -> subprocess.Popen[bytes]:
-        # It finds the packages of this process, also those that a notebook added to its path, and
-        # nothing that lies in the working folder by chance (-P).
-        paths = [os.path.abspath(path) for path in sys.path]
-        command = [sys.executable, "-P", "-m", "napari_ferro4d.learn.worker.trainer"]
-        with (folder / _WORDS).open("wb") as words:
-            try:
-                process = subprocess.Popen(
-                    command,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=words,
-                    env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-                    creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-                )
-            except OSError as error:
-                raise ModelError(
-                    f"{sys.executable or 'Python'}: cannot be started as the {self._name} "
-                    f"({error.strerror}); use `ferro4d` in a terminal."
-                ) from error
-        self._messages = queue.Queue()
-        reading = threading.Thread(target=_read, args=(process, self._messages), daemon=True)
-        reading.start()
-        with self._lock:
-            wanted = self._folder == folder
-            if wanted:
-                self._process = process
-        if not wanted:
-            _end(process, folder)
+    def say(self, kind: str, value: Any) -> None:
+        """Send a message of this kind."""
+        self.send(pickle.dumps((kind, value)))
+
+    def report(self, progress: Progress) -> None:
+        """Say how far the work is, not too often, and stop it when asked."""
+        if self.stop.is_set():
             raise Cancelled
-        return process
-
-    def _answer(
-        self,
-        process: subprocess.Popen[bytes],
-        folder: Path,
-        job: Mapping[str, Any],
-        report: Report | None,
-    ) -> dict[str, Any]:
-        begin, reader, progress = time.monotonic(), ProgressReader(), Progress(0, STEPS, STARTING)
-        assert process.stdin is not None
-        with suppress(OSError):  # it has ended, as the missing answer will tell
-            process.stdin.write(json.dumps(job, default=plain).encode() + b"\n")
-            process.stdin.flush()
-        answer = None
-        while answer is None:
-            for message in _arrived(self._messages):
-                if self._process is not process:
-                    raise Cancelled
-                if "answer" in message:
-                    answer = message["answer"]
-                    break
-                if "progress" not in message:
-                    raise self._error(process, folder, message)
-                starting, progress = progress.message == STARTING, reader.progress(message)
-                if starting and progress.message != STARTING:
-                    _log.info("the %s started in %.1f s", self._name, time.monotonic() - begin)
-            if report is not None:
-                said = progress
-                if progress.message == STARTING:
-                    waited = f"starting the {self._name} ({time.monotonic() - begin:.0f} s)"
-                    said = replace(progress, message=waited)
-                report(said)  # the last one too, which often comes with the answer
-        _log.debug("the %s wrote:\n%s", self._name, _words(folder))
-        return dict(answer)
-
-    def _error(
-        self, process: subprocess.Popen[bytes], folder: Path, message: Mapping[str, Any]
-    ) -> Exception:
-        """Return what a message other than an answer means."""
-        if "cancelled" in message:
-            return Cancelled()
-        if "error" in message:
-            kind: Callable[[str], ScanError] = getattr(errors, message["kind"], ScanError)
-            return kind(message["error"])
-        words = _words(folder)
-        if "failed" in message:
-            _log.error("the %s failed:\n%s", self._name, words)
-            short = (
-                "close other programs or choose a smaller network; " if message["memory"] else ""
-            )
-            return ModelError(f"the {self._name} failed ({message['failed']}); {short}see the log.")
-        return _crashed(self._name, process.wait(), words)
+        now = time.monotonic()
+        if now >= self._next or progress.done >= progress.total:
+            self.say("progress", progress)
+            # The losses of very many epochs take long to pack, and as long to unpack.
+            self._next = now + max(EVERY_S, 20 * (time.monotonic() - now))
 
 
-def _words(folder: Path) -> str:
-    """Return what the process of a folder wrote to standard error."""
-    return (folder / _WORDS).read_text("utf-8", "replace")
-
-
-def _crashed(name: str, code: int, words: str) -> ModelError:
-    """Say in one line how a process ended that gave no answer."""
-    why = ""
-    if code < 0:
-        number = {one.value: one.name for one in signal.Signals}.get(-code, str(-code))
-        how = f"was ended by signal {number}"
-        if number == "SIGKILL":
-            why = "most often because memory ran out"
-    else:
-        how = f"ended with exit code {code if code < 2**31 else hex(code)}"
-    last = next((line.strip() for line in reversed(words.splitlines()) if line.strip()), "")
-    because = "; ".join(filter(None, (why, f"its last words: {last[:300]}" if last else "")))
-    return ModelError(
-        f"the {name} {how}{f' ({because})' if because else ''}. Try again, with a smaller "
-        "network or fewer programs running if memory is short."
-    )
-
-
-def _read(process: subprocess.Popen[bytes], messages: queue.Queue[bytes | None]) -> None:
-    assert process.stdout is not None
-    with process.stdout as lines:
-        for line in lines:
-            messages.put(line)
-    messages.put(None)
-
-
-def _arrived(messages: queue.Queue[bytes | None]) -> Iterator[dict[str, Any]]:
-    """Yield the messages that are there, after a moment's wait for one; an empty one is the end."""
-    with suppress(queue.Empty):
-        line = messages.get(timeout=EVERY_S)
-        while line is not None:
-            # What is no JSON was written by what starts with Python, before the trainer did.
-            with suppress(ValueError):
-                yield json.loads(line)
-            line = messages.get_nowait()
-        yield {}
-
-
-def _end(process: subprocess.Popen[bytes] | None, folder: Path) -> None:
-    if process is not None:
-        assert process.stdin is not None
-        with suppress(OSError):  # it has ended already
-            process.stdin.write(b'"stop"\n')
-            process.stdin.flush()
-        try:
-            process.wait(PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        with suppress(OSError):
-            process.stdin.close()
-    shutil.rmtree(folder, ignore_errors=True)
+if __name__ == "__main__":
+    main()

@@ -1,191 +1,249 @@
-"""Train, embed and decode in a Python process of their own, with which one talks through pipes.
+"""The process as seen by the one that starts it: `Worker`.
 
-The process that asks stays responsive: it imports no torch and computes nothing. Its memory and
-that of the GPU are free once the other process has ended, and a crash there is an error here. What
-goes through the pipes is JSON, arrays go through files; nothing is pickled.
+The process that asks stays responsive: it imports no torch and computes nothing. The memory of the
+other, and that of the GPU, are free once that has ended, and a crash there is an error here.
+
+It is started as a module of its own and not by `multiprocessing`, whose processes first run the
+main script of their parent again (all of napari's, or a notebook's or macro's without a guard) and
+import what lies by chance in the working folder. Pickles tell themselves where they end, so that
+the pipes of standard input and output are all that is needed; nobody else can write to these, so
+that what is unpickled is our own.
 """
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any
+import pickle
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
 
-import numpy as np
-import numpy.typing as npt
+from napari_ferro4d.errors import ModelError
+from napari_ferro4d.jobs import Cancelled, Progress, Report
 
-from napari_ferro4d.jobs import Report
-from napari_ferro4d.learn.model_files import Model, load_model, save_model
-from napari_ferro4d.scan import Scan
+from .child import EVERY_S, PATIENCE_S, READY, STEPS, failure
+from .scan_transfer import pickled
 
-from .child import Trainer
-from .messages import give_scan
+__all__ = ["Worker"]
 
-if TYPE_CHECKING:
-    from napari_ferro4d.learn.autoencoder import Embedding
-    from napari_ferro4d.learn.training import Phase
+_log = logging.getLogger(__name__)
 
-__all__ = ["Trainer", "embed_in_process", "train_in_process", "traverse_in_process"]
+CANCELLED_S = 0.3
+"""How long somebody who cancels is kept waiting for the process to end."""
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
-def train_in_process(
-    scans: Scan | Sequence[Scan],
-    *,
-    preset: str | None = None,
-    embedding: int | None = None,
-    epochs: int | None = None,
-    schedule: str | os.PathLike[str] | Sequence[Phase] | None = None,
-    start: Model | None = None,
-    device: str = "auto",
-    seed: int = 0,
-    divergence: str = "code",
-    variational: bool = False,
-    resume: str | os.PathLike[str] | None = None,
-    checkpoint: str | os.PathLike[str] | None = None,
-    report: Report | None = None,
-    trainer: Trainer | None = None,
-) -> Model:
-    """Train an autoencoder as `train` does, with the same result, in a process of its own.
+class Worker:
+    """A Python process that calls functions, one after the other, for a ``with`` block.
+
+    It starts with the first call and ends with the block, and with a call that fails or is
+    cancelled; the next call then starts another.
 
     Parameters
     ----------
-    scans, preset, embedding, epochs, schedule, start, device, seed, divergence, variational
-        See `train`. Files are opened again by the process; a scan in memory goes through a
-        temporary file of its size.
-    resume, checkpoint : path, optional
-        See `train`. The checkpoint is that of the last epoch finished, however the process ended.
-    report : callable, optional
-        Receives a `Progress` several times per second, from the start of the process on; may
-        raise `Cancelled`, which comes back within half a second.
-    trainer : Trainer, optional
-        The process to use, for several jobs one after the other. None is one for this job only.
-
-    Returns
-    -------
-    Model
-        Of kind ``"autoencoder"``.
-
-    Raises
-    ------
-    ScanError, ModelError
-        What `train` raises; `ModelError` also if the process crashed or was killed.
+    name : str
+        What messages call it.
 
     Examples
     --------
+    >>> from napari_ferro4d.learn import train
     >>> from napari_ferro4d.simulate import demo_scan
-    >>> with Trainer() as trainer:
-    ...     options = {"embedding": 4, "epochs": 1, "device": "cpu", "trainer": trainer}
-    ...     model = train_in_process(demo_scan(), **options)
+    >>> with Worker() as worker:
+    ...     model = worker.run(train, demo_scan(), embedding=4, epochs=1, device="cpu")
     >>> len(model.header["history"]["losses"])
     1
     """
-    several = [scans] if isinstance(scans, Scan) else list(scans)
-    options: dict[str, Any] = {
-        "preset": preset,
-        "embedding": embedding,
-        "epochs": epochs,
-        "schedule": _phases(schedule),
-        "device": device,
-        "seed": seed,
-        "divergence": divergence,
-        "variational": variational,
-        "resume": None if resume is None else os.path.abspath(resume),
-        "checkpoint": None if checkpoint is None else os.path.abspath(checkpoint),
-    }
-    with _answered(trainer, "train", several, start, options, report) as answer:
-        return load_model(answer["model"])
+
+    def __init__(self, name: str = "trainer") -> None:
+        self._name = name
+        self._child: _Child | None = None
+        self._lock = threading.Lock()
+        """Held by who changes the process: a window that closes ends what a thread starts."""
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def run(self, function: Callable[P, R], /, *args: P.args, **options: P.kwargs) -> R:
+        """Return what `function` returns for these arguments, with the same result as here.
+
+        Parameters
+        ----------
+        function : callable
+            One of this package, such as `train`, `embed`, `classify` or `traverse`.
+        *args, **options
+            Its arguments. Files of scans are opened again by the process; a scan in memory goes
+            through a temporary file of its size. ``report`` receives a `Progress` several times per
+            second, from the start of the process on; it may raise `Cancelled`, which comes back
+            within half a second.
+
+        Raises
+        ------
+        ScanError, ModelError
+            What `function` raises; `ModelError` also if the process crashed or was killed.
+        Cancelled
+            If `report` raised it, or if another thread has ended the process meanwhile.
+        """
+        report: Any = options.pop("report", None)
+        with self._lock:
+            child = self._child = self._child or _Child(self._name)
+        try:
+            with tempfile.TemporaryDirectory(dir=child.folder, ignore_cleanup_errors=True) as files:
+                child.ask(pickled((function, args, options), Path(files), report))
+                answer: R = self._answer(child, report)
+                return answer
+        except BaseException as error:
+            ended_by_another = self._child is not child
+            self._end(child)
+            if ended_by_another and isinstance(error, Exception):
+                raise Cancelled from error
+            raise
+
+    def end(self) -> None:
+        """Ask the process to stop, and kill it if it does not within two seconds.
+
+        A call that another thread has made is cancelled.
+        """
+        with self._lock:
+            child = self._child
+        if child is not None:
+            self._end(child)
+
+    def _end(self, child: _Child) -> None:
+        with self._lock:
+            if self._child is child:
+                self._child = None
+        # In a thread, so that nobody who cancels waits for a process that does not stop. Not a
+        # daemon: at its end Python waits for it, or the folder would stay.
+        ending = threading.Thread(target=child.end, name="ferro4d ending")
+        ending.start()
+        ending.join(CANCELLED_S)
+
+    def _answer(self, child: _Child, report: Report | None) -> Any:
+        """Report how far the work is until there is an answer."""
+        begin, step, progress = time.monotonic(), 0, None
+        while self._child is child:
+            kind, value = child.message()
+            if kind in ("answer", "error") and (words := child.words()):
+                level = logging.DEBUG if kind == "answer" else logging.ERROR
+                _log.log(level, "the %s wrote:\n%s", self._name, words)
+            match kind:
+                case "answer":
+                    return value
+                case "error":
+                    raise value
+                case "ended":
+                    raise child.crash()
+                case "started":
+                    step = value
+                case "progress":
+                    progress = value
+            if report is not None:
+                seconds = f"{time.monotonic() - begin:.0f} s"
+                report(progress or Progress(step, STEPS, f"starting the {self._name} ({seconds})"))
+        raise Cancelled
 
 
-def embed_in_process(
-    scan: Scan,
-    model: Model,
-    *,
-    device: str = "auto",
-    report: Report | None = None,
-    trainer: Trainer | None = None,
-) -> Embedding:
-    """Embed a scan as `embed` does, with the same result, in a process of its own.
+class _Child:
+    """One process, from its start to its end, and a folder for the files of its work."""
 
-    Parameters
-    ----------
-    scan, model, device
-        See `embed`.
-    report, trainer
-        See `train_in_process`.
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._folder = tempfile.TemporaryDirectory(prefix="ferro4d-", ignore_cleanup_errors=True)
+        self.folder = Path(self._folder.name)
+        self._words = self.folder / "stderr.txt"
+        # It finds the packages of this process, also those that a notebook added to its path, and
+        # nothing that lies in the working folder by chance (-P).
+        paths = [os.path.abspath(path) for path in sys.path]
+        try:
+            with self._words.open("wb") as words:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-P", "-m", "napari_ferro4d.learn.worker.child", name],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=words,
+                    env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+                    creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+                )
+        except OSError as error:
+            self._folder.cleanup()
+            raise ModelError(
+                f"{sys.executable or 'Python'}: cannot be started as the {name} "
+                f"({error.strerror}); use `ferro4d` in a terminal."
+            ) from error
+        self._messages: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+        threading.Thread(target=self._read, name=f"ferro4d {name}", daemon=True).start()
 
-    Returns
-    -------
-    Embedding
-        All channels, and which of them are active.
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as pipe:
+            while (line := pipe.readline()) and not line.endswith(READY):
+                pass
+            try:
+                while True:
+                    self._messages.put(pickle.load(pipe))
+            except (EOFError, pickle.UnpicklingError):  # the end, or the middle of a message
+                self._messages.put(("ended", None))
+            except Exception as error:  # no memory for the answer
+                self._messages.put(("error", failure(self._name, error)))
 
-    Raises
-    ------
-    ScanError, ModelError
-        What `embed` raises; `ModelError` also if the process crashed or was killed.
-    """
-    from napari_ferro4d.learn.autoencoder import Embedding
+    def ask(self, job: bytes) -> None:
+        """Say what to do."""
+        assert self._process.stdin is not None
+        with suppress(OSError):  # it has ended, as the missing answer will tell
+            pickle.dump(job, self._process.stdin)
+            self._process.stdin.flush()
 
-    with _answered(trainer, "embed", [scan], model, {"device": device}, report) as answer:
-        return Embedding(np.load(answer["channels"]), tuple(answer["active"]))
+    def message(self) -> tuple[str, Any]:
+        """Return the next message, or after a moment's wait one that says nothing."""
+        try:
+            return self._messages.get(timeout=EVERY_S)
+        except queue.Empty:
+            return "", None
 
+    def words(self) -> str:
+        """Return what the process wrote to standard error."""
+        return self._words.read_text("utf-8", "replace")
 
-def traverse_in_process(
-    model: Model,
-    channel: int,
-    values: Sequence[float] | npt.NDArray[np.floating],
-    at: Sequence[float] | npt.NDArray[np.floating] | None = None,
-    *,
-    report: Report | None = None,
-    trainer: Trainer | None = None,
-) -> npt.NDArray[np.float32]:
-    """Decode patterns as `traverse` does, with the same result, in a process of its own.
+    def crash(self) -> ModelError:
+        """Say in one line how the process ended that gave no answer."""
+        code, why = self._process.wait(), []
+        if code < 0:
+            number = {one.value: one.name for one in signal.Signals}.get(-code, str(-code))
+            how = f"was ended by signal {number}"
+            if number == "SIGKILL":
+                why.append("most often because memory ran out")
+        else:
+            how = f"ended with exit code {code if code < 2**31 else hex(code)}"
+        lines = [line.strip() for line in self.words().splitlines() if line.strip()]
+        if lines:
+            why.append(f"its last words: {lines[-1][:300]}")
+        because = f" ({'; '.join(why)})" if why else ""
+        return ModelError(
+            f"the {self._name} {how}{because}. Try again, with a smaller network or fewer programs "
+            "running if memory is short."
+        )
 
-    Parameters
-    ----------
-    model, channel, values, at
-        See `traverse`.
-    report, trainer
-        See `train_in_process`.
-
-    Returns
-    -------
-    ndarray
-        float32 ``[n, size, size]``: the patterns in counts.
-
-    Raises
-    ------
-    ScanError, ModelError
-        What `traverse` raises; `ModelError` also if the process crashed or was killed.
-    """
-    options = {
-        "channel": channel,
-        "values": np.asarray(values).tolist(),
-        "at": None if at is None else np.asarray(at).tolist(),
-    }
-    with _answered(trainer, "traverse", [], model, options, report) as answer:
-        patterns: npt.NDArray[np.float32] = np.load(answer["patterns"])
-        return patterns
-
-
-@contextmanager
-def _answered(
-    trainer: Trainer | None,
-    what: str,
-    scans: Sequence[Scan],
-    model: Model | None,
-    options: dict[str, Any],
-    report: Report | None,
-) -> Iterator[dict[str, Any]]:
-    """Have a job done and give the answer; files that it names are there within the block."""
-    with nullcontext(trainer) if trainer else Trainer() as used, used.job() as folder:
-        given = [give_scan(scan, folder, number, report) for number, scan in enumerate(scans)]
-        file = None if model is None else str(save_model(model, folder / "given.safetensors"))
-        job = {"do": what, "folder": str(folder), "scans": given, "model": file, "options": options}
-        yield used.ask(job, report)
-
-
-def _phases(schedule: Any) -> Any:
-    if schedule is None or isinstance(schedule, str | os.PathLike):
-        return schedule
-    return [phase.to_json() for phase in schedule]
+    def end(self) -> None:
+        """End the process, by force if it takes long, and remove its folder."""
+        assert self._process.stdin is not None
+        force = threading.Timer(PATIENCE_S, self._process.kill)
+        force.start()
+        with suppress(OSError):  # it has ended already
+            self._process.stdin.close()
+        self._process.wait()
+        force.cancel()
+        self._folder.cleanup()

@@ -14,7 +14,16 @@ from qtpy.QtWidgets import QHBoxLayout, QPushButton
 
 from napari_ferro4d.errors import ModelError, ScanError
 from napari_ferro4d.jobs import Cancelled, Progress, Report
-from napari_ferro4d.learn import Model, TrainingState, load_model
+from napari_ferro4d.learn import (
+    Model,
+    TrainingOptions,
+    TrainingState,
+    Worker,
+    embed,
+    finished,
+    load_model,
+    train_with_options,
+)
 from napari_ferro4d.results import embedding_result, provenance
 from napari_ferro4d.scan import Scan
 from napari_ferro4d.viewer.layers import (
@@ -26,13 +35,20 @@ from napari_ferro4d.viewer.layers import (
     made,
     map_layers,
 )
-from napari_ferro4d.viewer.widgets import Dock, enable, hint
-from napari_ferro4d.viewer.widgets import model_file as _model_file
+from napari_ferro4d.viewer.widgets import (
+    Dock,
+    ask_and_load,
+    ask_and_save,
+    enable,
+    hint,
+    model_note,
+    model_text,
+)
 
 from .network_form import NetworkForm
 from .training_plots import Course
 
-__all__ = ["AutoencoderWidget"]
+__all__ = ["AutoencoderWidget", "train_and_embed"]
 
 
 class AutoencoderWidget(Dock):
@@ -78,7 +94,7 @@ class AutoencoderWidget(Dock):
     def set_model(self, model: Model, name: str) -> None:
         """Use `model`, called `name`, for embedding."""
         self._model, self._model_name = model, name
-        self._about.setText(_model_file.model_text(model, name))
+        self._about.setText(model_text(model, name))
         self.form.set_model(model)
         self.refresh()
 
@@ -121,12 +137,12 @@ class AutoencoderWidget(Dock):
         scan = self.scans.scan()
         if scan is None:
             return
-        options = self.form.options()
+        options = TrainingOptions(**self.form.options())
         self._stop = threading.Event()
-        work = partial(_train_and_embed, scan, options, self._stop)
+        work = partial(train_and_embed, scan, options, self._stop)
         self.keep()
         self.course.clear()
-        self._start(work, scan, f"{scan.name} autoencoder", options["device"], "Training")
+        self._start(work, scan, f"{scan.name} autoencoder", options.device, "Training")
 
     def embed(self) -> None:
         """Embed the chosen scan in another process and add the active channels."""
@@ -143,7 +159,7 @@ class AutoencoderWidget(Dock):
         def layers(report: Report) -> tuple[list[LayerData], dict[str, Any], int]:
             embedding, model = work(report)
             result = embedding_result(embedding, scan)
-            said = {**_model_file.model_note(model, name), "device": device}
+            said = {**model_note(model, name), "device": device}
             note = made(provenance("embed", said, scan), maps=[result])
             shown = map_layers(Origin.of(scan), result) if embedding.active else []
             return shown, note, len(embedding.channels)
@@ -195,25 +211,24 @@ class AutoencoderWidget(Dock):
         enable(self.stop_button, "Stopping.", "")
 
     def _on_load(self) -> None:
-        found = _model_file.ask_and_load(self, "autoencoder")
+        found = ask_and_load(self, "autoencoder")
         if found is not None:
             self.set_model(*found)
 
     def _on_save(self) -> None:
         if self._model is not None:
-            name = _model_file.ask_and_save(self, self._model, self._model_name)
+            name = ask_and_save(self, self._model, self._model_name)
             if name:
                 self.row.say(f"Saved {name}.")
 
 
-def _train_and_embed(
-    scan: Scan, options: dict[str, Any], stop: threading.Event, report: Report
+def train_and_embed(
+    scan: Scan, options: TrainingOptions, stop: threading.Event, report: Report
 ) -> tuple[Any, Model]:
     """Train until the end, or until `stop` is set, and embed; the model is reported between.
 
     Returns the embedding and the model.
     """
-    from napari_ferro4d.learn import Trainer, embed_in_process, finished, train_in_process
 
     def stoppable(progress: Progress) -> None:
         report(progress)
@@ -229,11 +244,14 @@ def _train_and_embed(
         # Without the optimiser's state, which is twice as large as the model.
         return have(finished(load_model(checkpoint)))
 
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, Trainer() as trainer:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, Worker() as worker:
         checkpoint = Path(folder) / "model.safetensors"
-        with_all = {**options, "checkpoint": checkpoint, "trainer": trainer}
         try:
-            model = have(train_in_process(scan, **with_all, report=stoppable))
+            model = have(
+                worker.run(
+                    train_with_options, scan, options, checkpoint=checkpoint, report=stoppable
+                )
+            )
         except Cancelled:
             if not (stop.is_set() and checkpoint.exists()):
                 raise
@@ -243,11 +261,9 @@ def _train_and_embed(
                 raise
             epochs = len(kept(checkpoint).header["history"]["losses"])
             raise ModelError(f"{error} The model after epoch {epochs} is kept.") from error
-        device = options["device"]
-        return embed_in_process(scan, model, device=device, report=report, trainer=trainer), model
+        return worker.run(embed, scan, model, device=options.device, report=report), model
 
 
 def _embed(scan: Scan, model: Model, device: str, report: Report) -> tuple[Any, Model]:
-    from napari_ferro4d.learn import embed_in_process
-
-    return embed_in_process(scan, model, device=device, report=report), model
+    with Worker() as worker:
+        return worker.run(embed, scan, model, device=device, report=report), model

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_ferro4d.learn import TrainingState
@@ -58,9 +59,10 @@ class Course(QWidget):
         before = self.thumbnails.isHidden(), len(self.rows.curves)
         self.losses.show_losses(state.losses)
         self.rows.show_curves(_curves(state))
-        if state.thumbnails is not None and state.thumbnails is not self._maps:
-            self._maps = state.thumbnails
-            self.thumbnails.show_maps(state.thumbnails)
+        maps = state.thumbnails
+        if maps is not None and not np.array_equal(maps, self._maps, equal_nan=True):
+            self._maps = maps
+            self.thumbnails.show_maps(maps)
             self._says.show()
             self.thumbnails.show()
         return before != (self.thumbnails.isHidden(), len(self.rows.curves))

@@ -9,7 +9,7 @@ from magicgui.widgets import ComboBox
 from qtpy.QtWidgets import QHBoxLayout, QPushButton
 
 from napari_ferro4d.jobs import Report
-from napari_ferro4d.learn import Model
+from napari_ferro4d.learn import Classification, Model, Worker, classify
 from napari_ferro4d.results import LabelResult, classification_results, provenance
 from napari_ferro4d.scan import Scan
 from napari_ferro4d.viewer.layers import (
@@ -29,11 +29,14 @@ from napari_ferro4d.viewer.widgets import (
     Dock,
     LabelsChoice,
     Number,
+    ask_and_load,
+    ask_and_save,
     enable,
     hint,
+    model_note,
+    model_text,
     rows,
 )
-from napari_ferro4d.viewer.widgets import model_file as _model_file
 
 from .class_table import ClassTable
 
@@ -55,6 +58,8 @@ class ClassifierWidget(Dock):
         super().__init__(napari_viewer)
         self._model: Model | None = None
         self._model_name = ""
+        # Kept between jobs: who corrects and retrains does not wait for torch each time.
+        self._worker = Worker("classifier")
         self.labels = LabelsChoice(self.viewer, self.scans.scan)
         self.new_button = QPushButton("New labels layer")
         self.table = ClassTable()
@@ -93,7 +98,7 @@ class ClassifierWidget(Dock):
     def set_model(self, model: Model, name: str) -> None:
         """Use `model`, called `name`, for predictions."""
         self._model, self._model_name = model, name
-        self._about.setText(_model_file.model_text(model, name))
+        self._about.setText(model_text(model, name))
         self.refresh()
 
     def _lay_out(self) -> None:
@@ -118,6 +123,7 @@ class ClassifierWidget(Dock):
         self.predict_button.clicked.connect(self.predict)
         self.load_button.clicked.connect(self._on_load)
         self.save_button.clicked.connect(self._on_save)
+        self.closed.connect(self._worker.end)
 
     def parameters(self) -> dict[str, Any]:
         """Return what the user set."""
@@ -175,7 +181,7 @@ class ClassifierWidget(Dock):
         self.labels.choose(layer)
 
     def train(self) -> None:
-        """Train from the painted labels on a thread, then show the prediction."""
+        """Train from the painted labels in another process, then show the prediction."""
         layer = self.labels.labels()
         if layer is not None:
             self._learn(np.array(layer.data), "Training")
@@ -189,7 +195,7 @@ class ClassifierWidget(Dock):
             self._learn(training_labels(painted, decided), "Retraining")
 
     def predict(self) -> None:
-        """Predict with the present model on a thread."""
+        """Predict with the present model in another process."""
         model, scan = self._model, self.scans.scan()
         if model is not None and scan is not None:
             self._classify(scan, {"model": model}, {"model": self._model_name}, "Prediction")
@@ -214,16 +220,14 @@ class ClassifierWidget(Dock):
     def _classify(
         self, scan: Scan, options: dict[str, Any], said: dict[str, Any], what: str
     ) -> None:
-        from napari_ferro4d.learn import Classification, classify
-
         device = self._device.value
 
         def work(report: Report) -> Classification:
-            return classify(scan, **options, device=device, report=report)
+            return self._worker.run(classify, scan, **options, device=device, report=report)
 
         def done(result: Classification) -> str:
             name = self._model_name if "model" in options else f"{scan.name} classifier"
-            note = {**_model_file.model_note(result.model, name), **said, "device": device}
+            note = {**model_note(result.model, name), **said, "device": device}
             line = self._show(scan, result, provenance("classify", note, scan))
             if "model" in options:
                 return line
@@ -269,13 +273,13 @@ class ClassifierWidget(Dock):
         self.refresh()
 
     def _on_load(self) -> None:
-        found = _model_file.ask_and_load(self, "classifier")
+        found = ask_and_load(self, "classifier")
         if found is not None:
             self.set_model(*found)
 
     def _on_save(self) -> None:
         if self._model is not None:
-            name = _model_file.ask_and_save(self, self._model, self._model_name)
+            name = ask_and_save(self, self._model, self._model_name)
             if name:
                 self.row.say(f"Saved {name}.")
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QCheckBox,
     QHBoxLayout,
@@ -21,14 +21,13 @@ from napari_ferro4d.jobs import Report
 from napari_ferro4d.learn import (
     Model,
     Preprocess,
-    Trainer,
+    Worker,
     digest,
     first_pixel,
-    traverse_in_process,
+    traverse,
 )
 from napari_ferro4d.viewer.layers import beam_centre
-from napari_ferro4d.viewer.widgets import Dock, enable, hint
-from napari_ferro4d.viewer.widgets import model_file as _model_file
+from napari_ferro4d.viewer.widgets import Dock, ask_and_load, enable, hint, model_text
 
 from .panel_host import PanelHost
 from .pattern_image import PatternImage, Picture
@@ -62,7 +61,7 @@ class TraversePanel(QWidget):
         self._values: np.ndarray | None = None
         self._patterns: np.ndarray | None = None
         self._channel: int | None = None
-        self._decoder = Trainer("decoder")
+        self._decoder = Worker("decoder")
         self.load_button = QPushButton("Load model...")
         self.run = QPushButton("Decode channel")
         self.slider = QSlider(Qt.Orientation.Horizontal)
@@ -82,8 +81,7 @@ class TraversePanel(QWidget):
         self.slider.valueChanged.connect(self._draw)
         self.log.toggled.connect(self._draw)
         self.change.toggled.connect(self._draw)
-        dock.session.closing.connect(self._end)
-        dock.installEventFilter(self)
+        dock.closed.connect(self._decoder.end)
 
     @property
     def patterns(self) -> np.ndarray | None:
@@ -149,7 +147,7 @@ class TraversePanel(QWidget):
         found = self.model()
         text = "No model: train or load one in the Autoencoder dock, or load one here."
         if found is not None:
-            text = self._misfit(found[0]) or f"Decodes with {_model_file.model_text(*found)}."
+            text = self._misfit(found[0]) or f"Decodes with {model_text(*found)}."
         self._about.setText(text)
         self.slider.setEnabled(self._patterns is not None)
 
@@ -166,9 +164,7 @@ class TraversePanel(QWidget):
 
         def work(report: Report) -> np.ndarray:
             wanted = [*values, at[channel]]
-            return traverse_in_process(
-                model, channel, wanted, at, report=report, trainer=self._decoder
-            )
+            return self._decoder.run(traverse, model, channel, wanted, at, report=report)
 
         def done(patterns: np.ndarray) -> str | None:
             now = self._dock.embedding
@@ -243,18 +239,8 @@ class TraversePanel(QWidget):
         unit = "pixel" if scan.k_step is None else "1/Å"
         self.pattern.set_space((step[0] * binning, step[1] * binning), (centre[0], centre[1]), unit)
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """End the process when the dock is closed."""
-        if event.type() == QEvent.Type.ParentChange and watched.parent() is None:
-            self._end()
-        return False
-
-    def _end(self) -> None:
-        self._dock.row.cancel()
-        self._decoder.end()
-
     def _on_load(self) -> None:
-        found = _model_file.ask_and_load(self, "autoencoder")
+        found = ask_and_load(self, "autoencoder")
         if found is not None:
             self._loaded = found
             self.set_channel(self._dock.embedding, self._dock.channel)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from qtpy.QtCore import QObject
+from qtpy.QtCore import SignalInstance
 
 from napari_ferro4d.scan import Scan
 from napari_ferro4d.viewer.session import Session
@@ -21,6 +21,7 @@ class PanelHost(Protocol):
     viewer: Any
     session: Session
     row: JobRow
+    closed: SignalInstance
 
     @property
     def embedding(self) -> ShownEmbedding | None:
@@ -50,6 +51,3 @@ class PanelHost(Protocol):
 
     def tell(self, what: str, error: Exception) -> None:
         """Tell the user of an error of work that has no row."""
-
-    def installEventFilter(self, watcher: QObject) -> None:
-        """Let `watcher` see the events of the dock; see `QObject`."""

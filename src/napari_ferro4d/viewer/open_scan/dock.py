@@ -21,9 +21,9 @@ from qtpy.QtWidgets import (
 )
 
 from napari_ferro4d.errors import ScanError
-from napari_ferro4d.io import is_results
+from napari_ferro4d.io import OpenOptions, is_results
 from napari_ferro4d.jobs import Report
-from napari_ferro4d.open import open_scan
+from napari_ferro4d.open import open_with_options
 from napari_ferro4d.scan import Scan
 from napari_ferro4d.viewer.layers import (
     LayerData,
@@ -114,13 +114,13 @@ class OpenWidget(QWidget):
 
     def open(self) -> None:
         """Open the scan on a thread and add its layers; a results folder opens as itself."""
-        path, hints = self.path.text().strip(), self.form.hints()
+        path, options = self.path.text().strip(), OpenOptions(**self.form.hints())
         if is_results(path) or is_kept(path):
             self._open_layers(path)
             return
 
         def work(report: Report) -> tuple[Scan, list[LayerData]]:
-            scan = open_scan(path, **hints, report=report)
+            scan = open_with_options(path, options, report)
             return scan, layers_of(scan)
 
         def done(opened: tuple[Scan, list[LayerData]]) -> str:

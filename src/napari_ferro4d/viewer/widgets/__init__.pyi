@@ -20,6 +20,12 @@ from .job_row import JobRow as JobRow
 from .job_row import progress_text as progress_text
 from .latest_job import LatestJob as LatestJob
 from .latest_job import Request as Request
+from .model_file import ask_and_load as ask_and_load
+from .model_file import ask_and_save as ask_and_save
+from .model_file import load_or_say as load_or_say
+from .model_file import model_note as model_note
+from .model_file import model_text as model_text
+from .model_file import save_or_say as save_or_say
 from .painting import begin_painting as begin_painting
 from .painting import rgb_image as rgb_image
 from .partial_maps import PART as PART

@@ -6,7 +6,7 @@ import contextlib
 from functools import partial
 from typing import Any
 
-from qtpy.QtCore import QEvent, QSize, Qt, QTimer
+from qtpy.QtCore import QEvent, QSize, Qt, QTimer, Signal
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QDockWidget, QWidget
 
@@ -31,6 +31,9 @@ class Dock(QWidget):
     key = ""
     """Under which name parameters are remembered."""
 
+    closed = Signal()
+    """The dock, or the window, is being closed, and its job cancelled."""
+
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
         self.viewer = unwrapped(napari_viewer)
@@ -53,6 +56,7 @@ class Dock(QWidget):
         self.scans.changed.connect(self.refresh)
         self.row.running.connect(self._on_running)
         self.session.closing.connect(self.row.stop)
+        self.session.closing.connect(self.closed)
         self.refresh()
         # The rows stay together at the top, whatever the height of the dock.
         self.column.addStretch(1)
@@ -121,6 +125,7 @@ class Dock(QWidget):
         """Cancel the job when the dock is closed: nobody could see or stop it any more."""
         if event.type() == QEvent.Type.ParentChange and self.parent() is None:
             self.row.cancel()
+            self.closed.emit()
         return bool(super().event(event))
 
     def _on_running(self, running: bool) -> None:

@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QWidget
 from superqt.utils import ensure_main_thread, signals_blocked
 
 from napari_ferro4d.errors import ScanError
+from napari_ferro4d.learn import Worker, devices
 from napari_ferro4d.scan import Scan
 from napari_ferro4d.viewer.layers import LOCKED, corrections_text, layer_info, scan_of
 from napari_ferro4d.viewer.session import preference, unwrapped
@@ -133,19 +134,27 @@ class LabelsChoice(LayerChoice):
         return self.layer()
 
 
+def present_devices() -> list[str]:
+    """Return the devices of this machine; another process asks torch."""
+    try:
+        with Worker() as worker:
+            return worker.run(devices)
+    except ScanError:  # no torch: the Train button says so
+        return []
+
+
 class DeviceChoice(ComboBox):
     """Choose where to compute: ``auto``, ``cpu`` or one of the GPUs.
 
     Parameters
     ----------
-    look : callable, optional
-        Returns the names of the devices that there are, when the list is opened for the first
-        time; by default those that torch finds.
+    look : callable
+        Returns the names of what there is, on a thread.
     """
 
-    def __init__(self, look: Callable[[], list[str]] | None = None, **keywords: Any) -> None:
+    def __init__(self, look: Callable[[], list[str]] = present_devices, **keywords: Any) -> None:
         self._known = ["auto", "cpu"]
-        self._look_for = look or _devices
+        self._present = look
         super().__init__(
             choices=lambda box: self._known,
             label="Device",
@@ -154,7 +163,7 @@ class DeviceChoice(ComboBox):
             **keywords,
         )
         self.choose(str(preference("device")))
-        # Only when the list is opened, for asking means importing torch.
+        # Only when the list is opened, for asking takes another process a while.
         self._opening = _FirstShow(self.native.view(), self._look)
 
     def choose(self, device: str) -> None:
@@ -164,7 +173,7 @@ class DeviceChoice(ComboBox):
 
     def _look(self) -> None:
         threading.Thread(
-            target=lambda: self._found(self._look_for()), name="ferro4d devices", daemon=True
+            target=lambda: self._found(self._present()), name="ferro4d devices", daemon=True
         ).start()
 
     @ensure_main_thread
@@ -191,15 +200,6 @@ class _FirstShow(QObject):
             watched.removeEventFilter(self)
             self._call()
         return False
-
-
-def _devices() -> list[str]:
-    from napari_ferro4d.learn import devices
-
-    try:
-        return devices()
-    except ScanError:  # no torch: the Train button says so
-        return []
 
 
 def narrow(box: QComboBox) -> QComboBox:

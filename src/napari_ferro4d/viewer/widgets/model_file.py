@@ -12,7 +12,7 @@ from napari_ferro4d.errors import ModelError, ScanError
 from napari_ferro4d.learn import Model, finished, load_model, model_record, save_model
 from napari_ferro4d.viewer.session import remember, remembered
 
-__all__ = ["ask_and_load", "ask_and_save", "load", "model_note", "model_text", "save"]
+__all__ = ["ask_and_load", "ask_and_save", "load_or_say", "model_note", "model_text", "save_or_say"]
 
 _FILTER = "Models (*.safetensors)"
 
@@ -26,7 +26,7 @@ _MEASURED = "finder"
 """What holds more such arrays."""
 
 
-def load(path: str | Path, kind: str) -> Model | None:
+def load_or_say(path: str | Path, kind: str) -> Model | None:
     """Load a model of this kind; on failure say why and return None."""
     try:
         model = load_model(path)
@@ -40,7 +40,7 @@ def load(path: str | Path, kind: str) -> Model | None:
     return model
 
 
-def save(model: Model, path: str | Path) -> Path | None:
+def save_or_say(model: Model, path: str | Path) -> Path | None:
     """Save a model, with its ending; on failure say why and return None."""
     file = Path(path)
     if file.suffix != ".safetensors":
@@ -56,7 +56,7 @@ def save(model: Model, path: str | Path) -> Path | None:
 def ask_and_load(parent: QWidget, kind: str) -> tuple[Model, str] | None:
     """Ask for a file and load it; return the model and the file's name."""
     path, _ = QFileDialog.getOpenFileName(parent, f"Load {kind}", _folder(), _FILTER)
-    model = load(path, kind) if path else None
+    model = load_or_say(path, kind) if path else None
     if model is None:
         return None
     remember("model files", {"folder": str(Path(path).parent)})
@@ -67,7 +67,7 @@ def ask_and_save(parent: QWidget, model: Model, name: str) -> str | None:
     """Ask for a file and save `model` there; return the file's name."""
     start = str(Path(_folder()) / f"{name}.safetensors")
     path, _ = QFileDialog.getSaveFileName(parent, f"Save {model.kind}", start, _FILTER)
-    file = save(model, path) if path else None
+    file = save_or_say(model, path) if path else None
     if file is None:
         return None
     remember("model files", {"folder": str(file.parent)})

@@ -1,4 +1,4 @@
-"""Detector corrections as hints of `open_scan`: numbers against plain numpy, files, refusals."""
+"""Detector corrections as options of `open_scan`: numbers against plain numpy, files, refusals."""
 
 from __future__ import annotations
 
