@@ -117,3 +117,14 @@ def test_corrections_stay_for_the_next_file(widget, tmp_path):
     widget.path.setText(str(tmp_path / "other.npy"))
     assert widget.form.hints() == {"bin": 2}
     assert "Corrections stay" in widget.row.text
+
+
+def test_a_file_that_is_chosen_again_ends_the_search_for_bad_pixels(widget, tmp_path, monkeypatch):
+    form = widget.form.corrections
+    path = str(tmp_path / "bad.npy")
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *args: (path, args[-1]))
+    form.bad.choose()
+    form.search.native.click()
+    assert widget.form.hints() == {"bad_pixels": "auto"}
+    form.bad.choose()
+    assert widget.form.hints() == {"bad_pixels": path}

@@ -70,7 +70,7 @@ class CorrectionsForm(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(fold)
         self.search.changed.connect(self._on_search)
-        self.bad.chosen.connect(self._on_chosen)
+        self.bad.line.changed.connect(self._on_bad)
         self._fields.changed.connect(self._on_changed)
         self._on_changed()
 
@@ -101,7 +101,8 @@ class CorrectionsForm(QWidget):
     def _on_search(self, on: bool) -> None:
         self.bad.line.enabled = not on
 
-    def _on_chosen(self) -> None:
+    def _on_bad(self) -> None:
+        # Nobody types here while they are searched for: a file was chosen.
         self.search.value = False
 
     def _on_changed(self) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 from magicgui.widgets import CheckBox, Container, FloatSpinBox, LineEdit, PushButton
 from magicgui.widgets.bases import Widget
-from psygnal import Signal
 from qtpy.QtWidgets import QAbstractSpinBox, QFileDialog
 
 from napari_ferro4d.viewer.session import remember, remembered
@@ -101,9 +100,6 @@ class ImageEdit(Container[Widget]):
         File name endings that can be read, such as ``"*.npy *.tif"``.
     """
 
-    chosen = Signal()
-    """The user chose a file."""
-
     def __init__(
         self,
         what: str,
@@ -135,7 +131,7 @@ class ImageEdit(Container[Widget]):
         title = f"Choose the {self._what}"
         path, _ = QFileDialog.getOpenFileName(self.native, title, folder, self._filter)
         if path:
-            self.chosen.emit()
+            self.value = None  # or to choose the same file again would change nothing
             self.value = path
             remember("corrections", {"folder": str(Path(path).parent)})
 
