@@ -98,8 +98,8 @@ class OpenWidget(QWidget):
         self._scroll.ask_for_width()
 
     def sizeHint(self) -> QSize:
-        """Return the size at which nothing has to be scrolled."""
-        return self._scroll.whole_size()
+        """Return the least width, and the height at which nothing has to be scrolled."""
+        return QSize(self._scroll.minimumWidth(), self._scroll.whole_size().height())
 
     def refresh(self, *_: Any) -> None:
         """Enable what can be done now."""
