@@ -74,10 +74,10 @@ def convergence() -> plt.Figure:
     finest = strongest(sampling=0.03)
     by_grid = [np.abs(strongest(sampling=s) - finest).max() for s in grids]
     cuts = [1.2, 1.6, 2.0, 2.4, 2.8, 3.2]
-    many = strongest(method="bloch", g_max=3.6)
-    bloch = [strongest(method="bloch", g_max=g) for g in cuts]
-    by_beams = [np.abs(b - many).max() for b in bloch]
-    to_multislice = [np.abs(b - finest).max() for b in bloch]
+    many = strongest(method="scattering-matrix", g_max=3.6)
+    sliced = [strongest(method="scattering-matrix", g_max=g) for g in cuts]
+    by_beams = [np.abs(b - many).max() for b in sliced]
+    to_multislice = [np.abs(b - finest).max() for b in sliced]
 
     figure, axes = plt.subplots(1, 3, figsize=(10, 3.1), layout="constrained", sharey=True)
     for axis, x, y, label in (
@@ -91,7 +91,7 @@ def convergence() -> plt.Figure:
     axes[0].set_ylabel("largest error, % of incident")
     axes[0].set_title("multislice")
     axes[1].set_title("multislice")
-    axes[2].set_title("Bloch waves")
+    axes[2].set_title("scattering matrix")
     axes[2].semilogy(cuts, 100 * np.array(to_multislice), "s--", color="C1", label="to multislice")
     axes[2].lines[0].set_label("to 3.6/Å")
     axes[2].legend(fontsize=8)
@@ -109,7 +109,8 @@ def polarity() -> plt.Figure:
     down = np.arange(-5.2, 5.3, step)
     right = np.arange(0, 2.01, step)
     grid = np.stack(np.meshgrid(down, right, indexing="ij"), axis=-1)
-    index, intensity = beams(crystal, grid.reshape(-1, 2) * PER_MRAD, nm, method="bloch")
+    k_t = grid.reshape(-1, 2) * PER_MRAD
+    index, intensity = beams(crystal, k_t, nm, method="scattering-matrix")
     rocking = intensity.reshape(*grid.shape[:2], *intensity.shape[1:])
 
     def disk(l: int, tilt: float) -> Array:  # noqa: E741
@@ -158,7 +159,7 @@ def polarity() -> plt.Figure:
     figure.colorbar(image, ax=axes[2])
     at = int(np.flatnonzero(nm == 75)[0])
     for l in (2, 4, 6, 8):  # noqa: E741
-        print(f"Bloch 00{l} at 75 nm by tilt", np.round(100 * size(l)[:, at], 2).tolist())
+        print(f"00{l} at 75 nm by tilt", np.round(100 * size(l)[:, at], 2).tolist())
     print("share of thickness and tilt where 004 is stronger:", np.mean(ratio > 0).round(2))
     near = ratio[np.abs(tilts) < 2.1][:, np.abs(nm - 75) < 10.1]
     print("the same within 10 nm of 75 nm and 2 mrad:", np.mean(near > 0).round(2))
@@ -168,9 +169,8 @@ def polarity() -> plt.Figure:
 def patterns() -> plt.Figure:
     """+P, -P and their difference at 75 nm."""
     options = {"thickness": 75, "k_step": 0.0125, "detector_shape": (128, 128)}
-    plus, minus = (
-        reference(f"ermno3{sign}", method="bloch", **options).patterns[0] for sign in "+-"
-    )
+    options["method"] = "scattering-matrix"
+    plus, minus = (reference(f"ermno3{sign}", **options).patterns[0] for sign in "+-")
     figure, axes = plt.subplots(1, 3, figsize=(10, 3.9), layout="constrained")
     half = 64 * 0.0125
     for axis, image, title in zip(axes, (plus, minus), ("+P", "-P"), strict=False):

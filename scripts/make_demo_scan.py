@@ -1,79 +1,57 @@
-"""Make the embedded demonstration scan and its truth again, from nothing but the seed.
+"""Make the embedded demonstration scan again, from nothing but its spec.
 
     python scripts/make_demo_scan.py [FOLDER]
 
-writes ``demo.hspy`` (HyperSpy's HDF5 format, gzip, one scan row per chunk) and
-``demo_truth.npz`` to FOLDER, by default to the package's ``data`` folder, in about ten seconds on
-one core. What is in the scan is decided in ``napari_ferro4d/simulate/demo.py``; the physics is in
-its neighbours.
+simulates the preset ``demo`` and writes ``demo.hspy`` (HyperSpy's HDF5 format, gzip, one scan row
+per chunk) to FOLDER, by default to the package's ``data`` folder, in some seconds on one core.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 from rsciio.hspy import file_writer
 
-from napari_ferro4d.simulate import (
-    DEMO,
-    demo_scan_path,
-    demo_specimen,
-    demo_tables,
-    demo_truth_path,
-    make_counts,
-    ymno3,
-)
+from napari_ferro4d.scan import Scan
+from napari_ferro4d.simulate import demo_scan_path, preset, scan
 
 
 def main(folder: Path) -> None:
-    """Write both files to `folder`."""
-    truth = demo_specimen()
-    tables = demo_tables()
-    rows = range(DEMO.scan_shape[0])
-    counts = np.stack([make_counts(truth, row, tables) for row in rows])
+    """Write the file to `folder`."""
+    made = scan(preset("demo"))
+    counts = np.asarray(made.data)
     print(f"{counts.shape}, {counts.sum(axis=(2, 3)).mean():.0f} counts per pattern")
-
     folder.mkdir(parents=True, exist_ok=True)
-    scan = folder / demo_scan_path().name
+    path = folder / demo_scan_path().name
     # The writer decides by the ending, and asks before it overwrites: write beside and replace.
-    beside = scan.with_name("unfinished-" + scan.name)
+    beside = path.with_name("unfinished-" + path.name)
     beside.unlink(missing_ok=True)
     file_writer(
         str(beside),
-        signal(counts),
+        signal(made, counts),
         chunks=(1, *counts.shape[1:]),
         compression="gzip",
         compression_opts=9,
         shuffle=False,
         show_progressbar=False,
     )
-    os.replace(beside, scan)
-
-    known = folder / demo_truth_path().name
-    np.savez_compressed(
-        known,
-        **{k: v for k, v in vars(truth).items() if k != "scan_step"},
-        scan_step=truth.scan_step,
-    )
-    print(
-        f"{scan}: {scan.stat().st_size / 1e6:.2f} MB\n{known}: {known.stat().st_size / 1e3:.0f} kB"
-    )
+    os.replace(beside, path)
+    print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
 
 
-def signal(counts: np.ndarray) -> dict[str, object]:
+def signal(made: Scan, counts: np.ndarray) -> dict[str, object]:
     """Return what RosettaSciIO writes: counts, calibrated axes and where they come from."""
-    optics = DEMO.optics
     axes = []
-    for index, (name, units, scale, offset, navigate) in enumerate(
+    for index, (name, units, scale, offset) in enumerate(
         (
-            ("y", "nm", DEMO.scan_step, 0.0, True),
-            ("x", "nm", DEMO.scan_step, 0.0, True),
-            ("ky", "1/angstrom", optics.k_step, -optics.centre[0] * optics.k_step, False),
-            ("kx", "1/angstrom", optics.k_step, -optics.centre[1] * optics.k_step, False),
+            ("y", "nm", made.scan_step[0], 0.0),
+            ("x", "nm", made.scan_step[1], 0.0),
+            ("ky", "1/angstrom", made.k_step[0], -made.centre[0] * made.k_step[0]),
+            ("kx", "1/angstrom", made.k_step[1], -made.centre[1] * made.k_step[1]),
         )
     ):
         axes.append(
@@ -85,20 +63,20 @@ def signal(counts: np.ndarray) -> dict[str, object]:
                 "offset": offset,
                 "size": counts.shape[index],
                 "index_in_array": index,
-                "navigate": navigate,
+                "navigate": index < 2,
                 "is_binned": False,
             }
         )
     tem = {
-        "beam_energy": optics.kilovolts,
-        "convergence_angle": optics.convergence,
+        "beam_energy": made.metadata["beam_energy_kv"],
+        "convergence_angle": made.metadata["convergence_mrad"],
         "acquisition_mode": "STEM",
     }
     metadata = {
         "General": {
             "title": "demo",
             "original_filename": demo_scan_path().name,
-            "notes": f"Simulated: {ymno3(1).name} and -c, zone axis [100]. {asdict(DEMO)}",
+            "notes": f"Simulated: {json.dumps(dict(made.metadata))}",
         },
         "Signal": {"signal_type": "", "quantity": "Electrons (Counts)"},
         "Acquisition_instrument": {"TEM": tem},

@@ -16,7 +16,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-from napari_ferro4d.learn.compute import device, precision
+from napari_ferro4d.learn.compute import gpus
 
 __all__ = ["GPU", "asked_anew", "pretended_cuda"]
 
@@ -128,12 +128,9 @@ def _counts(tensor: torch.Tensor) -> bool:
 @contextmanager
 def asked_anew() -> Iterator[None]:
     """Forget within the block, and after it, what torch has said of GPUs."""
-    asked = (device._gpus, precision._has_bfloat16)
-    for one in asked:
-        one.cache_clear()
+    gpus.cache_clear()
     yield
-    for one in asked:
-        one.cache_clear()
+    gpus.cache_clear()
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """One scan in every file format, written as the instruments write it.
 
-Used by the tests of the formats, by the mutator (``test_io_mutations.py`` and
+Used by the tests of the formats, by the mutator (``test_mutations.py`` and
 ``benchmarks/mutate_files.py``), and by ``benchmarks/opening.py``, which has large ones written.
 Every writer takes a folder, and the counts ``[y, x, ky, kx]``, and returns the path to open. Counts
 whose rows are all the same array (``np.broadcast_to``) are written without filling the memory.

@@ -25,7 +25,7 @@ def run_short(room: int) -> dict:
 
     def add(portion: Portion) -> tuple[float, torch.Tensor, Gradient]:
         network.zero_grad()
-        gradient = Gradient(network, header, portion, ALONE, torch.device("cpu"))
+        gradient = Gradient(network, header, portion, ALONE, torch.device("cpu"), torch.float32)
         terms = gradient.add(x, Phase(1, 1e-3, l1=0.1), 32, None)
         flat = torch.cat([p.grad.flatten() for p in network.parameters()])
         return float(terms[0]), flat, gradient

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +17,13 @@ from distributed import Client, LocalCluster
 from napari_ferro4d import Scan, ScanError, com, open_scan, virtual
 from napari_ferro4d.corrections import correct
 from napari_ferro4d.jobs import Cancelled
-from napari_ferro4d.reduce import Disk, com_flagged, mean_pattern
+from napari_ferro4d.reduce import (
+    Disk,
+    centre_of_mass,
+    com_flagged,
+    mean_pattern,
+    reduce_scan,
+)
 
 # Workers are processes that the scheduler restarts; what they warn about at their end is not ours.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -140,15 +147,15 @@ def test_a_cluster_without_workers_is_no_hang(scan, monkeypatch):
         com(scan, client=client)
 
 
-def test_what_fails_on_a_worker_is_one_line(client, scan, monkeypatch):
+def test_what_fails_on_a_worker_is_one_line(client, scan):
     """As when the package is not installed there."""
 
-    def fails(*arguments):
+    def fails(patterns, part, place):
         raise ModuleNotFoundError("No module named 'napari_ferro4d'")
 
-    monkeypatch.setattr("napari_ferro4d.reduce.cluster._reduce_numbered", fails)
+    reduction = replace(centre_of_mass(scan), add=fails)
     with pytest.raises(ScanError, match="could not reduce it"):
-        com(scan, client=client)
+        reduce_scan(scan, [reduction], client=client)
 
 
 # --- corrected scans: workers open them with the same corrections

@@ -180,10 +180,8 @@ def test_a_shape_off_the_detector_is_an_error():
 
 
 def test_a_long_pass_reports_the_image_so_far(monkeypatch):
-    from napari_ferro4d.io import blocks as _pass
-
-    monkeypatch.setattr(_pass, "PARTIAL_EVERY_S", 0.0)
-    monkeypatch.setattr(_pass, "BLOCK_BYTES", 1)
+    monkeypatch.setattr("napari_ferro4d.io.blocks.PARTIAL_EVERY_S", 0.0)
+    monkeypatch.setattr("napari_ferro4d.io.blocks.BLOCK_BYTES", 1)
     counts = np.random.default_rng(1).integers(0, 200, (8, 8, *SIZE)).astype(np.uint16)
     path_scan = Scan.from_array(counts)
     seen = []

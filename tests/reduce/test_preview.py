@@ -12,7 +12,8 @@ import pytest
 from helpers.scan_files import WRITERS
 from napari_ferro4d import Scan, open_scan
 from napari_ferro4d.reduce import preview
-from napari_ferro4d.reduce import scan_preview as _preview
+
+PREVIEW = "napari_ferro4d.reduce.scan_preview"
 
 
 class Watched:
@@ -43,8 +44,8 @@ class Watched:
 @pytest.mark.parametrize("chunk", [(1, 1), (1, 4), (4, 4), (1, 100), (10, 10), (60, 100)])
 def test_no_more_chunks_are_decoded_than_can_be_afforded(monkeypatch, chunk):
     shape = (60, 100, 8, 8)
-    monkeypatch.setattr(_preview, "_DECODED_BYTES", 600 * 8 * 8 * 4)
-    monkeypatch.setattr(_preview, "_SECONDS", 0.0)
+    monkeypatch.setattr(f"{PREVIEW}._DECODED_BYTES", 600 * 8 * 8 * 4)
+    monkeypatch.setattr(f"{PREVIEW}._SECONDS", 0.0)
     array = Watched(shape, chunk)
     scan = Scan.from_array(array, metadata={"patterns_per_chunk": chunk})
     array.asked.clear()
@@ -70,8 +71,8 @@ def test_a_small_scan_is_shown_as_it_is(chunk):
 
 
 def test_of_many_small_chunks_not_all_are_opened(monkeypatch):
-    monkeypatch.setattr(_preview, "_CHUNKS", 100)
-    monkeypatch.setattr(_preview, "_SECONDS", 0.0)
+    monkeypatch.setattr(f"{PREVIEW}._CHUNKS", 100)
+    monkeypatch.setattr(f"{PREVIEW}._SECONDS", 0.0)
     array = Watched((60, 50, 8, 8), (1, 1))
     scan = Scan.from_array(array, metadata={"patterns_per_chunk": (1, 1)})
     array.asked.clear()
@@ -80,8 +81,8 @@ def test_of_many_small_chunks_not_all_are_opened(monkeypatch):
 
 
 def test_where_decoding_is_fast_all_is_decoded(monkeypatch):
-    monkeypatch.setattr(_preview, "_DECODED_BYTES", 8 * 8 * 8 * 4)
-    monkeypatch.setattr(_preview, "_SECONDS", 60.0)
+    monkeypatch.setattr(f"{PREVIEW}._DECODED_BYTES", 8 * 8 * 8 * 4)
+    monkeypatch.setattr(f"{PREVIEW}._SECONDS", 60.0)
     array = Watched((20, 30, 8, 8), (2, 5))
     image = preview(Scan.from_array(array, metadata={"patterns_per_chunk": (2, 5)}))
     np.testing.assert_array_equal(image, 64 * array.numbers)
@@ -116,15 +117,15 @@ def numbered(tmp_path):
 
 @pytest.mark.parametrize("order", ["<u2", ">u2"])
 def test_an_uncompressed_file_in_memory_is_shown_as_it_is(numbered, order, monkeypatch):
-    monkeypatch.setattr(_preview, "_SECONDS", 60.0)
+    monkeypatch.setattr(f"{PREVIEW}._SECONDS", 60.0)
     np.save(numbered, np.load(numbered).astype(order))
     image = preview(open_scan(numbered)) / (8 * 16)  # eight rows of sixteen pixels
     np.testing.assert_array_equal(image, np.arange(70 * 90).reshape(70, 90))
 
 
 def test_a_file_on_disk_is_asked_for_and_shown_as_it_is(numbered, monkeypatch):
-    monkeypatch.setattr(_preview, "_SLOW", -1.0)  # every file is thought to be on disk
-    monkeypatch.setattr(_preview, "_SECONDS", 60.0)
+    monkeypatch.setattr(f"{PREVIEW}._SLOW", -1.0)  # every file is thought to be on disk
+    monkeypatch.setattr(f"{PREVIEW}._SECONDS", 60.0)
     image = preview(open_scan(numbered)) / (8 * 16)
     np.testing.assert_array_equal(image, np.arange(70 * 90).reshape(70, 90))
 
@@ -133,9 +134,9 @@ def test_a_file_on_disk_is_asked_for_and_shown_as_it_is(numbered, monkeypatch):
 def test_a_slow_file_is_sampled_and_filled_in_between(numbered, monkeypatch, seconds):
     """The clock moves on by a second whenever it is looked at."""
     ticks = iter(range(10_000))
-    monkeypatch.setattr(_preview.time, "monotonic", lambda: float(next(ticks)))
-    monkeypatch.setattr(_preview, "_SECONDS", seconds)
-    monkeypatch.setattr(_preview, "_FIRST", 30)
+    monkeypatch.setattr("time.monotonic", lambda: float(next(ticks)))
+    monkeypatch.setattr(f"{PREVIEW}._SECONDS", seconds)
+    monkeypatch.setattr(f"{PREVIEW}._FIRST", 30)
     image = preview(open_scan(numbered)) / (8 * 16)
     y, x = np.divmod(image, 90)
     rows, columns = np.indices((70, 90))
@@ -145,8 +146,8 @@ def test_a_slow_file_is_sampled_and_filled_in_between(numbered, monkeypatch, sec
 
 
 def test_of_a_large_file_few_patterns_are_wanted(numbered, monkeypatch):
-    monkeypatch.setattr(_preview, "_PATTERNS", 700)  # every third row and column
-    monkeypatch.setattr(_preview, "_SECONDS", 60.0)
+    monkeypatch.setattr(f"{PREVIEW}._PATTERNS", 700)  # every third row and column
+    monkeypatch.setattr(f"{PREVIEW}._SECONDS", 60.0)
     image = preview(open_scan(numbered))
     y, x = np.divmod(image / (8 * 16), 90)
     rows, columns = np.indices((70, 90))

@@ -9,8 +9,6 @@ import numpy as np
 
 from napari_ferro4d.errors import LabelsError
 
-__all__ = ["DomainRow", "domain_table", "walls"]
-
 
 @dataclass(frozen=True)
 class DomainRow:

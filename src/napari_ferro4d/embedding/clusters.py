@@ -12,8 +12,6 @@ from napari_ferro4d.errors import ScanError
 from napari_ferro4d.jobs import Report, Steps
 from napari_ferro4d.learn import active_channels
 
-__all__ = ["Clusters", "cluster"]
-
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 

@@ -13,8 +13,6 @@ from napari_ferro4d.jobs import Report
 from napari_ferro4d.reduce import Reduction, reduce_scan, region_means, squares
 from napari_ferro4d.scan import Scan
 
-__all__ = ["Difference", "difference", "log_difference", "mean_pattern"]
-
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 

@@ -10,8 +10,6 @@ import numpy.typing as npt
 
 from napari_ferro4d.errors import ScanError
 
-__all__ = ["Histogram", "gate", "histogram", "within"]
-
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 

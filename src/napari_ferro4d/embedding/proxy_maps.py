@@ -20,8 +20,6 @@ from napari_ferro4d.scan import Scan
 
 from .undiffracted_beam import find_disk, some_patterns
 
-__all__ = ["proxies"]
-
 Map = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
 
@@ -38,8 +36,9 @@ _BEYOND = 2.0
 """Pixels by which the ring about the edge of the disk reaches out."""
 
 _RING_OVER_DISK = 1.7
-"""How much more an even slope of brightness shows in the ring than inside: the halves of a ring of
-radius R differ by 2/pi times slope and radius, those of a disk of 0.8 R by 4/(3 pi) times 0.8."""
+"""How much more an even gradient of brightness shows in the ring than inside: the halves of a ring
+of radius R differ by 2/pi times gradient and radius, those of a disk of 0.8 R by 4/(3 pi) times
+0.8."""
 
 _BLUR = 2.0
 """Positions over which thickness, tilt and shift are averaged: they vary slowly."""

@@ -11,8 +11,6 @@ import numpy.typing as npt
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.learn import active_channels, morans_i
 
-__all__ = ["ChannelReport", "rank"]
-
 Floats = npt.NDArray[np.float64]
 
 EXTRINSIC = ("thickness", "tilt_y", "tilt_x", "shift_y", "shift_x")
@@ -164,12 +162,13 @@ def _extrinsic(
 
 
 def _steepness(image: Floats) -> float:
-    """Return the slope of the steepest 2 % of an image, in units of its range per position."""
+    """Return the gradient of the steepest 2 % of an image, in units of its range per position."""
     from scipy.ndimage import gaussian_gradient_magnitude
 
     known = np.isfinite(image)
     low, high = np.percentile(image[known], (5, 95))
     filled = np.where(known, np.clip(image, low, high), (low + high) / 2)
     # Blurred in proportion to the scan, so that noise is not steep.
-    slope = gaussian_gradient_magnitude(filled.astype(np.float64), max(1.0, max(image.shape) / 32))
-    return float(np.percentile(slope[known], 98) / max(high - low, 1e-30))
+    width = max(1.0, max(image.shape) / 32)
+    gradient = gaussian_gradient_magnitude(filled.astype(np.float64), width)
+    return float(np.percentile(gradient[known], 98) / max(high - low, 1e-30))

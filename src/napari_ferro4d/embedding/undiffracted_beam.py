@@ -9,8 +9,6 @@ from napari_ferro4d.jobs import Report, Steps
 from napari_ferro4d.reduce import find_centre, radial_profile
 from napari_ferro4d.scan import Scan
 
-__all__ = ["find_disk", "some_patterns"]
-
 Floats = npt.NDArray[np.float64]
 
 _BLOCKS, _PATTERNS = 8, 256

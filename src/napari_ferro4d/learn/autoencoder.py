@@ -19,7 +19,6 @@ from napari_ferro4d.learn.data import (
     find_room,
     preprocess_of,
     read_patterns,
-    thinned,
     thinning,
 )
 from napari_ferro4d.learn.model_files import Model, load_model
@@ -114,8 +113,8 @@ def train(
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
     seed : int
-        Of the initial weights and the order of the patterns. On a CPU, the same seed, number of
-        threads and versions give the same model, bit by bit.
+        Of the initial weights and the order of the patterns. On a CPU, the same seed, kind of
+        processor, number of threads and versions give the same model, bit by bit.
     divergence : {"code", "text"}
         The divergence term as in the paper's code, or as in its text; see `losses.objective`.
     variational : bool
@@ -225,13 +224,12 @@ def _prepared(
     if before is None or before is start:
         # The same in all processes, though each finds another room.
         header["every"] = ranks.largest(thinning(scans, how.size, room, ranks.count), device)
-    every = header["every"]
-    note = f", only every {every}th row and column for want of room" if every > 1 else ""
     problem: Exception | None = None
     cache = None
     try:
         part = (ranks.rank, ranks.count)
-        cache = read_patterns(thinned(scans, every), how, report, part=part, room=room, note=note)
+        every = header["every"]
+        cache = read_patterns(scans, how, report, every=every, part=part, room=room)
     except ScanError as error:
         problem = error
     ranks.all_well(problem, device)
@@ -286,7 +284,8 @@ def embed(
     load_network(network, model.weights)
     with working_on(where), single_thread(model.header["preset"] == "compact"):
         network.to(where).eval()
-        channels = apply(scan, how, network.encode, network, where, report, "embedding patterns")
+        encode = network.frozen_encode()
+        channels = apply(scan, how, encode, network, where, report, "embedding patterns")
     return Embedding(channels, active_channels(channels))
 
 

@@ -257,7 +257,7 @@ def _predict(scan: Scan, model: Model, device: str, report: Report | None) -> Cl
     load_network(network, model.weights)
     try:
         classes = tuple(int(c) for c in model.header["classes"])
-        heat = float(model.header["temperature"])
+        temperature = float(model.header["temperature"])
         around = Neighbourhood.from_json(model.header["neighbourhood"])
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(
@@ -265,7 +265,7 @@ def _predict(scan: Scan, model: Model, device: str, report: Report | None) -> Cl
         ) from error
 
     def probabilities(x: Any) -> Any:
-        return torch.softmax(network(x).mean(dim=0) / heat, dim=1)
+        return torch.softmax(network(x).mean(dim=0) / temperature, dim=1)
 
     with working_on(where), single_thread(model.header["preset"] == "compact"):
         network.to(where).eval()

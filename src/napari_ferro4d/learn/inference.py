@@ -11,7 +11,7 @@ from torch import nn
 
 from napari_ferro4d.io import over_blocks
 from napari_ferro4d.jobs import Report, Steps
-from napari_ferro4d.learn.compute import Pieces, watched
+from napari_ferro4d.learn.compute import InChunks, call_between_layers
 from napari_ferro4d.learn.data import Preprocess, prepare
 from napari_ferro4d.scan import Scan
 
@@ -36,20 +36,20 @@ def apply(
     """
     ny, nx = scan.scan_shape
     steps = Steps(report, ny * nx, message)
-    # On a CPU few at a time: a layer of the paper's network takes a tenth of a second for one
-    # pattern, and cancel acts between layers. A GPU wants more to be busy.
-    part = max(1, 2 ** (17 if device.type == "cpu" else 22) // how.size**2)
-    pieces = Pieces(function, device, part)
+    # On a CPU few at a time: the paper's network takes a quarter of a second for one pattern, and
+    # cancel acts after each. A GPU wants more to be busy.
+    most = max(1, 2 ** (17 if device.type == "cpu" else 22) // how.size**2)
+    in_chunks = InChunks(function, device, most)
     maps: npt.NDArray[np.float32] | None = None
 
     def work(block: np.ndarray, _: tuple[slice, slice]) -> npt.NDArray[np.float32]:
         return prepare(block, how, scan.centre, scan.where())
 
-    with torch.inference_mode(), watched(network, lambda: steps.add(0), device):
+    with torch.inference_mode(), call_between_layers(network, lambda: steps.add(0), device):
         for where, patterns in over_blocks(scan, work):
             rows, cols = patterns.shape[:2]
             inputs = torch.from_numpy(patterns).reshape(rows * cols, 1, how.size, how.size)
-            values = pieces(inputs, steps.add).numpy()
+            values = in_chunks(inputs, steps.add).numpy()
             if maps is None:
                 maps = np.empty((values.shape[1], ny, nx), np.float32)
             maps[:, where[0], where[1]] = values.T.reshape(-1, rows, cols)

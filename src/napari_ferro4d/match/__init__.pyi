@@ -13,6 +13,7 @@ from .identification import NOT_TURNED as NOT_TURNED
 from .identification import THICKNESS as THICKNESS
 from .identification import identify as identify
 from .identification import identify_scan as identify_scan
+from .identification import posteriors as posteriors
 from .pattern_arrays import disk_radius_of as disk_radius_of
 from .pattern_fit import Fit as Fit
 from .pattern_fit import dispersion as dispersion

@@ -13,25 +13,9 @@ import numpy as np
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.simulate import Beams, positive
 
-from .correlation import Correlation, both, correlate, correlated, window_of
+from .correlation import both, correlated, window_of
 from .pattern_arrays import Array, beam_at, disk_radius_of
-from .reflections import SURE, Asymmetry, Disks, Indexed, asymmetry, friedel_pairs, weights_of
-from .registration import Registration
-from .registration_search import register
-
-__all__ = [
-    "Asymmetry",
-    "Comparison",
-    "Correlation",
-    "ReflectionTable",
-    "Registration",
-    "asymmetry",
-    "compare",
-    "correlate",
-    "friedel_pairs",
-    "on_detector",
-    "register",
-]
+from .reflections import SURE, Disks, Indexed, weights_of
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,8 +11,6 @@ from napari_ferro4d.simulate import positive
 
 from .pattern_arrays import Array, usable
 
-__all__ = ["Correlation", "both", "correlate", "correlated", "window_of"]
-
 _SURE = 3.0
 """Standard deviations by which contrast has to exceed what noise alone would make."""
 

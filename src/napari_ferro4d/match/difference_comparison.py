@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from .correlation import Correlation
     from .registration import Registration
 
-__all__ = ["DifferenceComparison", "compare_difference"]
-
 Floats = npt.NDArray[np.float64]
 
 _THICKNESS_STEP = 2.0

@@ -21,7 +21,7 @@ from napari_ferro4d.simulate import positive
 
 from .pattern_arrays import Array, usable
 from .pattern_fit import dispersion, explained, fit_of, fit_patterns
-from .readings import Candidate, ClassReading, Identification, Pair, candidates_of
+from .readings import Candidate, ClassReading, Identification, Pair
 from .registration import Registration, blurred
 
 if TYPE_CHECKING:
@@ -29,16 +29,6 @@ if TYPE_CHECKING:
 
     from napari_ferro4d.jobs import Report
     from napari_ferro4d.scan import Scan
-
-__all__ = [
-    "Candidate",
-    "ClassReading",
-    "Identification",
-    "Pair",
-    "candidates_of",
-    "identify",
-    "identify_scan",
-]
 
 _LEAST_EXPLAINED = 0.5
 """Share of the reflections that the best candidate has to explain to be believed."""
@@ -132,7 +122,7 @@ def identify(
     evidence, readings = {}, {}
     for label, (values, good) in data.items():
         evidence[label], readings[label] = _read(label, values, good, listed, models)
-    posterior, opposite = _posteriors(evidence, listed, shared)
+    posterior, opposite = posteriors(evidence, listed, shared)
     classes = {
         label: _verdict(readings[label], posterior[label], rotation_known, threshold)
         for label in readings
@@ -304,7 +294,7 @@ def _at_the_end(best: Candidate, candidates: list[Candidate]) -> list[str]:
     return found
 
 
-def _posteriors(
+def posteriors(
     evidence: dict[int, Array], candidates: list[Candidate], shared: bool
 ) -> tuple[dict[int, dict[int, float]], dict[tuple[int, int], float]]:
     """Return the probability of each polarity by class, and that two classes are opposite.

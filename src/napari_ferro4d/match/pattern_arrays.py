@@ -9,8 +9,6 @@ import numpy as np
 
 from napari_ferro4d.errors import ScanError
 
-__all__ = ["Array", "beam_at", "disk_radius_of", "middle", "usable"]
-
 Array = np.ndarray[Any, np.dtype[Any]]
 
 

@@ -9,8 +9,6 @@ import numpy as np
 
 from .pattern_arrays import Array, disk_radius_of, middle
 
-__all__ = ["Fit", "dispersion", "explained", "fit_of", "fit_patterns"]
-
 _AT_ONCE = 500_000
 """Numbers that are fitted together: patterns times pixels with counts; 4 MB."""
 
@@ -87,11 +85,11 @@ def _fitted(n: Array, s: Array, lit: Array) -> Array:
         here = b[left]
         share = even - s[left]
         share /= s[left] + here[:, None] * share
-        slope, bend = share @ n, -(share**2) @ n
-        low[left] = np.where(slope > 0, here, low[left])
-        high[left] = np.where(slope > 0, high[left], here)
+        gradient, curvature = share @ n, -(share**2) @ n
+        low[left] = np.where(gradient > 0, here, low[left])
+        high[left] = np.where(gradient > 0, high[left], here)
         # Newton where it stays inside the bracket, else the middle, on a logarithmic scale.
-        step = here - slope / np.where(bend < 0, bend, -np.inf)
+        step = here - gradient / np.where(curvature < 0, curvature, -np.inf)
         inside = (low[left] < step) & (step < high[left])
         b[left] = np.where(inside, step, np.sqrt(low[left] * high[left]))
         left = left[(np.abs(b[left] - here) > 1e-9 * here) & (high[left] > 1e-8)]

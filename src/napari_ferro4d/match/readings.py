@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,9 +13,7 @@ from napari_ferro4d.errors import ScanError
 from .pattern_arrays import Array
 
 if TYPE_CHECKING:
-    from napari_ferro4d.simulate import Optics, RockingTable, Table
-
-__all__ = ["Candidate", "ClassReading", "Identification", "Pair", "candidates_of"]
+    from napari_ferro4d.simulate import Optics, Table
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,23 +131,22 @@ class Identification:
 
 
 def candidates_of(
-    tables: Table | Mapping[int, RockingTable],
+    table: Table,
     optics: Optics,
     *,
     thickness: Sequence[float],
     tilt_y: Sequence[float] = (0.0,),
     tilt_x: Sequence[float] = (0.0,),
 ) -> tuple[Candidate, ...]:
-    """Return candidates of all states, thicknesses and tilts from tables of intensities.
+    """Return candidates of all states, thicknesses and tilts from a table of intensities.
 
     Parameters
     ----------
-    tables : Table or mapping
-        A table of all states of a material, each of which gets the sign of its polarisation along
-        the upward direction of the pattern as polarity, but for what is inside charged walls; or a
-        rocking table by polarity.
+    table : Table
+        All states of a material, see `load_table`. Each gets the sign of its polarisation along
+        the upward direction of the pattern as polarity; what is inside charged walls is left out.
     optics : Optics
-        As the tables were made for.
+        Convergence and detector; the voltage must be the table's.
     thickness : sequence of float
         nm.
     tilt_y, tilt_x : sequence of float
@@ -163,38 +160,25 @@ def candidates_of(
     Raises
     ------
     ScanError
-        If a thickness or a tilt lies outside a table, or there is none.
+        If a thickness or a tilt lies outside the table, or there is none.
     """
-    from napari_ferro4d.simulate import Table, patterns, table_patterns
+    from napari_ferro4d.simulate import table_patterns
 
     if not (len(thickness) and len(tilt_y) and len(tilt_x)):
         raise ScanError("thickness, tilt_y, tilt_x: give at least one of each.")
     t, y, x = (
         v.ravel().astype(float) for v in np.meshgrid(thickness, tilt_y, tilt_x, indexing="ij")
     )
-    made: list[tuple[str, int, Array]] = []
-    if isinstance(tables, Table):
-        domains = [one for one in tables.states if one.name not in (tables.charged or ())]
-        for state in domains:
-            # ky points down, so P up the pattern is negative.
-            polarity = -int(np.sign(round(state.polarisation[0], 6)))
-            found = table_patterns(tables, state.name, optics, y, x, t)
-            made.append((state.name, polarity, found))
-    else:
-        for polarity, table in tables.items():
-            name = {1: "+P", -1: "-P", 0: "non-polar"}.get(polarity, str(polarity))
-            try:
-                made.append((name, polarity, patterns(table, optics, y, x, t)))
-            except ScanError as error:
-                raise ScanError(f"tables[{polarity}]: {error}") from error
     return tuple(
         Candidate(
-            f"{name}, {t[i]:g} nm, tilt ({y[i]:g}, {x[i]:g}) mrad",
-            polarity,
+            f"{state.name}, {t[i]:g} nm, tilt ({y[i]:g}, {x[i]:g}) mrad",
+            # ky points down, so P up the pattern is negative.
+            -int(np.sign(round(state.polarisation[0], 6))),
             float(t[i]),
             (float(y[i]), float(x[i])),
-            np.clip(pattern, 0, None),
+            pattern,
         )
-        for name, polarity, patterns_of_state in made
-        for i, pattern in enumerate(patterns_of_state)
+        for state in table.states
+        if state.name not in (table.charged or ())
+        for i, pattern in enumerate(table_patterns(table, state.name, optics, y, x, t))
     )

@@ -17,8 +17,6 @@ from napari_ferro4d.simulate import positive
 
 from .pattern_arrays import Array, beam_at, disk_radius_of, usable
 
-__all__ = ["Asymmetry", "Disks", "Indexed", "asymmetry", "friedel_pairs", "weights_of"]
-
 _FEWEST_BACKGROUND = 6
 """Pixels that a background needs; fewer give it a larger error than the weaker disks have."""
 
@@ -271,8 +269,8 @@ def _pair(x: Array, disks: Disks, i: int, j: int, per_unit: float | None) -> Asy
         if total < SURE * np.sqrt(float((plus + minus) ** 2 @ variance)):
             value = np.nan
         else:
-            slope = ((1 - value) * plus - (1 + value) * minus) / total
-            error = float(np.sqrt(slope**2 @ variance))
+            gradient = ((1 - value) * plus - (1 + value) * minus) / total
+            error = float(np.sqrt(gradient**2 @ variance))
     h, k, l = (int(n) for n in disks.hkl[i])  # noqa: E741
     return Asymmetry((h, k, l), float(value), error, intensity, partner)
 

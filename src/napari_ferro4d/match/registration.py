@@ -10,8 +10,6 @@ from napari_ferro4d.errors import ScanError
 
 from .pattern_arrays import Array, middle
 
-__all__ = ["Registration", "blurred", "filled", "matrix_of", "towards"]
-
 
 @dataclass(frozen=True)
 class Registration:

@@ -15,8 +15,6 @@ from napari_ferro4d.errors import ScanError
 from .pattern_arrays import Array, disk_radius_of, middle, usable
 from .registration import Registration, blurred, filled, matrix_of, towards
 
-__all__ = ["Registration", "register"]
-
 _COARSE = 72
 """Pixels across which the coarse search is made; disks stay a few pixels wide."""
 
@@ -194,12 +192,12 @@ class _Problem:
         def residual(p: Array) -> Array:
             return _standard(sampled(p)[1][use]) - target
 
-        def slope(p: Array) -> Array:
+        def gradient(p: Array) -> Array:
             steps = 0.05 * np.eye(4)
             return np.stack([(residual(p + s) - residual(p - s)) / 0.1 for s in steps], axis=1)
 
         limit = max(4.0, 0.15 * lever)
-        fit = least_squares(residual, np.zeros(4), slope, bounds=(-limit, limit), max_nfev=40)
+        fit = least_squares(residual, np.zeros(4), gradient, bounds=(-limit, limit), max_nfev=40)
         best = moved(fit.x)
         at, values = sampled(fit.x)
         radius = disk_radius_of(self.model, middle(model.shape)) + 1

@@ -10,10 +10,10 @@ Files, in reading order:
 - `intrinsics`: Machine instructions, and promises to the compiler, that numba has no name for.
 - `saturation_kernel`: Compiled inner loop: how many counts of a pattern reach a level.
 - `scan_preview`: A first look at a scan in real space, without reading it all.
-- `segments`: Virtual detectors cut into the pieces that the compiled loops add up.
+- `segments`: Virtual detectors cut into the rectangles that the compiled loops add up.
 - `kernels`: Compiled inner loops: each pattern is read once, sums of integers stay integers.
 - `pixel_kernels`: Compiled inner loops over single detector pixels and rings of them; see
-  `_kernels.py`.
+  `kernels`.
 - `reductions`: What a reduction is: what a block of patterns gives, how parts merge, what result
   comes out.
 - `block_sums`: What one block of patterns gives for several reductions at once.
@@ -21,7 +21,6 @@ Files, in reading order:
 - `engine`: Run reductions: one pass over the scan for all of them.
 - `mean_patterns`: Mean patterns, and the beam centre found in them.
 - `com_maps`: Centre of mass of every pattern: where the beam went.
-- `tensor`: Reductions of patterns that lie in a torch tensor, on a GPU or wherever it is.
 - `virtual_detector`: Virtual images: the counts in a part of the detector, per probe position.
 - `saturation`: How many detector pixels are saturated in every pattern, counted in a pass that
   others need.

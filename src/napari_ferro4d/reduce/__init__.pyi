@@ -38,8 +38,6 @@ from .saturation import saturation_limit as saturation_limit
 from .saturation import virtual_flagged as virtual_flagged
 from .scan_preview import preview as preview
 from .segments import Segments as Segments
-from .tensor import load_tensor as load_tensor
-from .tensor import reduce_tensor as reduce_tensor
 from .virtual_detector import VirtualImage as VirtualImage
 from .virtual_detector import virtual as virtual
 from .virtual_detector import virtual_image as virtual_image

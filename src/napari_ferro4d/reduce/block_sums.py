@@ -12,8 +12,6 @@ from napari_ferro4d.io import Place
 from .flat_patterns import Patterns
 from .reductions import Kind, Reduction
 
-__all__ = ["reduce_block"]
-
 _CACHED_BYTES = 2**19
 """Patterns that several reductions work on in turn: they fit a processor's cache, so memory is read
 once for all."""
@@ -32,14 +30,11 @@ def reduce_block(
     run = max(1, _CACHED_BYTES // max(1, nky * nkx * block.dtype.itemsize))
     fused, others = _fused(reductions, parts, place)
     if fused:
-        from . import kernels as _kernels
+        from . import kernels
 
-        _kernels.add_up(patterns, *(fused.get(kind) for kind in _FUSED))
+        kernels.add_up(patterns, **fused)
     _in_turn(patterns, [(reductions[n], parts[n]) for n in others], place, run)
     return parts
-
-
-_FUSED: tuple[Kind, ...] = ("moment", "masked", "pooled")
 
 
 def _fused(
@@ -49,11 +44,11 @@ def _fused(
     taken: dict[Kind, tuple[Any, ...]] = {}
     others = []
     for number, (reduction, part) in enumerate(zip(reductions, parts, strict=True)):
-        known = reduction.known
-        if known is None or known.kind not in _FUSED or known.kind in taken:
+        one = reduction.fusible
+        if one is None or one.kind in taken:
             others.append(number)
         else:
-            taken[known.kind] = known.arguments(part, place)
+            taken[one.kind] = one.arguments(part, place)
     if len(taken) > 1:
         return taken, others
     return {}, list(range(len(reductions)))

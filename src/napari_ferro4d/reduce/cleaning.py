@@ -13,8 +13,6 @@ from napari_ferro4d.scan import Scan
 
 from .detectors import read_mask
 
-__all__ = ["read_cleaning"]
-
 _DIGITS = 16
 """Of a checksum, in a provenance that people read: 64 bits tell any two files apart."""
 

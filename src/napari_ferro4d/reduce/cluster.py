@@ -26,8 +26,6 @@ from .reductions import Reduction
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["blocks_on_cluster"]
-
 _MOST_BLOCKS = 16
 """Blocks in a task at most, so that one that has to be done again costs little."""
 
@@ -61,15 +59,15 @@ def blocks_on_cluster(
     # Workers have working directories of their own.
     path = os.path.abspath(scan.source.path)
     source = (path, scan.source.opener, tuple(sorted(scan.source.hints.items())))
-    watch = _Watch(client, steps)
-    while not watch.workers():
+    living = _LivingWorkers(client, steps)
+    while not living.count():
         time.sleep(0.1)
     try:
         (shared,) = client.scatter([list(reductions)], broadcast=True, hash=False)
     except Exception as error:
         raise _failed(path, error) from error
     # A task costs some milliseconds of its own: several blocks in each, but enough tasks to share.
-    workers = max(1, watch.workers())
+    workers = max(1, living.count())
     together = min(_MOST_BLOCKS, max(1, len(where) // (4 * workers)))
     numbers = [range(n, min(n + together, len(where))) for n in range(0, len(where), together)]
     futures = [
@@ -78,7 +76,7 @@ def blocks_on_cluster(
     ]
     try:
         for task, some in enumerate(numbers):
-            found = _result(path, futures[task], watch)
+            found = _result(path, futures[task], living)
             futures[task] = None
             for number, parts in zip(some, found, strict=True):
                 yield where[number], parts
@@ -89,15 +87,15 @@ def blocks_on_cluster(
             client.cancel([future for future in futures if future is not None])
 
 
-class _Watch:
-    """Looks after a cluster while one waits: gives a chance to cancel, and misses the workers."""
+class _LivingWorkers:
+    """Counts the workers of a cluster while one waits; each time is a chance to cancel."""
 
     def __init__(self, client: Client, steps: Steps) -> None:
         self._client = client
         self._steps = steps
         self._seen = time.monotonic()
 
-    def workers(self) -> int:
+    def count(self) -> int:
         """Return the number of workers.
 
         Raises
@@ -120,14 +118,14 @@ class _Watch:
         return count
 
 
-def _result(path: str, future: Any, watch: _Watch) -> list[list[np.ndarray]]:
+def _result(path: str, future: Any, living: _LivingWorkers) -> list[list[np.ndarray]]:
     from distributed import TimeoutError as NotYet
 
     while True:
         try:
             parts: list[list[np.ndarray]] = future.result(timeout=0.2)
         except NotYet:
-            watch.workers()
+            living.count()
         except (ScanError, Cancelled):
             raise
         except Exception as error:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["colour_wheel", "direction_colours"]
-
 
 def direction_colours(
     com_y: np.ndarray, com_x: np.ndarray, limit: float | None = None

@@ -20,8 +20,6 @@ from .reductions import Reduction, cleaned_moments, moments
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["ComMaps", "centre_of_mass", "com", "rotate", "rotation_of_least_curl"]
-
 
 @dataclass(frozen=True, eq=False)
 class ComMaps:
@@ -299,14 +297,14 @@ def _plane(field: np.ndarray, *, robust: bool) -> np.ndarray:
     if not known.any():
         return np.zeros_like(field)
     if robust:
-        slope = _slope(field, 0) * y + _slope(field, 1) * x
-        return np.asarray(slope + np.nanmedian(field - slope))
+        plane = _gradient(field, 0) * y + _gradient(field, 1) * x
+        return np.asarray(plane + np.nanmedian(field - plane))
     design = np.column_stack([np.ones(known.sum()), y[known], x[known]])
     plane, *_ = np.linalg.lstsq(design, field[known], rcond=None)
     return np.asarray(plane[0] + plane[1] * y + plane[2] * x)
 
 
-def _slope(field: np.ndarray, axis: int) -> float:
+def _gradient(field: np.ndarray, axis: int) -> float:
     # Differences over an eighth of the scan: most pairs lie in one domain, where the plane is all
     # that differs; the pairs that straddle a wall are outliers, and are left out.
     lag = max(1, field.shape[axis] // 8)

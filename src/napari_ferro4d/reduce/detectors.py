@@ -15,17 +15,6 @@ import numpy as np
 
 from napari_ferro4d.errors import ScanError
 
-__all__ = [
-    "Annulus",
-    "Disk",
-    "Polygon",
-    "Rectangle",
-    "Shape",
-    "detector_mask",
-    "detector_text",
-    "parse_detector",
-]
-
 _ON_EDGE = 1e-9
 """Distance in pixels at which a pixel centre lies on an edge: rounding of sums, nothing more."""
 
@@ -245,6 +234,13 @@ def detector_text(shape: Shape) -> str:
 
 
 def read_mask(path: Path) -> np.ndarray:
+    """Read an image as a detector: bool ``[ky, kx]`` or, of an image of floats, its weights.
+
+    Raises
+    ------
+    ScanError
+        If there is no such image, or it makes no mask.
+    """
     if not os.path.isfile(path):  # says no, where Path.is_file raises, of impossible names
         raise ScanError(
             f"{path}: no such detector; give disk:R, annulus:R1,R2, rectangle:KY0,KX0,KY1,KX1, "

@@ -17,8 +17,6 @@ from .reductions import Reduction
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["reduce_block", "reduce_scan"]
-
 
 def reduce_scan(
     scan: Scan,
@@ -86,17 +84,11 @@ def reduce_scan(
     for place, parts in blocks:
         for reduction, whole, part in zip(reductions, wholes, parts, strict=True):
             reduction.merge(whole, part, place)
-    return finished(scan, reductions, wholes)
-
-
-def finished(
-    scan: Scan, reductions: Sequence[Reduction[Any]], wholes: Sequence[np.ndarray]
-) -> list[Any]:
-    """Turn the arrays of the whole scan into results; maps are NaN where the file has nothing."""
-    return [_finished(scan, r, whole) for r, whole in zip(reductions, wholes, strict=True)]
+    return [_finished(scan, one, whole) for one, whole in zip(reductions, wholes, strict=True)]
 
 
 def _finished(scan: Scan, reduction: Reduction[Any], whole: np.ndarray) -> Any:
+    """Turn the array of the whole scan into a result; maps are NaN where the file has nothing."""
     if reduction.per_position and scan.missing is not None:
         whole[scan.missing] = np.nan  # zeros that were filled in are no counts
     return reduction.finish(whole)

@@ -8,8 +8,6 @@ import numpy as np
 
 from napari_ferro4d.frames import counted
 
-__all__ = ["Patterns"]
-
 Layout = tuple[int, int, int, int, int, int, int, int]
 
 

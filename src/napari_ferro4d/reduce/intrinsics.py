@@ -8,8 +8,6 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-__all__ = ["native", "piece", "plus", "turned", "unaliased"]
-
 
 @intrinsic  # type: ignore[untyped-decorator]
 def turned(_context: Any, value: Any) -> Any:
@@ -60,7 +58,7 @@ def plus(_context: Any, one: Any, other: Any) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def piece(_context: Any, array: Any, start: Any, count: Any) -> Any:
+def span(_context: Any, array: Any, start: Any, count: Any) -> Any:
     """Return ``array[start:start + count]`` of one axis, which must lie inside: nothing is checked.
 
     The rules of a slice (negative numbers, ends beyond the array) take longer than a short row.

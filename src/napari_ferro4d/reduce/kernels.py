@@ -3,7 +3,7 @@
 The accumulator's type comes in with an array of it, so one source serves all: 32 bits where they
 cannot overflow (they add twice as fast), 64 bits otherwise, float64 for floats.
 
-Patterns come as one flat array and the steps between their rows (see `_patterns.py`), so that files
+Patterns come as one flat array and the steps between their rows (see `Patterns`), so that files
 with headers between frames, with rows from the bottom up or in the other byte order are read where
 they lie. Rows are always read in the order of their addresses, those of four neighbouring patterns
 abreast: processors foresee that, and fetch from all four at once. ``swap`` turns over the two bytes
@@ -19,7 +19,7 @@ import numba
 import numpy as np
 
 from .flat_patterns import Patterns
-from .intrinsics import native, piece, plus, turned, unaliased
+from .intrinsics import native, plus, span, turned, unaliased
 from .segments import ROWS
 
 # Allow the compiler to add several partial sums side by side; NaN and infinity keep their meaning.
@@ -117,14 +117,14 @@ def _masked(  # type: ignore[no-untyped-def]
         at = start + table[s, 1] * row_step + table[s, 3]
         total = kind(0)
         if rows == ROWS:
-            a, of_a = piece(flat, at, width), piece(masks, mask, width)
-            b, of_b = piece(flat, at + row_step, width), piece(masks, mask + width, width)
-            c, of_c = piece(flat, at + 2 * row_step, width), piece(masks, mask + 2 * width, width)
-            d, of_d = piece(flat, at + 3 * row_step, width), piece(masks, mask + 3 * width, width)
-            e, of_e = piece(flat, at + 4 * row_step, width), piece(masks, mask + 4 * width, width)
-            f, of_f = piece(flat, at + 5 * row_step, width), piece(masks, mask + 5 * width, width)
-            g, of_g = piece(flat, at + 6 * row_step, width), piece(masks, mask + 6 * width, width)
-            h, of_h = piece(flat, at + 7 * row_step, width), piece(masks, mask + 7 * width, width)
+            a, of_a = span(flat, at, width), span(masks, mask, width)
+            b, of_b = span(flat, at + row_step, width), span(masks, mask + width, width)
+            c, of_c = span(flat, at + 2 * row_step, width), span(masks, mask + 2 * width, width)
+            d, of_d = span(flat, at + 3 * row_step, width), span(masks, mask + 3 * width, width)
+            e, of_e = span(flat, at + 4 * row_step, width), span(masks, mask + 4 * width, width)
+            f, of_f = span(flat, at + 5 * row_step, width), span(masks, mask + 5 * width, width)
+            g, of_g = span(flat, at + 6 * row_step, width), span(masks, mask + 6 * width, width)
+            h, of_h = span(flat, at + 7 * row_step, width), span(masks, mask + 7 * width, width)
             for i in range(len(a)):
                 ab = plus(kind(native(a[i], swap) & of_a[i]), kind(native(b[i], swap) & of_b[i]))
                 cd = plus(kind(native(c[i], swap) & of_c[i]), kind(native(d[i], swap) & of_d[i]))
@@ -133,8 +133,8 @@ def _masked(  # type: ignore[no-untyped-def]
                 total = plus(total, plus(plus(ab, cd), plus(ef, gh)))
         else:
             for r in range(rows):
-                row = piece(flat, at + r * row_step, width)
-                of_row = piece(masks, mask + r * width, width)
+                row = span(flat, at + r * row_step, width)
+                of_row = span(masks, mask + r * width, width)
                 for i in range(len(row)):
                     total = plus(total, kind(native(row[i], swap) & of_row[i]))
         out[table[s, 0]] += total
@@ -194,14 +194,14 @@ def sums(flat, layout, swap, moment, masked, pooled):  # type: ignore[no-untyped
                 if moment is not None:
                     left, width = first[ky], last[ky] - first[ky]
                     row = np.float64(ky)
-                    a = piece(flat, at + left, width)
-                    to_a = piece(in_a, left, width)
+                    a = span(flat, at + left, width)
+                    to_a = span(in_a, left, width)
                     if abreast:
-                        b = piece(flat, at + right_step + left, width)
-                        c = piece(flat, at + 2 * right_step + left, width)
-                        d = piece(flat, at + 3 * right_step + left, width)
-                        to_b, to_c = piece(in_b, left, width), piece(in_c, left, width)
-                        to_d = piece(in_d, left, width)
+                        b = span(flat, at + right_step + left, width)
+                        c = span(flat, at + 2 * right_step + left, width)
+                        d = span(flat, at + 3 * right_step + left, width)
+                        to_b, to_c = span(in_b, left, width), span(in_c, left, width)
+                        to_d = span(in_d, left, width)
                         if pooled is not None:
                             together = bool(where >= 0 and width == nkx)
                         if together:
@@ -216,7 +216,7 @@ def sums(flat, layout, swap, moment, masked, pooled):  # type: ignore[no-untyped
                                     to_b,
                                     to_c,
                                     to_d,
-                                    piece(pattern, ky * nkx, nkx),
+                                    span(pattern, ky * nkx, nkx),
                                 )
                         else:
                             four = _add_four(a, b, c, d, swap, to_a, to_b, to_c, to_d)
@@ -228,12 +228,12 @@ def sums(flat, layout, swap, moment, masked, pooled):  # type: ignore[no-untyped
                         out[y, x, 0] += one
                         out[y, x, 1] += one * row
                 if pooled is not None and where >= 0 and not together:
-                    whole = piece(pattern, ky * nkx, nkx)
-                    a = piece(flat, at, nkx)
+                    whole = span(pattern, ky * nkx, nkx)
+                    a = span(flat, at, nkx)
                     if abreast:
-                        b = piece(flat, at + right_step, nkx)
-                        c = piece(flat, at + 2 * right_step, nkx)
-                        d = piece(flat, at + 3 * right_step, nkx)
+                        b = span(flat, at + right_step, nkx)
+                        c = span(flat, at + 2 * right_step, nkx)
+                        d = span(flat, at + 3 * right_step, nkx)
                         _pool_four(a, b, c, d, swap, whole)
                     else:
                         _pool(a, swap, whole)

@@ -17,16 +17,6 @@ from .reductions import Reduction, largest, pattern_sums, ring_sums, squares
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = [
-    "PatternStatistics",
-    "find_centre",
-    "mean_pattern",
-    "pattern_statistics",
-    "radial_profile",
-    "radial_profiles",
-    "region_means",
-]
-
 
 @dataclass(frozen=True, eq=False)
 class PatternStatistics:

@@ -1,4 +1,4 @@
-"""Compiled inner loops over single detector pixels and rings of them; see `_kernels.py`."""
+"""Compiled inner loops over single detector pixels and rings of them; see `kernels`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What a reduction is: what a block of patterns gives, how parts merge, what result comes out.
 
-Where it runs is decided elsewhere (`_pass.py`); any number of reductions share one pass.
+Where it runs is decided elsewhere (`reduce_scan`); any number of reductions share one pass.
 """
 
 from __future__ import annotations
@@ -18,26 +18,22 @@ from napari_ferro4d.scan import Scan
 from .flat_patterns import Patterns
 from .segments import Segments
 
-__all__ = ["Reduction"]
-
 R = TypeVar("R")
-Add = Callable[[Patterns, np.ndarray, Place], None]
+AddPatterns = Callable[[Patterns, np.ndarray, Place], None]
 
-Kind = Literal["moment", "masked", "pooled", "weighted", "largest", "squares"]
+Kind = Literal["moment", "masked", "pooled"]
 
 
 @dataclass(frozen=True, eq=False)
-class Known:
-    """What kind of sum a reduction is, for those who have a faster way to do it.
-
-    The first three kinds are parameters of `_kernels.sums`; `_tensor.py` knows all.
+class Fusible:
+    """A sum that `kernels.add_up` makes in one loop with sums of the other kinds.
 
     Parameters
     ----------
     kind : str
-        Which sum it is.
+        Which of its parameters.
     arguments : callable
-        ``arguments(part, place)`` gives what the compiled loop takes for it.
+        ``arguments(part, place)`` gives what it takes there.
     """
 
     kind: Kind
@@ -63,19 +59,20 @@ class Reduction(Generic[R]):
     per_position : bool
         The array has one entry per probe position, so that `part` is handed to `add` sliced to
         the patterns, and a part of the result can be shown before the pass ends.
-    known : Known, optional
-        What kind of sum it is; None for others, which have no faster way.
+    fusible : Fusible, optional
+        How to make it in one loop with others; None where there is none.
     """
 
     empty: Callable[[tuple[int, int]], np.ndarray]
-    add: Callable[[Patterns, np.ndarray, Place], None]
+    add: AddPatterns
     merge: Callable[[np.ndarray, np.ndarray, Place], None]
     finish: Callable[[np.ndarray], R]
     per_position: bool
-    known: Known | None = None
+    fusible: Fusible | None = None
 
 
 def put(whole: np.ndarray, part: np.ndarray, place: Place) -> None:
+    """Merge a map: what a block gives goes where the block lies."""
     whole[place] = part
 
 
@@ -87,16 +84,16 @@ def moments(
     scan: Scan, first: np.ndarray, last: np.ndarray, finish: Callable[[np.ndarray], R]
 ) -> Reduction[R]:
     """Sum, and sum times detector row and column, over spans of columns: ``[y, x, 3]``."""
-    from . import kernels as _kernels
+    from . import kernels
 
-    kind = _kernels.accumulator(scan.dtype, scan.detector_shape)
+    kind = kernels.accumulator(scan.dtype, scan.detector_shape)
 
     def arguments(part: np.ndarray, place: Place) -> tuple[Any, ...]:
-        columns = np.zeros((_kernels.ABREAST, scan.detector_shape[1]), kind)
+        columns = np.zeros((kernels.ABREAST, scan.detector_shape[1]), kind)
         return first, last, tuple(columns), part
 
     def add(patterns: Patterns, part: np.ndarray, place: Place) -> None:
-        _kernels.add_up(patterns, moment=arguments(part, place))
+        kernels.add_up(patterns, moment=arguments(part, place))
 
     return Reduction(
         lambda shape: np.empty((*shape, 3)),
@@ -104,7 +101,7 @@ def moments(
         put,
         finish,
         per_position=True,
-        known=Known("moment", arguments),
+        fusible=Fusible("moment", arguments),
     )
 
 
@@ -112,14 +109,14 @@ def detector_sums(
     scan: Scan, masks: Sequence[np.ndarray], finish: Callable[[np.ndarray], R]
 ) -> Reduction[R]:
     """Sum the counts on virtual detectors, bool ``[ky, kx]`` each: ``[y, x, detector]``."""
-    from . import kernels as _kernels
+    from . import kernels
 
     if scan.dtype.kind == "f":
         return _weighted(masks, finish)
     kind = scan.dtype.newbyteorder("=")
     all_bits = np.array(-1).astype(kind)
     segments = Segments.of([np.where(mask, all_bits, kind.type(0)) for mask in masks], kind)
-    work = np.zeros(1, _kernels.accumulator(kind, scan.detector_shape))
+    work = np.zeros(1, kernels.accumulator(kind, scan.detector_shape))
 
     groups = segments.groups(scan.detector_shape[0])
 
@@ -127,7 +124,7 @@ def detector_sums(
         return segments.table, segments.weights, groups, work, part
 
     def add(patterns: Patterns, part: np.ndarray, place: Place) -> None:
-        _kernels.add_up(patterns, masked=arguments(part, place))
+        kernels.add_up(patterns, masked=arguments(part, place))
 
     return Reduction(
         lambda shape: np.empty((*shape, len(masks))),
@@ -135,7 +132,7 @@ def detector_sums(
         put,
         finish,
         per_position=True,
-        known=Known("masked", arguments),
+        fusible=Fusible("masked", arguments),
     )
 
 
@@ -147,23 +144,15 @@ def weighted_sum(
 
 
 def _weighted(masks: Sequence[np.ndarray], finish: Callable[[np.ndarray], R]) -> Reduction[R]:
-    from . import kernels as _kernels
+    from . import kernels
 
     segments = Segments.of(masks, np.dtype(np.float64))
 
-    def arguments(part: np.ndarray, place: Place) -> tuple[Any, ...]:
-        return segments.table, segments.weights, part
-
     def add(patterns: Patterns, part: np.ndarray, place: Place) -> None:
-        _kernels.sum_weighted(*patterns.arguments, *arguments(part, place))
+        kernels.sum_weighted(*patterns.arguments, segments.table, segments.weights, part)
 
     return Reduction(
-        lambda shape: np.empty((*shape, len(masks))),
-        add,
-        put,
-        finish,
-        per_position=True,
-        known=Known("weighted", arguments),
+        lambda shape: np.empty((*shape, len(masks))), add, put, finish, per_position=True
     )
 
 
@@ -175,7 +164,7 @@ def cleaned_moments(
     finish: Callable[[np.ndarray], R],
 ) -> Reduction[R]:
     """As `moments`, of counts less `background` that reach `threshold`, times `weights`."""
-    from . import pixel_kernels as _pixel_kernels
+    from . import pixel_kernels
 
     inside = weights != 0
     rows = inside.any(axis=1)
@@ -184,7 +173,7 @@ def cleaned_moments(
     how = weights.astype(np.float64), first, last, background.astype(np.float64), float(threshold)
 
     def add(patterns: Patterns, part: np.ndarray, place: Place) -> None:
-        _pixel_kernels.cleaned_moments(*patterns.arguments, *how, part)
+        pixel_kernels.cleaned_moments(*patterns.arguments, *how, part)
 
     return Reduction(lambda shape: np.empty((*shape, 3)), add, put, finish, per_position=True)
 
@@ -196,7 +185,7 @@ def pattern_sums(
 
     `regions` is int64 ``[y, x]``: 0 to ``count - 1``, or -1 for positions that belong to none.
     """
-    from . import kernels as _kernels
+    from . import kernels
 
     if scan.missing is not None:
         regions = np.where(scan.missing, -1, regions)
@@ -213,9 +202,11 @@ def pattern_sums(
         return np.ascontiguousarray(regions[place]), sums.reshape(len(sums), -1)
 
     def add(patterns: Patterns, sums: np.ndarray, place: Place) -> None:
-        _kernels.add_up(patterns, pooled=arguments(sums, place))
+        kernels.add_up(patterns, pooled=arguments(sums, place))
 
-    return Reduction(empty, add, _sum, finish, per_position=False, known=Known("pooled", arguments))
+    return Reduction(
+        empty, add, _sum, finish, per_position=False, fusible=Fusible("pooled", arguments)
+    )
 
 
 def ring_sums(
@@ -225,19 +216,19 @@ def ring_sums(
 
     `rings` is int64 ``[ky, kx]``: 0 to ``count - 1``.
     """
-    from . import pixel_kernels as _pixel_kernels
+    from . import pixel_kernels
 
     wide = np.dtype(np.float64 if scan.dtype.kind == "f" else np.int64)
 
     def add(patterns: Patterns, part: np.ndarray, place: Place) -> None:
-        _pixel_kernels.ring_sums(*patterns.arguments, rings, np.zeros(count, wide), part)
+        pixel_kernels.ring_sums(*patterns.arguments, rings, np.zeros(count, wide), part)
 
     return Reduction(lambda shape: np.empty((*shape, count)), add, put, finish, per_position=True)
 
 
 def largest(scan: Scan, finish: Callable[[np.ndarray], R]) -> Reduction[R]:
     """Largest count of every detector pixel: ``[ky, kx]``."""
-    from . import pixel_kernels as _pixel_kernels
+    from . import pixel_kernels
 
     kind = counted(scan.dtype)
     lowest: Any = -np.inf if kind.kind == "f" else np.iinfo(kind).min
@@ -246,7 +237,7 @@ def largest(scan: Scan, finish: Callable[[np.ndarray], R]) -> Reduction[R]:
         np.maximum(whole, part, out=whole)
 
     def add(patterns: Patterns, part: np.ndarray, place: Place) -> None:
-        _pixel_kernels.largest_counts(*patterns.arguments, part)
+        pixel_kernels.largest_counts(*patterns.arguments, part)
 
     return Reduction(
         lambda shape: np.full(scan.detector_shape, lowest, kind),
@@ -254,16 +245,15 @@ def largest(scan: Scan, finish: Callable[[np.ndarray], R]) -> Reduction[R]:
         merge,
         finish,
         per_position=False,
-        known=Known("largest", lambda part, place: (part,)) if scan.missing is None else None,
     )
 
 
 def squares(scan: Scan, finish: Callable[[np.ndarray], R]) -> Reduction[R]:
     """Sum of the squared counts of every detector pixel, float64: ``[ky, kx]``."""
-    from . import pixel_kernels as _pixel_kernels
+    from . import pixel_kernels
 
     def add(patterns: Patterns, part: np.ndarray, place: Place) -> None:
-        _pixel_kernels.add_squares(*patterns.arguments, part)
+        pixel_kernels.add_squares(*patterns.arguments, part)
 
     return Reduction(
         lambda shape: np.zeros(scan.detector_shape),
@@ -271,11 +261,10 @@ def squares(scan: Scan, finish: Callable[[np.ndarray], R]) -> Reduction[R]:
         _sum,
         finish,
         per_position=False,
-        known=Known("squares", lambda part, place: (part,)) if scan.missing is None else None,
     )
 
 
-def _where_recorded(scan: Scan, add: Add) -> Add:
+def _where_recorded(scan: Scan, add: AddPatterns) -> AddPatterns:
     """Return `add` for those patterns only that the file holds.
 
     Zeros were filled in for the others, and a dark image may have been subtracted from them.

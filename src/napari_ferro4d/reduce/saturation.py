@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
@@ -23,15 +23,6 @@ from .virtual_detector import VirtualImage, centre_for_detector, virtual_image
 
 if TYPE_CHECKING:
     from distributed import Client
-
-__all__ = [
-    "Saturation",
-    "com_flagged",
-    "flag_saturation",
-    "saturated",
-    "saturation_limit",
-    "virtual_flagged",
-]
 
 R = TypeVar("R")
 
@@ -234,16 +225,12 @@ def _counting(scan: Scan, used: np.ndarray, limit: float | None) -> Reduction[Sa
     window = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
     holes = np.argwhere(~used[window[0] : window[1], window[2] : window[3]])
     holes = (holes + np.array([window[0], window[2]])).astype(np.int64)
-    never, lowest = False, level
-    if kind.kind == "f":
-        never = level > float(np.finfo(kind).max)
-        lowest = 0 if never else level
-    else:
-        # No count of a type reaches a level above its largest one. Compared as floats: the largest
-        # number of 64 bits is none, and the level was rounded to the next.
-        most = int(np.iinfo(kind).max)
-        never = level > float(most)
-        lowest = 0 if never else min(math.ceil(level), most)
+    # No count of a type reaches a level above its largest one. Compared as floats: the largest
+    # number of 64 bits is none, and the level was rounded to the next.
+    is_float = kind.kind == "f"
+    most = float(np.finfo(kind).max) if is_float else int(np.iinfo(kind).max)
+    never = level > float(most)
+    lowest = 0 if never else level if is_float else min(math.ceil(level), int(most))
     least = np.full(1, lowest, kind)
 
     def add(patterns: Patterns, part: np.ndarray, place: Place) -> None:
@@ -267,13 +254,7 @@ def _on_corrected(reduction: Reduction[R], correction: Correction) -> Reduction[
     def add(patterns: Patterns, part: np.ndarray, place: Place) -> None:
         reduction.add(Patterns.of(apply(_array(patterns))), part, place)
 
-    return Reduction(
-        empty=reduction.empty,
-        add=add,
-        merge=reduction.merge,
-        finish=reduction.finish,
-        per_position=reduction.per_position,
-    )
+    return replace(reduction, add=add, fusible=None)
 
 
 def _array(patterns: Patterns) -> np.ndarray:

@@ -12,8 +12,6 @@ import numpy as np
 from napari_ferro4d.io import memory_map
 from napari_ferro4d.scan import Scan
 
-__all__ = ["preview"]
-
 _PATTERNS = 2**15
 _DETECTOR_ROWS = 2**17
 """Rows of the detector that are read in all, of an uncompressed file: each is a page or two."""

@@ -1,4 +1,4 @@
-"""Virtual detectors cut into the pieces that the compiled loops add up."""
+"""Virtual detectors cut into the rectangles that the compiled loops add up."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-
-__all__ = ["ROWS", "Segments"]
 
 ROWS = 8
 """Detector rows that are added together."""
@@ -57,14 +55,6 @@ class Segments:
         """Return where in the table the segments of every eight rows begin, and where it ends."""
         tops = np.arange(0, detector_rows + ROWS, ROWS)
         return np.searchsorted(self.table[:, 1], tops).astype(np.int64)
-
-    def mask(self, number: int, shape: tuple[int, int]) -> np.ndarray:
-        """Return the weights ``[ky, kx]`` of detector `number`, as they were before the cut."""
-        whole = np.zeros(shape, self.weights.dtype)
-        for _, ky, rows, kx, width, start in self.table[self.table[:, 0] == number]:
-            part = self.weights[start : start + rows * width].reshape(rows, width)
-            whole[ky : ky + rows, kx : kx + width] = part
-        return whole
 
 
 def _rectangles(mask: np.ndarray) -> list[tuple[int, int, int, int]]:

@@ -20,8 +20,6 @@ from .reductions import Reduction, detector_sums, weighted_sum
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["VirtualImage", "virtual", "virtual_image", "virtual_images"]
-
 
 @dataclass(frozen=True, eq=False)
 class VirtualImage:

@@ -8,8 +8,6 @@ import numpy as np
 
 from napari_ferro4d.errors import ScanError
 
-__all__ = ["Array", "numbers", "positive"]
-
 Array = np.ndarray[Any, np.dtype[Any]]
 
 

@@ -1,3 +1,4 @@
+from .blosc import unpacked_part as unpacked_part
 from .direct_electron import read_mrc as read_mrc
 from .gatan import images_of as images_of
 from .hdf5 import Hdf5Array as Hdf5Array

@@ -27,10 +27,12 @@ class Image:
 
     @property
     def ndim(self) -> int:
+        """Number of axes."""
         return len(self.shape)
 
     @property
     def size(self) -> int:
+        """Number of values, of any size."""
         return int(np.prod(self.shape, dtype=object))
 
 
@@ -70,10 +72,12 @@ class MappedArray:
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Shape in the order of the scan."""
         return tuple(self.stored[axis] for axis in self.order)
 
     @property
     def dtype(self) -> np.dtype[Any]:
+        """Type of the counts."""
         return self.frames.dtype
 
     def __getitem__(self, where: Any) -> np.ndarray:
@@ -83,6 +87,7 @@ class MappedArray:
 
 
 def images_of(path: Path) -> list[Image]:
+    """Return the images of a file that hold numbers."""
     from rsciio.digitalmicrograph._api import DigitalMicrographReader, ImageObject
 
     with path.open("rb") as file:

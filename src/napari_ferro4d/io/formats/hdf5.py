@@ -44,10 +44,12 @@ class Hdf5Array:
 
     @property
     def ndim(self) -> int:
+        """Number of axes."""
         return len(self.shape)
 
     @property
     def size(self) -> int:
+        """Number of values, of any size."""
         return int(np.prod(self.shape, dtype=object))
 
     def __getitem__(self, where: Any) -> np.ndarray:

@@ -46,6 +46,7 @@ class PlainChunks:
 
     @property
     def ndim(self) -> int:
+        """Number of axes."""
         return len(self.shape)
 
     def mapped(self) -> np.ndarray:

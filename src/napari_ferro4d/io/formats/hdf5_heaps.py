@@ -1,8 +1,8 @@
 """A look at the heaps of an HDF5 file, in which it keeps text and names, before the library does.
 
-The library (2.0.0) walks a heap by the sizes and the offsets in it, and never comes back from one
-in which they were damaged; nothing can stop it but the end of the program. Heaps lie where the
-file begins and where it ends, so that is where this looks.
+The library (2.0.0, tried) walks a heap by the sizes and the offsets in it: one damaged byte in a
+global heap, or a ring in the list of a local one, and it never comes back; nothing can stop it but
+the end of the program. Heaps lie where the file begins and where it ends, at any address.
 """
 
 from __future__ import annotations
@@ -33,9 +33,8 @@ def refuse_damaged_heaps(path: Path) -> None:
     with path.open("rb") as file:
         blocks = {0: file.read(min(size, 2 * _REACH))}
         if size > 2 * _REACH:
-            last = (size - _REACH) // 8 * 8
-            file.seek(last)
-            blocks = {0: blocks[0][:_REACH], last: file.read()}
+            file.seek(size - _REACH)
+            blocks = {0: blocks[0][:_REACH], size - _REACH: file.read()}
     for start, block in blocks.items():
         walkable = all(_walkable(block, p) for p in _places(block, _GLOBAL))
         if not walkable or not all(_ends(block, p, start) for p in _places(block, _LOCAL)):
@@ -44,8 +43,7 @@ def refuse_damaged_heaps(path: Path) -> None:
 
 def _places(block: bytes, signature: bytes) -> list[int]:
     # Not bytes.find, which is five times slower where zeros abound, as in counts of two bytes.
-    found = re.finditer(re.escape(signature), block)
-    return [one.start() for one in found if one.start() % 8 == 0]
+    return [one.start() for one in re.finditer(re.escape(signature), block)]
 
 
 def _walkable(block: bytes, header: int) -> bool:

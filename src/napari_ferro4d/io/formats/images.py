@@ -93,7 +93,7 @@ def _number(handle: Any, form: str, size: int) -> int:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    # tifffile logs what it thinks of a damaged file; what we say of it is one line.
+    """Keep tifffile from logging what it thinks of a damaged file; ours is said in one line."""
     logger = logging.getLogger("tifffile")
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)
@@ -174,6 +174,7 @@ class ImageFolder:
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Shape of the scan ``(y, x, ky, kx)``."""
         return (*self.names.shape, *self.detector)
 
     def __getitem__(self, where: Any) -> np.ndarray:

@@ -243,10 +243,12 @@ class RawFrames:
 
     @property
     def shape(self) -> tuple[int, int, int]:
+        """Patterns, detector rows and columns."""
         return (self.count, *self.detector)
 
     @property
     def dtype(self) -> np.dtype[Any]:
+        """Type of the counts once they are unpacked."""
         return np.dtype(_RAW[self.depth])
 
     @property

@@ -43,6 +43,7 @@ class Part:
 
     @property
     def last(self) -> int:
+        """Number of the last frame."""
         return self.first + self.count - 1
 
 

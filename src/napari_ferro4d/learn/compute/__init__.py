@@ -2,12 +2,11 @@
 
 Files, in reading order:
 
-- `cancel_hooks`: Progress from inside a slow network: a look-out after every layer, forward and
+- `cancel_hooks`: Progress and cancel from inside a slow network: after every layer, forward and
   backward.
 - `launch`: How ``torchrun`` tells a process which of several it is. Knows no torch.
-- `memory`: How much memory there is, and how much of it a training may take at a time. Knows no
-  torch.
-- `chunks`: A network over many patterns, some at a time: fewer where memory runs out.
+- `memory`: How much memory there is, how much of it to take at a time, and less where it runs out.
+  Importing it imports no torch.
 - `device`: Where to compute: choosing a device by name, and what goes wrong on it, in one line.
 - `precision`: Where half precision pays.
 - `ranks`: One training in several processes, as ``torchrun`` starts them.

@@ -1,4 +1,4 @@
-"""Progress from inside a slow network: a look-out after every layer, forward and backward."""
+"""Progress and cancel from inside a slow network: after every layer, forward and backward."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from typing import Any
 import torch
 from torch import nn
 
-__all__ = ["watched"]
-
-INTERVAL = 0.1
-"""Seconds between two looks."""
+__all__ = ["call_between_layers"]
 
 
 @contextmanager
-def watched(network: nn.Module, look: Callable[[], None], device: torch.device) -> Iterator[None]:
-    """Call `look` several times per second while `network` computes on the CPU.
+def call_between_layers(
+    network: nn.Module, look: Callable[[], None], device: torch.device, every_s: float = 0.1
+) -> Iterator[None]:
+    """Call `look` every 0.1 seconds, or `every_s`, while `network` computes on the CPU.
 
     One pattern through the paper's network takes seconds on a CPU, so that looking between batches
     would cancel too late. What `look` raises leaves the forward or backward pass at once. On a
@@ -32,7 +31,7 @@ def watched(network: nn.Module, look: Callable[[], None], device: torch.device) 
     def maybe(*_: Any) -> None:
         nonlocal last
         now = time.monotonic()
-        if now - last > INTERVAL:
+        if now - last > every_s:
             last = now
             look()
 

@@ -19,7 +19,7 @@ from .memory import is_out_of_memory
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["choose_device", "devices", "import_torch", "working_on"]
+__all__ = ["choose_device", "devices", "gpus", "import_torch", "working_on"]
 
 _log = logging.getLogger(__name__)
 
@@ -54,11 +54,11 @@ def devices() -> list[str]:
     >>> devices()[:2]
     ['auto', 'cpu']
     """
-    return ["auto", "cpu", *(f"cuda:{i}" for i in range(_gpus()[0]))]
+    return ["auto", "cpu", *(f"cuda:{i}" for i in range(gpus()[0]))]
 
 
 @functools.cache
-def _gpus() -> tuple[int, str]:
+def gpus() -> tuple[int, str]:
     """Return how many GPUs torch can talk to, and if none, why, as far as it tells."""
     torch = import_torch()
     # It counts GPUs also where the driver is too old for it; of that, it warns once.
@@ -85,14 +85,14 @@ def choose_device(name: str) -> torch.device:
     """
     library = import_torch()
     present = devices()
-    gpus = len(present) - 2
+    count = len(present) - 2
     wanted = name
-    if name in ("auto", "cuda") and gpus:
-        wanted = f"cuda:{launched().local_rank % gpus}"
+    if name in ("auto", "cuda") and count:
+        wanted = f"cuda:{launched().local_rank % count}"
     elif name == "auto":
         wanted = "cpu"
     if wanted not in present:
-        why = f" ({_gpus()[1]})" if name.startswith("cuda") and _gpus()[1] else ""
+        why = f" ({gpus()[1]})" if name.startswith("cuda") and gpus()[1] else ""
         raise ScanError(
             f"device {name!r}: not on this machine, which has {', '.join(present[1:])}{why}; "
             "choose one of these or auto."

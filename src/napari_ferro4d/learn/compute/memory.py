@@ -1,14 +1,28 @@
-"""How much memory there is, and how much of it a training may take at a time. Knows no torch."""
+"""How much memory there is, how much of it to take at a time, and less where it runs out.
+
+Importing this imports no torch.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Portion", "available_memory", "fitting", "is_out_of_memory", "smaller"]
+if TYPE_CHECKING:
+    import torch
+
+__all__ = [
+    "InChunks",
+    "Portion",
+    "available_memory",
+    "container_memory",
+    "fitting",
+    "is_out_of_memory",
+    "smaller",
+]
 
 BATCH = {"paper": 32, "compact": 64}
 """Patterns per optimiser step: as the paper's, and as measured for the compact preset."""
@@ -18,9 +32,6 @@ AT_ONCE_ON_A_CPU = {"paper": 1, "compact": 64}
 
 PATTERN_BYTES = {"paper": 1.0e9, "compact": 4.0e6}
 """What the gradient of one pattern takes at most: of 256 x 256 with 128 filters, of 64 x 64."""
-
-RECOMPUTED = 0.4
-"""Share of that which is left where the insides of blocks are computed twice instead of kept."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +67,7 @@ def available_memory() -> int:
     for group in _GROUPS:
         # "max" where there is no limit; no such file outside Linux.
         with suppress(OSError, ValueError):
-            least = min(least, _left_to(*group))
+            least = min(least, container_memory(*group))
     with suppress(ImportError, ValueError, OSError):
         import resource
 
@@ -73,7 +84,7 @@ _GROUPS = (
 """Of a container: the folder, and in it what says how much it may take and how much it takes."""
 
 
-def _left_to(group: Path, limit: str, used: str) -> int:
+def container_memory(group: Path, limit: str, used: str) -> int:
     """Return how many bytes a container may still take.
 
     What it read of files counts as taken, as long as nobody else wants the memory. A scan that was
@@ -145,3 +156,55 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 _SHORT = ("can't allocate memory", "out of memory", "STATUS_ALLOC_FAILED")
+
+
+class InChunks:
+    """Applies a function to patterns, some at a time.
+
+    Parameters
+    ----------
+    function : callable
+        From ``[n, 1, size, size]`` to ``[n, channel]``, both on `device`.
+    device : torch.device
+        Where to compute.
+    most : int
+        Patterns at a time. It is halved whenever memory runs out, which others may take as well.
+    """
+
+    def __init__(
+        self, function: Callable[[torch.Tensor], torch.Tensor], device: torch.device, most: int
+    ) -> None:
+        self._function, self._device, self.most = function, device, most
+
+    def __call__(
+        self, patterns: torch.Tensor, done: Callable[[int], object] = lambda _: None
+    ) -> torch.Tensor:
+        """Return the function of `patterns` ``[n, ...]``, float32 on the CPU.
+
+        `done` is called with the number of patterns of each chunk.
+        """
+        import torch
+
+        found, begin = [], 0
+        while begin < len(patterns):
+            chunk = patterns[begin : begin + self.most]
+            values = self._tried(chunk)
+            if values is None:
+                # Here, where the error and with it all that the failed attempt kept is gone.
+                self.most = len(chunk) // 2
+                if self._device.type == "cuda":
+                    torch.cuda.empty_cache()
+                continue
+            found.append(values)
+            begin += len(chunk)
+            done(len(chunk))
+        return torch.cat(found)
+
+    def _tried(self, chunk: torch.Tensor) -> torch.Tensor | None:
+        """Return the function of a chunk, or None if it has to be smaller."""
+        try:
+            return self._function(chunk.to(self._device)).float().cpu()
+        except (RuntimeError, MemoryError) as error:
+            if len(chunk) == 1 or not is_out_of_memory(error):
+                raise
+        return None

@@ -52,10 +52,6 @@ class Ranks:
         """Whether this process writes and tells."""
         return self.rank == 0
 
-    def share(self, total: int) -> tuple[int, int]:
-        """Return which of `total` things in a row are this process's: the first and the end."""
-        return total * self.rank // self.count, total * (self.rank + 1) // self.count
-
     def sum(self, values: torch.Tensor) -> None:
         """Replace `values` by their sum over the processes.
 

@@ -11,13 +11,13 @@ import torch
 
 from napari_ferro4d.learn.compute import is_out_of_memory
 
-__all__ = ["Feed"]
+__all__ = ["BatchLoader"]
 
 RESIDENT_SHARE = 0.4
 """Of the free memory of a GPU, for patterns that stay there; the rest is for training."""
 
 
-class Feed:
+class BatchLoader:
     """Hands out batches of patterns.
 
     On a GPU all patterns stay there if they fit in its memory. Where they do not, and where they
@@ -70,7 +70,7 @@ class Feed:
             stream.synchronize()
             return batch
 
-        with ThreadPoolExecutor(1, thread_name_prefix="ferro4d-feed") as pool:
+        with ThreadPoolExecutor(1, thread_name_prefix="ferro4d-batches") as pool:
             coming = pool.submit(fetch, 0) if chosen else None
             for number in range(len(chosen)):
                 assert coming is not None

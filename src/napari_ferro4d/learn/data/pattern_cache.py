@@ -28,13 +28,13 @@ from napari_ferro4d.scan import Scan
 from .preprocess import Preprocess, prepare
 
 __all__ = [
+    "FILE_BYTES",
     "Cache",
     "Room",
     "Samples",
     "find_room",
     "read_patterns",
     "read_samples",
-    "thinned",
     "thinning",
 ]
 
@@ -121,7 +121,7 @@ def thinning(scans: Sequence[Scan], size: int, room: Room, processes: int = 1) -
     return every
 
 
-def thinned(scans: Sequence[Scan], every: int) -> tuple[Scan, ...]:
+def _thinned(scans: Sequence[Scan], every: int) -> tuple[Scan, ...]:
     """Return every n-th row and column of `scans`, the same n for all.
 
     Neighbouring positions of a finely sampled scan tell nearly the same, so that a regular grid
@@ -154,9 +154,9 @@ def read_patterns(
     how: Preprocess,
     report: Report | None = None,
     *,
+    every: int = 1,
     part: tuple[int, int] = (0, 1),
     room: Room | None = None,
-    note: str = "",
 ) -> Cache:
     """Read and preprocess the patterns of `scans`, or a part of them.
 
@@ -168,13 +168,13 @@ def read_patterns(
         What becomes of a pattern.
     report : callable, optional
         Receives a `Progress` per block; may raise `Cancelled`.
+    every : int
+        Take only every n-th row and column of the scans, and tell so; see `thinning`.
     part : tuple of int
         ``(number, count)``: read the part of this number, from 0, of `count` equal parts. Rows of
         the scans outside it are not read.
     room : Room, optional
         What it may take; None is what `find_room` finds.
-    note : str
-        Said with the progress.
 
     Raises
     ------
@@ -182,6 +182,7 @@ def read_patterns(
         If counts are negative or not finite, a file cannot be read, there is no position with a
         pattern, or the patterns have room neither in memory nor on disk.
     """
+    scans = _thinned(scans, every)
     places = numbered(scans)
     count = total(places)
     if count == 0:
@@ -192,7 +193,9 @@ def read_patterns(
     shape = (end - begin, how.size, how.size)
     on_disk = math.prod(shape) * 4 > room.memory
     patterns = _file(shape, room) if on_disk else np.empty(shape, np.float32)
-    message = "reading patterns" + (" into a temporary file" if on_disk else "") + note
+    message = "reading patterns" + (" into a temporary file" if on_disk else "")
+    if every > 1:
+        message += f", only every {every}th row and column for want of room"
     bright = [
         _fill(patterns, place, begin, scan, how, report, message)
         for scan, place in zip(scans, places, strict=True)

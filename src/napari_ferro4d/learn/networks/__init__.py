@@ -1,9 +1,5 @@
 """The networks: those of the papers, exactly, compact ones for CPUs, and linear baselines.
 
-Rooms:
-
-- `fast`: Compiled layers of the paper's network for CPUs.
-
 Files, in reading order:
 
 - `base`: What training and use need of a network.
@@ -14,6 +10,8 @@ Files, in reading order:
 - `compact_autoencoder`: A small autoencoder for CPUs, of the same kind as the paper's.
 - `linear_autoencoders`: The linear baselines as networks: arrays that `linear` fits, with the
   interface of the others.
+- `frozen_layers`: The layers of the paper's encoder for weights that no longer change: embedding on
+  a CPU.
 - `paper_autoencoder`: The autoencoder of the paper, exactly.
 - `variational`: The beta-VAE that the paper compares its autoencoder with, around any autoencoder.
 - `build`: The network that a model's header describes.

@@ -7,7 +7,6 @@ from .build import build_classifier as build_classifier
 from .classifiers import CompactClassifier as CompactClassifier
 from .classifiers import PaperClassifier as PaperClassifier
 from .compact_autoencoder import CompactAutoencoder as CompactAutoencoder
-from .fast import Memory as Memory
 from .paper_autoencoder import PaperAutoencoder as PaperAutoencoder
 from .variational import VariationalAutoencoder as VariationalAutoencoder
 from .variational import kullback_leibler as kullback_leibler

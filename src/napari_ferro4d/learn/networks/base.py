@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +43,10 @@ class Autoencoder(nn.Module, ABC):
     @abstractmethod
     def encode(self, x: torch.Tensor) -> torch.Tensor:
         """Return the embedding ``[n, channel]`` of inputs ``[n, 1, size, size]``."""
+
+    def frozen_encode(self) -> Callable[[torch.Tensor], torch.Tensor]:
+        """Return `encode` for weights as they are, prepared for many patterns."""
+        return self.encode
 
     @abstractmethod
     def decode(self, embedding: torch.Tensor) -> torch.Tensor:

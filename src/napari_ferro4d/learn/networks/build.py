@@ -8,6 +8,11 @@ from typing import Any
 from napari_ferro4d.errors import ModelError
 
 from .base import Autoencoder, Classifier
+from .classifiers import CompactClassifier, PaperClassifier
+from .compact_autoencoder import CompactAutoencoder
+from .linear_autoencoders import LinearAutoencoder, NonNegativeAutoencoder
+from .paper_autoencoder import PaperAutoencoder
+from .variational import VariationalAutoencoder
 
 __all__ = ["build_autoencoder", "build_classifier"]
 
@@ -20,36 +25,22 @@ def build_autoencoder(header: Mapping[str, Any]) -> Autoencoder:
     ModelError
         If the header does not describe one.
     """
-    from .variational import VariationalAutoencoder
-
+    kinds: dict[str, type[Autoencoder]] = {
+        "paper": PaperAutoencoder,
+        "compact": CompactAutoencoder,
+        "pca": LinearAutoencoder,
+        "ica": LinearAutoencoder,
+        "nmf": NonNegativeAutoencoder,
+    }
     try:
         arguments = dict(header["network"])
         variational = arguments.pop("variational", False)
-        network = _kind(header["preset"])(**arguments)
+        network = kinds[header["preset"]](**arguments)
         return VariationalAutoencoder(network, arguments["embedding"]) if variational else network
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ModelError(
             f"the model's header describes no known autoencoder ({error!r}); train it again."
         ) from error
-
-
-def _kind(preset: object) -> type[Autoencoder]:
-    """Return the network of a preset; the paper's is not loaded, with its compiler, for others."""
-    from .compact_autoencoder import CompactAutoencoder
-    from .linear_autoencoders import LinearAutoencoder, NonNegativeAutoencoder
-
-    match preset:
-        case "paper":
-            from .paper_autoencoder import PaperAutoencoder
-
-            return PaperAutoencoder
-        case "compact":
-            return CompactAutoencoder
-        case "pca" | "ica":
-            return LinearAutoencoder
-        case "nmf":
-            return NonNegativeAutoencoder
-    raise KeyError(preset)
 
 
 def build_classifier(header: Mapping[str, Any]) -> Classifier:
@@ -60,8 +51,6 @@ def build_classifier(header: Mapping[str, Any]) -> Classifier:
     ModelError
         If the header does not describe one.
     """
-    from .classifiers import CompactClassifier, PaperClassifier
-
     kinds: dict[str, type[Classifier]] = {"paper": PaperClassifier, "compact": CompactClassifier}
     try:
         return kinds[header["preset"]](**header["network"])

@@ -102,10 +102,10 @@ def non_negative(flat: torch.Tensor, components: torch.Tensor) -> torch.Tensor:
     now = torch.zeros_like(wanted)
     ahead, momentum = now, torch.ones_like(wanted[:, :1])
     for _ in range(SWEEPS):
-        slope = ahead @ gram - wanted
-        after = (ahead - step * slope).clamp_min(0.0)
+        gradient = ahead @ gram - wanted
+        after = (ahead - step * gradient).clamp_min(0.0)
         move = after - now
-        uphill = (slope * move).sum(dim=1, keepdim=True) > 0
+        uphill = (gradient * move).sum(dim=1, keepdim=True) > 0
         momentum = torch.where(uphill, 1.0, momentum)
         larger = (1 + (1 + 4 * momentum.square()).sqrt()) / 2
         ahead = after + (momentum - 1) / larger * move

@@ -9,7 +9,7 @@ Higgins et al., beta-VAE, ICLR 2017.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -58,6 +58,11 @@ class VariationalAutoencoder(Autoencoder):
         """Return the mean ``[n, channel]`` of the embedding of inputs ``[n, 1, size, size]``."""
         mean: torch.Tensor = self.mean(self.base.encode(x))
         return mean
+
+    def frozen_encode(self) -> Callable[[torch.Tensor], torch.Tensor]:
+        """Return `encode` for weights as they are, prepared for many patterns."""
+        encode = self.base.frozen_encode()
+        return lambda x: self.mean(encode(x))
 
     def decode(self, embedding: torch.Tensor) -> torch.Tensor:
         """Return the reconstruction ``[n, 1, size, size]`` of embeddings ``[n, channel]``."""

@@ -2,8 +2,7 @@
 
 Files, in reading order:
 
-- `channel_monitor`: A glance at the channels while they are learnt: how many are active, what they
-  look like.
+- `channel_monitor`: The channels while they are learnt: how many are active, what they look like.
 - `history`: The course of a training, epoch by epoch, as it goes into the model's header. Knows no
   torch.
 - `schedule`: Training schedules: phases of epochs, each with its learning rate and loss weights.

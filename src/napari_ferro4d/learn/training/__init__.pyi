@@ -3,7 +3,7 @@ from .automatic_schedule import Automatic as Automatic
 from .automatic_schedule import first as first
 from .automatic_schedule import most_epochs as most_epochs
 from .automatic_schedule import onward as onward
-from .channel_monitor import Glance as Glance
+from .channel_monitor import ChannelMonitor as ChannelMonitor
 from .classifier_fit import RECIPES as RECIPES
 from .classifier_fit import Task as Task
 from .classifier_fit import fit as fit

@@ -1,4 +1,4 @@
-"""A glance at the channels while they are learnt: how many are active, what they look like."""
+"""The channels while they are learnt: how many are active, what they look like."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from napari_ferro4d.learn.compute import Pieces, Ranks
+from napari_ferro4d.learn.compute import InChunks, Ranks
 from napari_ferro4d.learn.data import Cache
 from napari_ferro4d.learn.moran import active_channels
 from napari_ferro4d.learn.networks import Autoencoder
 
-__all__ = ["Glance", "active_in", "likeness", "thumbnails"]
+__all__ = ["ChannelMonitor", "active_in", "likeness", "thumbnails"]
 
 SIDE = 32
 """Most rows and columns of the grid of positions that are looked at, of each scan."""
@@ -26,8 +26,8 @@ of a step of training, so that this is less than 5 %."""
 THUMBNAILS = 6
 
 
-class Glance:
-    """Looks at a thinned grid of every scan.
+class ChannelMonitor:
+    """Embeds a thinned grid of every scan now and then.
 
     Parameters
     ----------
@@ -48,12 +48,13 @@ class Glance:
         self._count = len(wanted)
         # A copy: a few megabytes, in one piece.
         own = cache.patterns[wanted[self._own] - cache.first]
-        self._patterns = torch.from_numpy(own)[:, None]
+        self.patterns = torch.from_numpy(own)[:, None]
+        """Those on the grid that are here."""
         self.every = max(1, math.ceil(np.count_nonzero(wanted >= 0) / (SHARE * cache.total)))
-        """Epochs from one glance to the next: more than one in small scans only."""
+        """Epochs from one look to the next: more than one in small scans only."""
 
     @torch.no_grad()
-    def maps(self, network: Autoencoder, channels: int, part: int) -> list[npt.NDArray[np.float32]]:
+    def maps(self, network: Autoencoder, channels: int, most: int) -> list[npt.NDArray[np.float32]]:
         """Return the channels ``[channel, y, x]`` of every scan on its grid, NaN where none is.
 
         Parameters
@@ -62,13 +63,13 @@ class Glance:
             As it is now.
         channels : int
             How many it has.
-        part : int
+        most : int
             Patterns at a time.
         """
         network.eval()
         values = torch.zeros(self._count, channels)
         if len(self._own):
-            found = Pieces(network.encode, self._device, part)(self._patterns)
+            found = InChunks(network.encode, self._device, most)(self.patterns)
             values[torch.from_numpy(self._own)] = found
         values = values.to(self._device)
         self._ranks.sum(values)

@@ -12,7 +12,7 @@ from torch import nn
 
 from napari_ferro4d.errors import ModelError
 from napari_ferro4d.jobs import Report, Steps
-from napari_ferro4d.learn.compute import watched
+from napari_ferro4d.learn.compute import call_between_layers
 from napari_ferro4d.learn.data import Augment
 
 from .training_state import TrainingState
@@ -113,7 +113,7 @@ def fit(
     def state() -> TrainingState:
         return TrainingState(len(losses), total, tuple(losses), tuple(validation))
 
-    with watched(network, lambda: steps.add(0, partial=state()), device):
+    with call_between_layers(network, lambda: steps.add(0, partial=state()), device):
         for epoch in range(total):
             network.train()
             done = 0.0

@@ -16,10 +16,10 @@ from napari_ferro4d.learn.compute import (
     is_out_of_memory,
     launched,
     recomputed,
-    reduced_precision,
     smaller,
+    training_precision,
 )
-from napari_ferro4d.learn.networks import Autoencoder, Memory
+from napari_ferro4d.learn.networks import Autoencoder
 
 from .history import TERMS
 from .losses import Reading, Whole, objective, survey
@@ -55,6 +55,9 @@ class Gradient:
         The processes that share each batch.
     device : torch.device
         Where to compute.
+    precision : torch.dtype, optional
+        Of the convolutions, float32 or bfloat16. None is the faster one on this machine; then the
+        same training gives other weights on another.
     """
 
     def __init__(
@@ -64,13 +67,15 @@ class Gradient:
         portion: Portion,
         ranks: Ranks,
         device: torch.device,
+        precision: torch.dtype | None = None,
     ) -> None:
         self.portion = portion
         self.note = f"; {portion}" if portion.recompute else ""
         """What to tell the user about it: nothing unless memory is short."""
         self._network, self._ranks, self._device = network, ranks, device
         self._preset: str = header["preset"]
-        self._divergence: Reading = header["divergence"]
+        self._precision = precision or training_precision(device, self._preset)
+        self._reading: Reading = header["divergence"]
         self._channels = int(header["network"]["embedding"])
 
     def add(
@@ -133,7 +138,7 @@ class Gradient:
             return None
 
         def work() -> torch.Tensor | None:
-            with reduced_precision(self._device, self._preset):
+            with self._autocast():
                 return survey(
                     self._network, patterns, phase, self.portion.patterns, noise
                 ).direction
@@ -153,12 +158,12 @@ class Gradient:
             for begin in range(0, len(patterns), size):
                 here = slice(begin, begin + size)
                 drawn = None if noise is None else noise[here]
-                with reduced_precision(self._device, self._preset):
+                with self._autocast():
                     terms = objective(
                         self._network,
                         patterns[here],
                         phase,
-                        self._divergence,
+                        self._reading,
                         noise=drawn,
                         whole=whole,
                     )
@@ -166,6 +171,10 @@ class Gradient:
                 parts = (terms.total, *(getattr(terms, name) for name in TERMS))
                 done += torch.stack([part.detach().double() for part in parts])
         return done
+
+    def _autocast(self) -> torch.autocast:
+        reduced = self._precision != torch.float32
+        return torch.autocast(self._device.type, torch.bfloat16, enabled=reduced)
 
     def _retried(self, work: Callable[[], T]) -> T:
         """Do `work`, in smaller portions if memory runs out."""
@@ -184,8 +193,5 @@ class Gradient:
             # Here, where the error and with it all that the failed attempt kept is gone.
             self.portion, self.note = less, f"; memory is short: {less}"
             self._network.zero_grad()
-            for layer in self._network.modules():
-                if isinstance(kept := getattr(layer, "_memory", None), Memory):
-                    kept.clear()
             if self._device.type == "cuda":
                 torch.cuda.empty_cache()

@@ -1,7 +1,7 @@
 """Linear baselines: principal, non-negative and independent components of the patterns.
 
-The quick first look, in seconds, and what the networks have to beat. They are fitted piece by
-piece, the latter two by scikit-learn, so that any number of patterns can be taken and the work be
+The quick first look, in seconds, and what the networks have to beat. They are fitted chunk by
+chunk, the latter two by scikit-learn, so that any number of patterns can be taken and the work be
 cancelled; what is fitted is a model like every other. Knows no torch until it is asked to fit.
 """
 
@@ -24,7 +24,6 @@ from napari_ferro4d.learn.data import (
     find_room,
     fit_preprocess,
     read_patterns,
-    thinned,
     thinning,
 )
 from napari_ferro4d.learn.model_files import Model, scan_record, versions
@@ -100,8 +99,7 @@ def fit_linear(
     how = fit_preprocess(detector, compact_size(detector))
     room = find_room()
     every = thinning(scans, how.size, room)
-    note = f", only every {every}th row and column for want of room" if every > 1 else ""
-    cache = read_patterns(thinned(scans, every), how, report, room=room, note=note)
+    cache = read_patterns(scans, how, report, every=every, room=room)
     flat = cache.patterns.reshape(len(cache.patterns), -1)
     _refuse_constant(flat, scans[0].where(), dark=cache.dark)
     weights = _FITS[preset](flat, min(embedding, *flat.shape), seed, report)

@@ -14,8 +14,15 @@ import torch
 
 from napari_ferro4d.errors import ModelError
 from napari_ferro4d.jobs import Report, Steps
-from napari_ferro4d.learn.compute import ALONE, BATCH, Ranks, watched
-from napari_ferro4d.learn.data import Cache, Feed, batches, numbered_anew, sample_tiles, seed_of
+from napari_ferro4d.learn.compute import ALONE, BATCH, Ranks, call_between_layers
+from napari_ferro4d.learn.data import (
+    BatchLoader,
+    Cache,
+    batches,
+    numbered_anew,
+    sample_tiles,
+    seed_of,
+)
 from napari_ferro4d.learn.model_files import (
     BEST,
     Model,
@@ -31,7 +38,7 @@ from napari_ferro4d.learn.model_files import (
 from napari_ferro4d.learn.networks import build_autoencoder
 
 from .automatic_schedule import AUTOMATIC, most_epochs, onward
-from .channel_monitor import Glance, active_in, likeness, thumbnails
+from .channel_monitor import ChannelMonitor, active_in, likeness, thumbnails
 from .gradient import Gradient, portion_for
 from .history import TERMS, History
 from .schedule import Phase, learning_rate, phase_at, total_epochs
@@ -97,9 +104,9 @@ class Training:
         if resume is not None and len(self._history) < total_epochs(self._phases):
             load_optimizer(self._optimizer, resume.weights)
         self._best = {} if resume is None else _kept(resume, len(self._history))
-        self._feed = Feed(cache.patterns, device, cache.on_disk)
+        self._loader = BatchLoader(cache.patterns, device, cache.on_disk)
         self._gradient = Gradient(network, header, portion_for(header, device), ranks, device)
-        self._glance = Glance(cache, ranks, device)
+        self._monitor = ChannelMonitor(cache, ranks, device)
         self._maps = self._look() if self._how is not None and resume is not None else None
         self._thumbnails: np.ndarray | None = None
         self._refreshed = -math.inf
@@ -122,7 +129,7 @@ class Training:
         def look() -> None:
             self._steps.add(0, partial=self._state())
 
-        with watched(self._network, look, self._device):
+        with call_between_layers(self._network, look, self._device):
             while len(self._history) < total_epochs(self._phases):
                 self._epoch()
                 if checkpoint is not None and self._ranks.first:
@@ -137,14 +144,14 @@ class Training:
             self._cache.total, BATCH[self._header["preset"]], int(self._header["seed"]), epoch
         )
         own = [_own(batch, self._cache) for batch in chosen]
-        fed = self._feed.batches(
+        loaded = self._loader.batches(
             [batch[rows] - self._cache.first for batch, rows in zip(chosen, own, strict=True)]
         )
         done = torch.zeros(1 + len(TERMS), dtype=torch.float64, device=self._device)
         told, loss = -math.inf, ""
         rate = phase.learning_rate
         self._network.train()
-        for index, patterns in enumerate(fed):
+        for index, patterns in enumerate(loaded):
             rate = learning_rate(phase, (number + index / len(chosen)) / phase.epochs)
             for group in self._optimizer.param_groups:
                 group["lr"] = rate
@@ -185,7 +192,7 @@ class Training:
         for name, value in terms.items():
             history.terms[name].append(value)
         self._remember_best(epoch)
-        if self._how is None and epoch % self._glance.every and epoch + 1 < self._epochs():
+        if self._how is None and epoch % self._monitor.every and epoch + 1 < self._epochs():
             history.active.append(history.active[-1])
             return
         maps = self._look()
@@ -201,7 +208,7 @@ class Training:
 
     def _look(self) -> list[np.ndarray]:
         channels = int(self._header["network"]["embedding"])
-        return self._glance.maps(self._network, channels, self._gradient.portion.patterns)
+        return self._monitor.maps(self._network, channels, self._gradient.portion.patterns)
 
     def _remember_best(self, epoch: int) -> None:
         """Keep the network if this epoch is the best so far of its phase."""

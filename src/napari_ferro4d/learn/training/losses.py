@@ -85,7 +85,7 @@ def objective(
     network: Autoencoder,
     batch: torch.Tensor,
     phase: Phase,
-    divergence: Reading = "code",
+    reading: Reading = "code",
     *,
     noise: torch.Tensor | None = None,
     whole: Whole | None = None,
@@ -100,7 +100,7 @@ def objective(
         Preprocessed patterns ``[n, 1, size, size]``.
     phase : Phase
         The weights.
-    divergence : {"code", "text"}
+    reading : {"code", "text"}
         The divergence over non-zero activations, subtracted (the paper's code), or over all
         components, added (its text).
     noise : Tensor, optional
@@ -121,10 +121,10 @@ def objective(
     # In the network's unit, so that the weights mean the same on every scan.
     reconstruction = share * (image - batch).square().mean() / network.scale.squeeze() ** 2
     active = share * activity(embedding)
-    apart = share * _divergence(embedding, divergence)
+    apart = share * divergence(embedding, reading)
     alike = similarity(embedding, whole)
     kl = share * kl
-    sign = -1.0 if divergence == "code" else 1.0
+    sign = -1.0 if reading == "code" else 1.0
     total = (
         reconstruction
         + phase.l1 * active
@@ -220,10 +220,6 @@ def divergence(embedding: torch.Tensor, reading: Reading = "code") -> torch.Tens
     elif reading != "text":
         raise ValueError(f"the divergence has the readings 'code' and 'text', not {reading!r}")
     return (surplus * embedding).sum() / len(embedding)
-
-
-_divergence = divergence
-"""The function, where an argument of that name hides it."""
 
 
 def _unit(embedding: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

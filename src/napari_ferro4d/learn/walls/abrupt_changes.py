@@ -157,7 +157,7 @@ def _differences(values: Array, reach: int) -> tuple[Array, Array]:
     return along_x, along_y
 
 
-def _bumps(values: Array, reach: int) -> tuple[Array, Array]:
+def _curvatures(values: Array, reach: int) -> tuple[Array, Array]:
     """Return how a position differs from the mean of both its sides, along x and along y."""
     along_x, along_y = np.full_like(values, np.nan), np.full_like(values, np.nan)
     middle = slice(reach, -reach)
@@ -236,26 +236,31 @@ def _kinds(
     weights: Sequence[tuple[Array, ...]],
     axes: int,
 ) -> tuple[npt.NDArray[np.float32], ...]:
-    metric = _calm_covariance(_pooled([_bumps(one, REACH + 1) for one in scores]))
-    bumps, middles = [], []
+    metric = _calm_covariance(_pooled([_curvatures(one, REACH + 1) for one in scores]))
+    curvatures, middles = [], []
     for one, both, weight in zip(scores, change, weights, strict=True):
-        (bump_x, share_x), (bump_y, share_y) = (
-            _beside(bump, step, metric)
-            for bump, step in zip(_bumps(one, REACH + 1), _differences(one, REACH + 1), strict=True)
+        (curvature_x, share_x), (curvature_y, share_y) = (
+            _beside(curvature, step, metric)
+            for curvature, step in zip(
+                _curvatures(one, REACH + 1), _differences(one, REACH + 1), strict=True
+            )
         )
         # A wall counts in the direction that crosses it, and where both sides share alike.
         x, y = (np.nan_to_num(d, nan=0.0) for d in both)
-        bumps.append((bump_x, bump_y))
+        curvatures.append((curvature_x, curvature_y))
         middles.append(
             (
                 np.where((x >= y) & (np.abs(share_x) < MIDDLE), weight[0], 0),
                 np.where((x < y) & (np.abs(share_y) < MIDDLE), weight[1], 0),
             )
         )
-    found = _contrast(bumps, middles, axes)
-    ways = [_ways(found, bump, middle) for bump, middle in zip(bumps, middles, strict=True)]
+    found = _contrast(curvatures, middles, axes)
+    ways = [
+        _ways(found, curvature, middle)
+        for curvature, middle in zip(curvatures, middles, strict=True)
+    ]
     known = np.concatenate([way[:, np.isfinite(way).all(axis=0)] for way in ways], axis=1)
-    between = [_valley(one) for one in known]
+    between = [_threshold(one) for one in known]
     ways = [way[[b is not None for b in between]] for way in ways]
     limits = np.array([b for b in between if b is not None])[:, None, None]
     return tuple(
@@ -264,22 +269,22 @@ def _kinds(
     )
 
 
-def _beside(bump: Array, step: Array, metric: Array) -> tuple[Array, Array]:
+def _beside(curvature: Array, step: Array, metric: Array) -> tuple[Array, Array]:
     """Split off what lies between the two sides: a mixture of them is the jump, not a kind.
 
     Returns
     -------
     rest : ndarray
-        The bump without it.
+        The curvature without it.
     share : ndarray
         Where between the two sides the position lies: 0 in the middle, 0.5 at either.
     """
     normal = np.linalg.solve(metric, step.reshape(len(step), -1)).reshape(step.shape)
-    share = (bump * normal).sum(axis=0) / np.maximum((step * normal).sum(axis=0), 1e-12)
-    return bump - share * step, share
+    share = (curvature * normal).sum(axis=0) / np.maximum((step * normal).sum(axis=0), 1e-12)
+    return curvature - share * step, share
 
 
-def _ways(axes: Array, bump: tuple[Array, Array], middle: tuple[Array, ...]) -> Array:
+def _ways(axes: Array, curvature: tuple[Array, Array], middle: tuple[Array, ...]) -> Array:
     """Return in what way walls differ from their sides ``[axis, y, x]``, averaged along them.
 
     NaN where the middle of no wall is near.
@@ -287,7 +292,7 @@ def _ways(axes: Array, bump: tuple[Array, Array], middle: tuple[Array, ...]) -> 
     from scipy.ndimage import gaussian_filter
 
     total, count = np.zeros((axes.shape[1], *middle[0].shape)), np.zeros(middle[0].shape)
-    for values, weight in zip(bump, middle, strict=True):
+    for values, weight in zip(curvature, middle, strict=True):
         here = np.minimum(weight, 1)
         total += np.einsum("km,kyx->myx", axes, np.nan_to_num(values)) * here
         count += here
@@ -298,7 +303,7 @@ def _ways(axes: Array, bump: tuple[Array, Array], middle: tuple[Array, ...]) -> 
     return ways
 
 
-def _valley(values: Array) -> float | None:
+def _threshold(values: Array) -> float | None:
     """Return the value that parts `values` in two groups; None if they are one."""
     middle = float(values.mean()) if len(values) else 0.0
     for _ in range(50):

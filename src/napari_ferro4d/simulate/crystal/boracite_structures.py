@@ -6,8 +6,6 @@ import numpy as np
 
 from .crystal import Crystal, from_sites
 
-__all__ = ["BORACITE_STATES", "boracite", "boracite_cubic"]
-
 _F43C = ("y, z, x", "-x, -y, z", "y+1/2, x+1/2, z+1/2", "x, y+1/2, z+1/2")
 _B_FACTORS = {"Cu": 0.5, "B": 0.4, "O": 0.5, "Cl": 0.8}
 _PSEUDO_CUBIC = 11.87  # angstrom

@@ -13,8 +13,6 @@ import numpy as np
 
 from napari_ferro4d.errors import ScanError
 
-__all__ = ["Crystal", "ermno3", "from_sites", "hexagonal", "orbit", "ymno3"]
-
 Array = np.ndarray[Any, np.dtype[Any]]
 Site = tuple[float, float, float]
 
@@ -108,20 +106,6 @@ class Crystal:
     def inverted(self, name: str = "") -> Crystal:
         """Return the crystal inverted in the origin: any polarisation turns round, any cell."""
         return replace(self, positions=np.mod(-self.positions, 1.0), name=name)
-
-    def averaged_with_mirror(self) -> Crystal:
-        """Return the centrosymmetric average of the crystal and its mirror image.
-
-        Every atom is split in halves at z and -z; the structure factor is the mean of both states.
-        """
-        both = np.concatenate([self.positions, self.mirrored().positions])
-        return replace(
-            self,
-            elements=self.elements * 2,
-            positions=both,
-            name=f"mean of {self.name} and its mirror image",
-            occupancy=np.tile(self.occupancies, 2) / 2,
-        )
 
 
 def hexagonal(a: float, c: float) -> Array:

@@ -11,8 +11,6 @@ from napari_ferro4d.errors import ScanError
 
 from .crystal import Array
 
-__all__ = ["scattering_factor"]
-
 
 @cache
 def _kirkland() -> dict[str, Array]:

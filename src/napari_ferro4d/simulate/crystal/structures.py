@@ -12,11 +12,9 @@ import numpy as np
 
 from napari_ferro4d.errors import ScanError
 
-from .boracite_structures import BORACITE_STATES, boracite, boracite_cubic
+from .boracite_structures import boracite, boracite_cubic
 from .crystal import Array, Crystal, ermno3, from_sites, ymno3
 from .scattering_factors import scattering_factor
-
-__all__ = ["BORACITE_STATES", "STRUCTURES", "batio3", "boracite", "boracite_cubic", "structure"]
 
 
 def batio3(polarisation: int = 1) -> Crystal:

@@ -10,8 +10,6 @@ from napari_ferro4d.errors import ScanError
 
 from .crystal import Array, Crystal, ermno3
 
-__all__ = ["ermno3_trimerised", "ermno3_wall"]
-
 # What screening carriers do to the c axis inside a wall square to P; the page "Simulated scans"
 # has the estimate.
 _STRAIN = 0.006

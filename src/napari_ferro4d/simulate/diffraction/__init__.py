@@ -3,10 +3,8 @@
 Files, in reading order:
 
 - `disks`: Compiled inner loop: convergent-beam disks interpolated in a table by cubic B-splines.
-- `scattering`: Electrons in a crystal: scattering factors, structure factors and the scattering
-  matrix.
-- `convergent_beam`: Rocking tables and convergent-beam patterns: what the detector sees of one
-  place.
+- `scattering`: Electrons in a crystal: beams, structure factors and how they couple the beams.
+- `optics`: A convergent probe and a pixel detector.
 - `multislice`: Multislice with abTEM: plane waves through a crystal, every beam at every
   thickness.
 - `plane_waves`: Plane waves of many directions through a crystal together, in the zero-order Laue

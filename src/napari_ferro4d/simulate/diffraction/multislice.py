@@ -19,8 +19,6 @@ from .scattering import wavelength
 if TYPE_CHECKING:
     from napari_ferro4d.jobs import Steps
 
-__all__ = ["multislice_intensities", "orthogonal_cell", "use_gpu"]
-
 _LONGEST_REPEAT = 12
 # Complex numbers of the waves that are propagated together: about 64 MB.
 _BATCH = 8_000_000
@@ -44,7 +42,7 @@ def use_gpu(device: str) -> bool:
     except ImportError as error:
         raise ScanError(
             "simulating with multislice needs abTEM; install it with "
-            'pip install "napari-ferro4d[simulate]", or use method="bloch".'
+            'pip install "napari-ferro4d[simulate]", or use method="scattering-matrix".'
         ) from error
     if device not in ("auto", "cpu", "gpu", "cuda"):
         raise ScanError(f"device: auto, cpu or gpu is needed, not {device!r}.")
@@ -106,7 +104,7 @@ def orthogonal_cell(crystal: Crystal, frame: Array) -> tuple[Array, Array, Array
             raise ScanError(
                 f"zone_axis, up: {crystal.name or 'the crystal'} has no short lattice vector that "
                 f"points {name}, so that there is no right-angled cell for multislice; choose "
-                'another pair or method="bloch".'
+                'another pair or method="scattering-matrix".'
             )
         box[axis] = counts[fitting[vectors[fitting, axis].argmin()]]
     edges = np.diag(box @ in_frame)

@@ -15,13 +15,10 @@ import numpy as np
 
 from napari_ferro4d.simulate.crystal import Array
 
-from .scattering import Beams
-from .scattering import _excitation_errors as excitation_errors
+from .scattering import Beams, excitation_errors
 
 if TYPE_CHECKING:
     from napari_ferro4d.jobs import Steps
-
-__all__ = ["intensities", "waves"]
 
 # Beam directions: enough for fast products, few enough that a cancel takes a second or two.
 _TOGETHER = 32

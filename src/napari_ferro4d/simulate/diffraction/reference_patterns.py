@@ -13,16 +13,14 @@ from napari_ferro4d.errors import ScanError
 from napari_ferro4d.simulate.crystal import Array, Crystal, structure
 from napari_ferro4d.simulate.number_checks import numbers, positive
 
-from .convergent_beam import Optics
+from .optics import Optics
 from .plane_waves import intensities
 from .scattering import Beams, Indices, detector_frame, structure_matrix, wavelength, zone_beams
 
 if TYPE_CHECKING:
     from napari_ferro4d.jobs import Report
 
-__all__ = ["Reference", "plane_wave_intensities", "reference"]
-
-Method = Literal["multislice", "bloch"]
+Method = Literal["multislice", "scattering-matrix"]
 # Points of the direction grid beyond the disk: a spline bends wrongly at the ends of its table.
 _MARGIN = 2
 _WIDEST = 100.0  # mrad of convergence
@@ -53,7 +51,7 @@ class Reference:
     tilt : tuple of float
         Direction ``(y, x)`` of the incident beam from the zone axis in mrad, down and right.
     method : str
-        ``"multislice"`` or ``"bloch"``.
+        ``"multislice"`` or ``"scattering-matrix"``.
     """
 
     patterns: Array
@@ -120,16 +118,16 @@ def reference(
         Pixels ``(ky, kx)``.
     method : str
         ``"multislice"``: abTEM, with the upper Laue zones; on a GPU where cupy finds one.
-        ``"bloch"``: the dynamical theory of the zero-order Laue zone, without abTEM and faster.
-        It multiplies out, slice by slice, the scattering matrix that Bloch waves diagonalise.
+        ``"scattering-matrix"``: the dynamical theory of the zero-order Laue zone, without abTEM
+        and faster. It multiplies out, slice by slice, the matrix that Bloch waves diagonalise.
     absorption : float
         Imaginary share of the potential.
     slice_thickness, sampling : float
         Of multislice, in angstrom: thickest slice, widest grid.
     g_max : float
-        Longest beam of the zero-order Laue zone in 1/angstrom, for ``"bloch"``. Time grows with
-        its fourth power. Heavy atoms at rest need the default: the pattern of 75 nm of ErMnO3 is
-        then within 1 % of that with more beams, and with 2.0 off by 9 %.
+        Longest beam of the zero-order Laue zone in 1/angstrom, for ``"scattering-matrix"``. Time
+        grows with its fourth power. Heavy atoms at rest need the default: the pattern of 75 nm of
+        ErMnO3 is then within 1 % of that with more beams, and with 2.0 off by 9 %.
     angle_step : float, optional
         Distance of the calculated beam directions in mrad; between them, a cubic spline. By
         default fine enough for the thickest crystal, 0.1 to 0.5 mrad.
@@ -155,7 +153,8 @@ def reference(
 
     Examples
     --------
-    >>> plus = reference("batio3+", thickness=[10, 20], method="bloch", g_max=1.0)
+    >>> options = {"method": "scattering-matrix", "g_max": 1.0}
+    >>> plus = reference("batio3+", thickness=[10, 20], **options)
     >>> plus.patterns.shape, plus.hkl[0].tolist()
     ((2, 64, 64), [0, 0, 0])
     """
@@ -287,7 +286,7 @@ def plane_wave_intensities(
     frame = detector_frame(crystal, zone_axis, up)
     angle = np.deg2rad(rotation)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    if method == "bloch":
+    if method == "scattering-matrix":
         all_beams = zone_beams(crystal, g_max, zone_axis, up)
         coupling = structure_matrix(crystal, all_beams, kilovolts, absorption)
         keep = np.flatnonzero(np.hypot(*all_beams.g.T) <= g_kept)
@@ -300,7 +299,7 @@ def plane_wave_intensities(
             nm,
             kilovolts,
             kept=keep,
-            steps=Steps(report, len(incident), "Bloch waves"),
+            steps=Steps(report, len(incident), "scattering matrix"),
         )
         reached = nm
     elif method == "multislice":
@@ -324,7 +323,7 @@ def plane_wave_intensities(
             steps=Steps(report, slices * len(incident), "multislice"),
         )
     else:
-        raise ScanError(f'method: "multislice" or "bloch" is needed, not {method!r}.')
+        raise ScanError(f'method: "multislice" or "scattering-matrix" is needed, not {method!r}.')
     return Beams(kept.hkl, kept.g @ turn.T), intensity, reached
 
 

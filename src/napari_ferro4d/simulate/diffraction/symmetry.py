@@ -8,8 +8,6 @@ import numpy as np
 
 from napari_ferro4d.simulate.crystal import Array
 
-__all__ = ["TURNS", "copies", "find", "turned_grid"]
-
 TURNS: Mapping[str, tuple[tuple[int, int], tuple[int, int]]] = {
     "same": ((1, 0), (0, 1)),
     "left-right": ((1, 0), (0, -1)),

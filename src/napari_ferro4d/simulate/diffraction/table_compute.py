@@ -19,8 +19,6 @@ from .tables import Computed
 if TYPE_CHECKING:
     from napari_ferro4d.jobs import Report
 
-__all__ = ["compute"]
-
 _TOGETHER = 128  # beam directions
 
 
@@ -41,9 +39,8 @@ def compute(
 ) -> Computed:
     """Calculate a table's intensities for all beam directions.
 
-    All directions go through the crystal together, see `waves`. The Bloch waves of
-    `diffracted_intensities`, whose absorption is of first order only, jump where two of them have
-    the same energy, which no spline follows.
+    All directions go through the crystal together, see `waves`. Bloch waves with absorption to
+    first order would jump where two of them have the same energy, which no spline follows.
 
     Parameters
     ----------

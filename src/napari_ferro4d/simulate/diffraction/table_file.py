@@ -19,8 +19,6 @@ from napari_ferro4d.simulate.crystal import Array
 from .symmetry import copies, turned_grid
 from .tables import Computed, State, Table
 
-__all__ = ["TABLES", "load_table", "write_table"]
-
 TABLES = ("ermno3", "boracite")
 """Names of the tables that come with the package."""
 
@@ -92,10 +90,10 @@ def _packed(steps: Array) -> tuple[Array, Array]:
 
 
 def _unpacked(low: Array, high: Array) -> Array:
-    folded = low.astype(np.int64) | (high.astype(np.int64) << 8)
+    folded = low.astype(np.int32) | (high.astype(np.int32) << 8)
     change = np.where(folded & 1, -(folded + 1) // 2, folded // 2)
     for axis in (-3, -2, -1):
-        change = np.cumsum(change, axis=axis)
+        change = np.cumsum(change, axis=axis, dtype=np.int32)
     return np.asarray(change)
 
 

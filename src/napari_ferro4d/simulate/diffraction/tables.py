@@ -17,20 +17,9 @@ import numpy as np
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.simulate.crystal import Array
 
-from .convergent_beam import Optics
+from .optics import Optics
 from .scattering import wavelength
 from .symmetry import TURNS, find, turned_grid
-
-__all__ = [
-    "Computed",
-    "State",
-    "Table",
-    "add_patterns",
-    "check_reach",
-    "spline_of",
-    "table_patterns",
-    "turned",
-]
 
 # Grid points beyond the range promised: a cubic spline bends wrongly at the ends of its table.
 _MARGIN = 2

@@ -2,8 +2,6 @@
 
 Files, in reading order:
 
-- `demo_scan_file`: The demonstration scan: two 180-degree domains in a bent wedge of YMnO3, with
-  known truth.
 - `spec`: What a simulated scan is made of: frozen dataclasses, and a TOML file that fills them in.
 - `detector`: From expected electrons to counts: background, point spread, noise, read-out.
 - `domain_geometry`: Domains of simulated specimens: which state is where, and how far away the
@@ -14,6 +12,8 @@ Files, in reading order:
   beside.
 - `store`: Simulated scans as zarr stores: written chunk by chunk, the truth beside the counts.
 - `preset_specs`: Specs that come with the package, and small scans of them kept ready.
+- `demo_scan_file`: The scan that comes with the package: the preset ``demo``, kept as a HyperSpy
+  file.
 """
 
 import lazy_loader

@@ -1,14 +1,6 @@
-from .demo_scan_file import DEMO as DEMO
-from .demo_scan_file import Demo as Demo
-from .demo_scan_file import Truth as Truth
 from .demo_scan_file import demo_scan as demo_scan
 from .demo_scan_file import demo_scan_path as demo_scan_path
-from .demo_scan_file import demo_specimen as demo_specimen
-from .demo_scan_file import demo_tables as demo_tables
 from .demo_scan_file import demo_truth as demo_truth
-from .demo_scan_file import demo_truth_path as demo_truth_path
-from .demo_scan_file import expected_counts as expected_counts
-from .demo_scan_file import make_counts as make_counts
 from .detector import add_background as add_background
 from .detector import amorphous_profile as amorphous_profile
 from .detector import detector_of as detector_of
@@ -23,6 +15,7 @@ from .scan_rows import prepare as prepare
 from .scan_rows import scan as scan
 from .scan_rows import simulated_row as simulated_row
 from .scan_rows import simulation_record as simulation_record
+from .spec import RANGES as RANGES
 from .spec import DetectorKeys as DetectorKeys
 from .spec import GeometryKeys as GeometryKeys
 from .spec import OpticsKeys as OpticsKeys
@@ -32,5 +25,6 @@ from .spec import SpecimenKeys as SpecimenKeys
 from .spec import WallKeys as WallKeys
 from .spec import read_spec as read_spec
 from .store import ScanTruth as ScanTruth
+from .store import specimen_truth as specimen_truth
 from .store import truth as truth
 from .store import write_scan as write_scan

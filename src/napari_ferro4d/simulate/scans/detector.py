@@ -13,8 +13,6 @@ from napari_ferro4d.simulate.diffraction import Optics
 if TYPE_CHECKING:
     from .spec import Spec
 
-__all__ = ["Detector", "add_background", "amorphous_profile", "detector_of", "read_out"]
-
 _FWHM = 2.354820045  # of a Gaussian, in standard deviations
 
 # First and second diffuse ring of amorphous carbon: position and width in 1/angstrom, height over
@@ -138,7 +136,7 @@ def read_out(expected: Array, detector: Detector, rng: np.random.Generator) -> A
     detector : Detector
         The detector.
     rng : numpy.random.Generator
-        Patterns are drawn one after the other, so that a row may be read in any pieces.
+        Patterns are drawn one after the other, so that a row may be read in any chunks.
 
     Returns
     -------

@@ -14,8 +14,6 @@ from napari_ferro4d.simulate.crystal import Array
 if TYPE_CHECKING:
     from .spec import Spec
 
-__all__ = ["Regions", "regions"]
-
 _SMOOTH = 2.0  # pixels over which the direction of a wall in a label image is taken
 
 
@@ -103,12 +101,12 @@ def _domains(spec: Spec) -> Callable[[Array, Array], Regions]:
         along, across = _axes(spec, y, x)
         beyond = across - bow * (along / half) ** 2
         # To first order in the distance from a bowed wall.
-        slope = 2 * bow * along / half**2
-        steepness = np.hypot(1, slope)
+        gradient = 2 * bow * along / half**2
+        steepness = np.hypot(1, gradient)
         distance = np.abs(beyond) / steepness
         own = (beyond >= 0).astype(np.intp)
         back = np.where(beyond >= 0, -1, 1) / steepness
-        normal = _times(to_across, back) - _times(to_along, back * slope)
+        normal = _times(to_across, back) - _times(to_along, back * gradient)
         return Regions(own, 1 - own, distance, (own + 1).astype(np.uint16), normal)
 
     return at
@@ -236,10 +234,10 @@ def _image(spec: Spec) -> Callable[[Array, Array], Regions]:
         # Smooth, or an oblique wall of square pixels would face along the axes only.
         beyond = distance_transform_edt(~here, sampling=pixel) - nearest
         smooth = np.pad(gaussian_filter(beyond, _SMOOTH, mode="nearest"), 1, mode="edge")
-        slope_y = (smooth[2:, 1:-1] - smooth[:-2, 1:-1]) / (2 * pixel[0])
-        slope_x = (smooth[1:-1, 2:] - smooth[1:-1, :-2]) / (2 * pixel[1])
-        length = np.maximum(np.hypot(slope_y, slope_x), 1e-12)
-        normal_at[:, here] = np.stack([slope_y / length, slope_x / length])[:, here]
+        gradient_y = (smooth[2:, 1:-1] - smooth[:-2, 1:-1]) / (2 * pixel[0])
+        gradient_x = (smooth[1:-1, 2:] - smooth[1:-1, :-2]) / (2 * pixel[1])
+        length = np.maximum(np.hypot(gradient_y, gradient_x), 1e-12)
+        normal_at[:, here] = np.stack([gradient_y / length, gradient_x / length])[:, here]
     # From the middle of a pixel to the edge of the next one.
     distance_at = np.maximum(distance_at - pixel.mean() / 2, 0)
 

@@ -15,11 +15,9 @@ from .spec import Spec, read_spec
 if TYPE_CHECKING:
     from napari_ferro4d.jobs import Report
 
-__all__ = ["preset", "presets", "sample_scan_path"]
-
 
 def presets() -> tuple[str, ...]:
-    """Return the names of all presets, each followed by its small variant.
+    """Return the names of all presets in the order of the alphabet.
 
     Examples
     --------

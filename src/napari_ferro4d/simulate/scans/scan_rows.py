@@ -21,8 +21,6 @@ from .specimen import Row, Specimen, largest_tilt, specimen_of
 if TYPE_CHECKING:
     from napari_ferro4d.scan import Scan
 
-__all__ = ["Simulation", "expected_patterns", "prepare", "scan", "simulated_row"]
-
 _PIXELS_AT_ONCE = 2**20  # counts are drawn as 64-bit integers: 8 MB
 _LEAST_SHARE = 1e-5  # of a state under the probe; less is left out
 
@@ -112,7 +110,7 @@ def expected_patterns(simulation: Simulation, row: Row, columns: slice) -> Array
 def simulated_row(
     simulation: Simulation, number: int, columns: int | None = None
 ) -> Iterator[tuple[slice, Array]]:
-    """Yield the counts of a scan row in pieces ``[n, ky, kx]``, from left to right.
+    """Yield the counts of a scan row in chunks ``[n, ky, kx]``, from left to right.
 
     Parameters
     ----------
@@ -134,13 +132,13 @@ def simulated_row(
     at_once = positions_at_once(spec)
     end = spec.scan.shape[1] if columns is None else columns
     for start in range(0, end, at_once):
-        piece = slice(start, min(start + at_once, end))
-        expected = expected_patterns(simulation, row, piece)
-        yield piece, read_out(expected, simulation.detector, rng)
+        chunk = slice(start, min(start + at_once, end))
+        expected = expected_patterns(simulation, row, chunk)
+        yield chunk, read_out(expected, simulation.detector, rng)
 
 
 def positions_at_once(spec: Spec) -> int:
-    """Return how many positions a piece of a row has."""
+    """Return how many positions a chunk of a row has."""
     return max(1, _PIXELS_AT_ONCE // int(np.prod(spec.detector.shape)))
 
 
@@ -174,9 +172,9 @@ class _Counts:
     def _row(self, number: int, columns: Array) -> Array:
         simulation = prepare(self.spec)
         out: Array = np.empty((len(columns), *self.shape[2:]), simulation.detector.dtype)
-        for piece, counts in simulated_row(simulation, number, int(columns.max()) + 1):
-            here = (columns >= piece.start) & (columns < piece.stop)
-            out[here] = counts[columns[here] - piece.start]
+        for chunk, counts in simulated_row(simulation, number, int(columns.max()) + 1):
+            here = (columns >= chunk.start) & (columns < chunk.stop)
+            out[here] = counts[columns[here] - chunk.start]
         return out
 
 
@@ -200,7 +198,7 @@ def scan(spec: Spec) -> Scan:
 
     Examples
     --------
-    >>> from napari_ferro4d.simulate.scans.spec import ScanKeys
+    >>> from napari_ferro4d.simulate import ScanKeys
     >>> small = scan(Spec(scan=ScanKeys(shape=(4, 6))))
     >>> small.shape, small.scan_step
     ((4, 6, 128, 128), (1.4, 1.4))

@@ -14,17 +14,6 @@ from napari_ferro4d.errors import ScanError
 from napari_ferro4d.io import as_kind, in_words
 from napari_ferro4d.simulate.diffraction import Optics, wavelength
 
-__all__ = [
-    "DetectorKeys",
-    "GeometryKeys",
-    "OpticsKeys",
-    "ScanKeys",
-    "Spec",
-    "SpecimenKeys",
-    "WallKeys",
-    "read_spec",
-]
-
 
 @dataclass(frozen=True)
 class ScanKeys:
@@ -92,7 +81,7 @@ class DetectorKeys:
 
     shape: tuple[int, int] = (128, 128)  # pixels (ky, kx)
     point_spread: float = 0.0  # pixels, full width at half maximum
-    bits: Literal[6, 12, 16] = 16
+    bits: Literal[6, 8, 12, 16] = 16
     saturation: int | None = None  # counts at which a pixel stops; full scale without it
     dead: int | tuple[tuple[int, int], ...] = 0  # pixels that read 0: how many, or which
     hot: int | tuple[tuple[int, int], ...] = 0  # pixels that count by themselves
@@ -153,8 +142,7 @@ class Spec:
         return Optics(kilovolts, self.optics.convergence, self.optics.k_step, self.detector.shape)
 
 
-# Smallest and largest value of each key; of every number of it, where it holds several.
-_RANGES: Mapping[str, tuple[float, float]] = {
+RANGES: Mapping[str, tuple[float, float]] = {
     "seed": (0, 2**63 - 1),
     "scan.shape": (1, 65_536),
     "scan.step": (0.01, 1000),
@@ -186,6 +174,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "detector.saturation": (1, 65_535),
     "detector.hot_counts": (0, 65_535),
 }
+"""Smallest and largest value of each key; of every number of it, where it holds several."""
 
 # Keys of [geometry] that only some kinds use, and whether those need them.
 _ONLY: Mapping[str, Mapping[str, bool]] = {
@@ -224,7 +213,7 @@ def _listed(value: Any) -> Any:
 
 
 def _check_ranges(spec: Spec) -> None:
-    for key, (low, high) in _RANGES.items():
+    for key, (low, high) in RANGES.items():
         section, _, name = key.rpartition(".")
         value = getattr(getattr(spec, section) if section else spec, name)
         for number in value if isinstance(value, tuple) else (value,):

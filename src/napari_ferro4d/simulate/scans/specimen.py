@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from .spec import Spec
 
-__all__ = ["Row", "Specimen", "specimen_of"]
-
 _FWHM = 2.354820045  # of a Gaussian, in standard deviations
 _PER_FWHM = 8  # points across the probe at which the specimen is looked at
 _WINGS = 4.0  # standard deviations of the probe that are taken into account
@@ -95,13 +93,13 @@ class Specimen:
         """Return row `number`; the same whatever was asked before."""
         spec = self.spec
         y, x = _positions(spec, number)
-        fractions, slope_y, slope_x = self._under_probe(y, x)
+        fractions, gradient_y, gradient_x = self._under_probe(y, x)
         here = self.at(y, x)
         wall = fractions.max(axis=0) < 1 - _WALL
         facing = self._facing(here)
         kind = np.select([facing > _CHARGED, facing < -_CHARGED], [1, 2], 3)
         polarisation = self.polarisation.T @ fractions
-        charge = -(self.polarisation[:, 0] @ slope_y + self.polarisation[:, 1] @ slope_x)
+        charge = -(self.polarisation[:, 0] @ gradient_y + self.polarisation[:, 1] @ gradient_x)
         time = number / max(spec.scan.shape[0] - 1, 1) - 0.5
         across = np.arange(len(x)) / max(len(x) - 1, 1) - 0.5
         shift = np.multiply.outer(spec.scan.descan_y, np.full(len(x), time))
@@ -120,11 +118,11 @@ class Specimen:
         )
 
     def _under_probe(self, y: Array, x: Array) -> tuple[Array, Array, Array]:
-        """Return the share of each state under the probe, and its slopes along y and x per nm."""
+        """Return the share of each state under the probe, and its gradients (y, x) per nm."""
         sigma = self.spec.scan.probe_fwhm / _FWHM
         pitch = self.spec.scan.probe_fwhm / _PER_FWHM
-        rows, weight_y, slope_y = _windows(y, sigma, pitch)
-        columns, weight_x, slope_x = _windows(x, sigma, pitch)
+        rows, weight_y, gradient_y = _windows(y, sigma, pitch)
+        columns, weight_x, gradient_x = _windows(x, sigma, pitch)
         points_y, points_x = np.unique(rows), np.unique(columns)
         local = self._local(*np.meshgrid(points_y * pitch, points_x * pitch, indexing="ij"), pitch)
         from_y = np.searchsorted(points_y, rows[:, 0])
@@ -136,8 +134,8 @@ class Specimen:
             block = local[:, window[0], window[1]]
             along = block @ weight_x[n]
             shares[0, :, n] = along @ weight_y[n]
-            shares[1, :, n] = along @ slope_y[n]
-            shares[2, :, n] = (block @ slope_x[n]) @ weight_y[n]
+            shares[1, :, n] = along @ gradient_y[n]
+            shares[2, :, n] = (block @ gradient_x[n]) @ weight_y[n]
         return shares[0], shares[1], shares[2]
 
     def _local(self, y: Array, x: Array, pitch: float) -> Array:
@@ -230,16 +228,16 @@ def _positions(spec: Spec, row: int) -> tuple[Array, Array]:
 
 
 def _windows(at: Array, sigma: float, pitch: float) -> tuple[Array, Array, Array]:
-    """Return for each place the points around it, the probe's weights, and those of its slope."""
+    """Return for each place the points around it, and weights of the probe and its gradient."""
     half = int(np.ceil(_WINGS * sigma / pitch))
     points = np.rint(at / pitch).astype(np.intp)[:, None] + np.arange(-half, half + 1)
     offset = points * pitch - at[:, None]
     weight = np.exp(-(offset**2) / (2 * sigma**2))
     weight /= weight.sum(axis=1, keepdims=True)
-    # The slope of the mean under the probe is the mean under the slope of the probe.
-    slope = weight * offset / sigma**2
-    slope -= weight * slope.sum(axis=1, keepdims=True)
-    return points, weight, slope
+    # The gradient of the mean under the probe is the mean under the gradient of the probe.
+    gradient = weight * offset / sigma**2
+    gradient -= weight * gradient.sum(axis=1, keepdims=True)
+    return points, weight, gradient
 
 
 def _thickness(spec: Spec, y: Array, x: Array) -> Array:

@@ -46,8 +46,6 @@ if TYPE_CHECKING:
 
     from .spec import Spec
 
-__all__ = ["ScanTruth", "truth", "write_scan"]
-
 _ATTRIBUTE = "ferro4d_simulation"
 _CHUNK_BYTES = 8 * 2**20  # of counts, before compression
 
@@ -232,27 +230,27 @@ def _chunk(simulation: Simulation) -> tuple[int, int]:
     fit = max(1, _CHUNK_BYTES // pattern)
     if fit >= nx:
         return min(ny, fit // nx), nx
-    piece = positions_at_once(simulation.spec)
-    return 1, min(nx, max(1, fit // piece) * piece)
+    at_once = positions_at_once(simulation.spec)
+    return 1, min(nx, max(1, fit // at_once) * at_once)
 
 
 def _write_rows(simulation: Simulation, counts: Any, block: range, stop: threading.Event) -> None:
     nx, columns = counts.shape[1], counts.chunks[1]
     if columns < nx:
         collected: list[Array] = []
-        for piece, patterns in simulated_row(simulation, block.start):
+        for chunk, patterns in simulated_row(simulation, block.start):
             collected.append(patterns)
             if stop.is_set():
                 return
-            if piece.stop % columns == 0 or piece.stop == nx:
-                start = (piece.stop - 1) // columns * columns
-                counts[block.start, start : piece.stop] = np.concatenate(collected)
+            if chunk.stop % columns == 0 or chunk.stop == nx:
+                start = (chunk.stop - 1) // columns * columns
+                counts[block.start, start : chunk.stop] = np.concatenate(collected)
                 collected.clear()
         return
     rows = np.empty((len(block), *counts.shape[1:]), counts.dtype)
     for row, target in zip(block, rows, strict=True):
-        for piece, patterns in simulated_row(simulation, row):
-            target[piece] = patterns
+        for chunk, patterns in simulated_row(simulation, row):
+            target[chunk] = patterns
             if stop.is_set():
                 return
     counts[block.start : block.stop] = rows
@@ -283,9 +281,8 @@ def _write_truth(simulation: Simulation, folder: Path, steps: Steps) -> None:
         for number in range(start, min(start + rows, ny)):
             made.append(simulation.specimen.row(number))
             steps.add()
-        for name, (dtype, _, _, of) in _TRUTH.items():
-            values = np.stack([of(row) for row in made], axis=-2)
-            arrays[name][..., start : start + len(made), :] = values.astype(dtype)
+        for name, values in _stacked(made).items():
+            arrays[name][..., start : start + len(made), :] = values
     zarr.create_group(
         folder / "truth",
         zarr_format=3,
@@ -294,6 +291,14 @@ def _write_truth(simulation: Simulation, folder: Path, steps: Steps) -> None:
             "scan_step_nm": simulation.spec.scan.step,
         },
     )
+
+
+def _stacked(rows: list[Row]) -> dict[str, Array]:
+    """Return the arrays of the truth ``[..., y, x]`` of some rows."""
+    return {
+        name: np.stack([of(row) for row in rows], axis=-2).astype(dtype)
+        for name, (dtype, _, _, of) in _TRUTH.items()
+    }
 
 
 def _in_parallel(
@@ -317,10 +322,24 @@ def _in_parallel(
                 future.result()
                 done(first)
         finally:
-            # Of no effect where all is done; else what runs ends at its next piece.
+            # Of no effect where all is done; else what runs ends at its next chunk.
             stop.set()
             for _, future in running:
                 future.cancel()
+
+
+def specimen_truth(spec: Spec) -> ScanTruth:
+    """Return the truth that `write_scan` would write beside the counts of a spec.
+
+    Raises
+    ------
+    ScanError
+        If the spec cannot be simulated.
+    """
+    simulation = prepare(spec)
+    rows = [simulation.specimen.row(number) for number in range(spec.scan.shape[0])]
+    steps = spec.scan.step, spec.scan.step
+    return ScanTruth(**_stacked(rows), states=simulation.specimen.states, scan_step=steps)
 
 
 def truth(path: str | os.PathLike[str]) -> ScanTruth:
