@@ -173,7 +173,7 @@ def work(watch: Stopwatch, epochs: int) -> None:
     training: Any = viewer.window.add_plugin_dock_widget("napari-ferro4d", "Autoencoder")[1]
     wait(lambda: False, 2.0)
     training.form.device.choose("cpu")
-    training.form.epochs.setValue(epochs)
+    training.form.epochs.value = epochs
     stages = {"starting": "start", "training": "train", "embedding": "embed"}
 
     def progressed(progress: Any) -> None:

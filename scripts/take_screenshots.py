@@ -82,10 +82,10 @@ class Session:
         widget.path.setText(str(demo_scan_path()))
         fields = widget.form.corrections
         fields.button.click()
-        fields.bad.setText("12,40;13,40")
-        fields.top.setValue(8)
-        fields.bottom.setValue(56)
-        fields.bin.setValue(2)
+        fields.bad.value = "12,40;13,40"
+        fields.top.value = 8
+        fields.bottom.value = 56
+        fields.bin.value = 2
         widget.open()
         wait(lambda: not widget.row.busy)
         widget.path.setText("demo.hspy")  # not the folders of whoever takes the pictures
@@ -128,8 +128,8 @@ class Session:
         from napari_ferro4d.simulate import demo_truth
 
         widget = self.dock("Autoencoder")
-        widget.form.embedding.setValue(8)
-        widget.form.epochs.setValue(EPOCHS)
+        widget.form.embedding.value = 8
+        widget.form.epochs.value = EPOCHS
         widget.train()
         wait(lambda: len(widget.course.losses.losses) > EPOCHS // 2)
         self.take("autoencoder-training", widget._inside)

@@ -174,8 +174,7 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None
         for name in provided.get(module, ())
     }
     imported -= {"napari-ferro4d", "cupy"}  # who has cupy chose the one for his GPU
-    assert imported <= declared
-    assert declared - imported <= {"magicgui", "superqt"}  # for now
+    assert imported == declared
 
 
 def _imports(tree: ast.Module) -> set[str]:

@@ -51,12 +51,12 @@ def main(folder: Path) -> None:
         said[name] = row.text
 
     autoencoder = dock("Autoencoder")
-    autoencoder.form.device.showPopup()
+    autoencoder.form.device.native.showPopup()
     until(lambda: not trainers())
-    autoencoder.form.device.hidePopup()
+    autoencoder.form.device.native.hidePopup()
     autoencoder.form.device.choose("cpu")
-    autoencoder.form.embedding.setValue(4)
-    autoencoder.form.epochs.setValue(3)
+    autoencoder.form.embedding.value = 4
+    autoencoder.form.epochs.value = 3
     autoencoder.train_button.click()
     done(autoencoder.row, "train")
     autoencoder.embed_button.click()
@@ -82,7 +82,7 @@ def main(folder: Path) -> None:
     done(classifier.row, "predict")
     said["torch"] = "torch" in sys.modules
 
-    autoencoder.form.epochs.setValue(100_000)
+    autoencoder.form.epochs.value = 100_000
     autoencoder.train_button.click()
     until(autoencoder.stop_button.isEnabled)
     classifier.train_button.click()

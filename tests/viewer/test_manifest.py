@@ -13,7 +13,7 @@ from npe2 import PluginManifest
 
 import napari_ferro4d
 from napari_ferro4d.learn import devices
-from napari_ferro4d.viewer.session import settings as _settings
+from napari_ferro4d.viewer.session import remember, remembered
 from napari_ferro4d.viewer.widgets import DeviceChoice
 
 PLUGIN = "napari-ferro4d"
@@ -64,8 +64,8 @@ def test_preferences_have_defaults_and_set_the_device_boxes(qtbot):
     settings.device = "cpu"
     try:
         box = DeviceChoice()
-        qtbot.addWidget(box)
-        assert box.currentText() == "cpu"
+        qtbot.addWidget(box.native)
+        assert box.value == "cpu"
     finally:
         settings.device = "auto"
 
@@ -78,59 +78,56 @@ def test_the_list_of_devices_opens_at_once(qtbot):
         return ["auto", "cpu", "cuda:0"]
 
     box = DeviceChoice(slow)
-    qtbot.addWidget(box)
-    box.showPopup()
-    assert box.count() == 2  # it is open while torch is still being asked
+    qtbot.addWidget(box.native)
+    box.native.showPopup()
+    assert box.choices == ("auto", "cpu")  # it is open while torch is still being asked
     found.set()
-    qtbot.waitUntil(lambda: box.findText("cuda:0") == 2, timeout=60_000)
-    assert box.count() == 3
-    box.hidePopup()
+    qtbot.waitUntil(lambda: box.choices == ("auto", "cpu", "cuda:0"), timeout=60_000)
+    box.native.hidePopup()
 
 
 def test_the_list_of_devices_is_that_of_the_machine(qtbot):
     box = DeviceChoice()
-    qtbot.addWidget(box)
-    box.showPopup()
-    qtbot.waitUntil(
-        lambda: {box.itemText(i) for i in range(box.count())} == set(devices()), timeout=60_000
-    )
-    box.hidePopup()
+    qtbot.addWidget(box.native)
+    box.native.showPopup()
+    qtbot.waitUntil(lambda: set(box.choices) == set(devices()), timeout=60_000)
+    box.native.hidePopup()
 
 
 def test_parameters_are_one_small_file_written_whole(tmp_path):
-    _settings.remember("a widget", {"epochs": 3})
-    _settings.remember("another", {"device": "cpu"})
-    assert _settings.remembered("a widget") == {"epochs": 3}
+    remember("a widget", {"epochs": 3})
+    remember("another", {"device": "cpu"})
+    assert remembered("a widget") == {"epochs": 3}
     (folder,) = (tmp_path / "xdg-config").glob("napari-ferro4d")
     assert [path.name for path in folder.iterdir()] == ["widgets.json"]
     assert set(json.loads((folder / "widgets.json").read_text())) == {"a widget", "another"}
 
 
 @pytest.mark.parametrize("content", ["", "[1, 2]", '{"a widget": 3}', "\x00"])
-def test_a_damaged_settings_file_means_defaults(content):
-    _settings.remember("a widget", {"epochs": 3})
-    _settings._file().write_text(content)
-    assert _settings.remembered("a widget") == {}
-    _settings.remember("a widget", {"epochs": 4})
-    assert _settings.remembered("a widget") == {"epochs": 4}
+def test_a_damaged_settings_file_means_defaults(tmp_path, content):
+    remember("a widget", {"epochs": 3})
+    (file,) = (tmp_path / "xdg-config").rglob("widgets.json")
+    file.write_text(content)
+    assert remembered("a widget") == {}
+    remember("a widget", {"epochs": 4})
+    assert remembered("a widget") == {"epochs": 4}
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes anywhere")
 def test_a_read_only_home_does_not_stop_anything(tmp_path):
     (tmp_path / "xdg-config").chmod(0o500)
-    _settings.remember("a widget", {"epochs": 3})
-    assert _settings.remembered("a widget") == {}
+    remember("a widget", {"epochs": 3})
+    assert remembered("a widget") == {}
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path, monkeypatch):
-    path = tmp_path / "kept.json"
-    _settings.atomic_write(path, b"old")
+    remember("a widget", {"epochs": 3})
 
     def refuse(*paths):
         raise OSError("no space left")
 
     monkeypatch.setattr(os, "replace", refuse)
-    with pytest.raises(OSError, match="no space"):
-        _settings.atomic_write(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert [one.name for one in tmp_path.glob("*kept*")] == ["kept.json"]
+    remember("a widget", {"epochs": 4})
+    assert remembered("a widget") == {"epochs": 3}
+    (folder,) = (tmp_path / "xdg-config").glob("napari-ferro4d")
+    assert [path.name for path in folder.iterdir()] == ["widgets.json"]

@@ -15,7 +15,7 @@ Rooms:
 - `open_scan`: Dock "Open 4D-STEM scan...".
 - `session`: What every viewer with a scan gets: decisions kept apart, labels kept on disk, a tidy
   end.
-- `widgets`: What the docks share: a job row, choices, plots.
+- `widgets`: What the docks share: fields, choices, a job row, plots.
 
 Files, in reading order:
 

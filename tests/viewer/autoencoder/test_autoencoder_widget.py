@@ -8,6 +8,7 @@ import threading
 
 import numpy as np
 import pytest
+from magicgui.widgets import ComboBox
 from qtpy.QtCore import QTimer
 
 from helpers.trainers import trainers
@@ -32,8 +33,8 @@ from napari_ferro4d.viewer.widgets import load_or_say, save_or_say
 def widget(dock):
     widget = dock("Autoencoder")
     widget.form.device.choose("cpu")
-    widget.form.embedding.setValue(4)
-    widget.form.epochs.setValue(3)
+    widget.form.embedding.value = 4
+    widget.form.epochs.value = 3
     return widget
 
 
@@ -71,8 +72,8 @@ def test_training_is_watched_while_the_window_answers(shown, scan, widget, ended
     clock.timeout.connect(count)
     clock.start()
     widget.row.progressed.connect(note_turn)
-    widget.form.seed.setValue(7)
-    widget.form.divergence.setCurrentIndex(1)
+    widget.form.seed.value = 7
+    widget.form.divergence.value = "text"
     widget.train_button.click()
     ended(widget)
     clock.stop()
@@ -123,9 +124,9 @@ def test_stop_and_keep_embeds_with_the_last_finished_epoch(
 ):
     for button in (widget.embed_button, widget.save_button):
         assert "Train a model first" in button.toolTip()
-    assert "Train a network first" in widget.form.start.toolTip()
-    widget.form.epochs.setValue(50_000)
-    widget.form.variational.setChecked(True)
+    assert "Train a network first" in widget.form.start.native.toolTip()
+    widget.form.epochs.value = 50_000
+    widget.form.variational.value = True
     assert not widget.stop_button.isEnabled()
     widget.train_button.click()
     qtbot.waitUntil(widget.stop_button.isEnabled, timeout=120_000)
@@ -177,7 +178,7 @@ def test_a_stop_before_the_first_epoch_is_written_waits_for_it(scan):
 
 
 def test_cancel_keeps_nothing_and_a_crash_keeps_the_last_epoch(shown, widget, qtbot, ended, notes):
-    widget.form.epochs.setValue(50_000)
+    widget.form.epochs.value = 50_000
     widget.train_button.click()
     qtbot.waitUntil(lambda: bool(trainers()), timeout=30_000)
     widget.row._cancel.click()
@@ -223,9 +224,7 @@ def test_what_the_trainer_cannot_do_is_one_notification(shown, widget, ended, no
 
 @pytest.fixture
 def fields(qtbot):
-    from qtpy.QtWidgets import QComboBox
-
-    form = NetworkForm(QComboBox())
+    form = NetworkForm(ComboBox(choices=["a scan"]))
     qtbot.addWidget(form)
     return form
 
@@ -244,47 +243,47 @@ def test_the_form_gives_the_arguments_of_train(fields):
     }
     assert fields.fold.button.text() == "Training, cpu"
     fields.choose_schedule("paper-walls")
-    fields.epochs.setValue(9)
+    fields.epochs.value = 9
     assert fields.fold.button.text() == "Training, paper-walls, 9 epochs, cpu"
     assert (fields.options()["schedule"], fields.options()["epochs"]) == ("paper-walls", 9)
     fields.choose_schedule("auto")
-    assert not fields.epochs.isEnabled()
+    assert not fields.epochs.native.isEnabled()
     assert "epochs" not in fields.options()
 
 
 def test_seed_reading_of_the_divergence_and_beta_vae_are_given_where_they_matter(fields):
-    fields.seed.setValue(3)
-    fields.divergence.setCurrentIndex(1)
-    fields.variational.setChecked(True)
+    fields.seed.value = 3
+    fields.divergence.value = "text"
+    fields.variational.value = True
     options = fields.options()
     assert [options[name] for name in ("seed", "divergence", "variational")] == [3, "text", True]
     assert fields.fold.button.text() == "Training, beta-VAE, divergence of the text, seed 3"
     kept = fields.parameters()
     # A linear baseline takes only the seed, the schedule auto is for sparse networks only.
-    fields.preset.setCurrentText("ica")
+    fields.preset.value = "ica"
     assert fields.options() == {"preset": "ica", "embedding": 32, "device": "auto", "seed": 3}
-    assert "linear baseline" in fields.variational.toolTip()
-    fields.preset.setCurrentText("compact")
+    assert "linear baseline" in fields.variational.native.toolTip()
+    fields.preset.value = "compact"
     fields.choose_schedule("auto")
     assert "variational" not in fields.options()
-    assert not fields.variational.isChecked()
-    assert "auto" in fields.variational.toolTip()
-    fields.schedule.setCurrentIndex(0)
-    fields.divergence.setCurrentIndex(0)
+    assert not fields.variational.value
+    assert "auto" in fields.variational.native.toolTip()
+    fields.schedule.value = None
+    fields.divergence.value = "code"
     fields.set_parameters(kept)
     assert fields.options() == options
 
 
 def test_every_preset_can_be_chosen_and_linear_ones_have_no_schedule(fields):
-    listed = [fields.preset.itemText(index) for index in range(fields.preset.count())]
+    listed = list(fields.preset.choices)
     assert listed[0] == "compact"
     assert sorted(listed) == sorted([*PRESETS, *LINEAR])
     fields.choose_schedule("paper-ds1")
-    fields.epochs.setValue(3)
+    fields.epochs.value = 3
     for name in LINEAR:
-        fields.preset.setCurrentText(name)
+        fields.preset.value = name
         assert not fields.options().keys() & {"schedule", "epochs", "divergence", "variational"}
-        assert name in fields.preset.toolTip()
+        assert name in fields.preset.native.toolTip()
 
 
 def test_a_schedule_comes_from_a_file(fields, tmp_path, notes):
@@ -293,7 +292,7 @@ def test_a_schedule_comes_from_a_file(fields, tmp_path, notes):
     broken = tmp_path / "broken.toml"
     broken.write_text("[[phase]]\nepochs = 3\nlearning_rte = 1e-3\n")
     assert fields.choose_schedule(str(file))
-    assert fields.schedule.currentText() == "own.toml (3 epochs)"
+    assert fields.schedule.current_choice == "own.toml (3 epochs)"
     assert not fields.choose_schedule(str(broken))
     (note,) = notes
     assert "learning_rte" in note
@@ -303,7 +302,7 @@ def test_a_schedule_comes_from_a_file(fields, tmp_path, notes):
     fields.choose_schedule("auto")
     fields.set_parameters(kept)
     assert fields.options()["schedule"] == str(file)
-    fields.schedule.setCurrentIndex(0)
+    fields.schedule.value = None
     file.unlink()
     fields.set_parameters(kept)
     assert fields.options()["schedule"] is None
@@ -312,18 +311,18 @@ def test_a_schedule_comes_from_a_file(fields, tmp_path, notes):
 def test_training_goes_on_from_a_model(fields):
     header = {"preset": "paper", "network": {"embedding": 8, "size": 256}}
     model = Model("autoencoder", header, {})
-    assert not fields.start.isEnabled()
+    assert not fields.start.native.isEnabled()
     fields.set_model(model)
-    fields.start.setChecked(True)
-    assert not fields.preset.isEnabled()
-    assert (fields.preset.currentText(), fields.embedding.value()) == ("paper", 8)
+    fields.start.value = True
+    assert not fields.preset.native.isEnabled()
+    assert (fields.preset.value, fields.embedding.value) == ("paper", 8)
     options = fields.options()
     assert options["start"] is model
     assert not options.keys() & {"preset", "embedding", "variational"}
-    assert not fields.variational.isChecked()
+    assert not fields.variational.value
     network = {**header["network"], "variational": True}
     fields.set_model(Model("autoencoder", {**header, "network": network}, {}))
-    assert fields.variational.isChecked()
+    assert fields.variational.value
     assert "variational" not in fields.options()
     fields.set_model(Model("autoencoder", {"preset": "unknown"}, {}))
-    assert not fields.start.isChecked()
+    assert not fields.start.value

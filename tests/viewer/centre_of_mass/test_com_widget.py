@@ -52,12 +52,12 @@ def test_it_adds_what_the_function_returns(shown, scan, widget, finish):
 
 
 def test_typed_values_reach_the_function(shown, scan, widget, finish):
-    widget._centre.setCurrentText("typed")
-    widget._ky.setValue(7)
-    widget._kx.setValue(6.5)
-    widget._masked.setChecked(True)
-    widget._radius.setValue(4)
-    widget._rotation.setValue(90)
+    widget.centre.value = "typed"
+    widget.ky.value = 7
+    widget.kx.value = 6.5
+    widget.masked.value = True
+    widget.radius.value = 4
+    widget.rotation.value = 90
     widget.run.click()
     finish(widget.row)
     maps = com(scan, centre=(7, 6.5), mask_radius=4, rotation=90)
@@ -65,9 +65,9 @@ def test_typed_values_reach_the_function(shown, scan, widget, finish):
 
 
 def test_the_note_says_what_was_computed(shown, widget, finish):
-    widget._auto_rotation.setChecked(True)
-    widget._masked.setChecked(True)
-    widget._radius.setValue(5)
+    widget.auto_rotation.value = True
+    widget.masked.value = True
+    widget.radius.value = 5
     widget.run.click()
     finish(widget.row)
     (note,) = shown.layers["wedge com_y"].metadata["ferro4d"]["provenance"]
@@ -89,19 +89,19 @@ def test_mask_background_and_threshold_reach_the_function_and_the_note(
     np.save(tmp_path / "mask.npy", mask)
     np.save(tmp_path / "under.npy", under)
     fields = widget.counts
-    assert not fields.mask.isVisibleTo(widget)
+    assert not fields.mask_image.native.isVisibleTo(widget)
     fields.button.click()
-    assert fields.mask.isVisibleTo(widget)
+    assert fields.mask_image.native.isVisibleTo(widget)
 
     def choose(parent, title, folder, kinds):
         assert title == "Choose the mask image"
         return str(tmp_path / "mask.npy"), kinds
 
     monkeypatch.setattr(QFileDialog, "getOpenFileName", choose)
-    fields.mask.ask()
-    fields.background.setText(str(tmp_path / "under.npy"))
-    fields.thresholded.click()
-    fields.threshold.setValue(8)
+    fields.mask_image.choose()
+    fields.background.value = str(tmp_path / "under.npy")
+    fields.thresholded.native.click()
+    fields.threshold.value = 8
     assert fields.button.text() == "Counts: mask, background, threshold"
     widget.run.click()
     finish(widget.row)
@@ -113,8 +113,8 @@ def test_mask_background_and_threshold_reach_the_function_and_the_note(
     digest = hashlib.sha256((tmp_path / "mask.npy").read_bytes()).hexdigest()
     said = {"path": str(tmp_path / "mask.npy"), "sha256": digest[:16]}
     assert note["parameters"]["mask"] == said
-    fields.mask.setText("")
-    fields.background.setText("2.5")
+    fields.mask_image.value = ""
+    fields.background.value = "2.5"
     widget.run.click()
     finish(widget.row)
     maps = com(scan, background=2.5, threshold=8)
@@ -128,7 +128,7 @@ def test_a_mask_that_does_not_fit_is_one_notification(shown, widget, finish, not
     layers = list(shown.layers)
     np.save(tmp_path / "small.npy", np.ones((4, 4), bool))
     for path, words in (("small.npy", "the mask has shape"), ("gone.npy", "no such mask image")):
-        widget.counts.mask.setText(str(tmp_path / path))
+        widget.counts.mask_image.value = str(tmp_path / path)
         widget.run.click()
         finish(widget.row)
         assert words in notes.pop()
@@ -137,7 +137,7 @@ def test_a_mask_that_does_not_fit_is_one_notification(shown, widget, finish, not
 
 
 def choices(widget):
-    model = widget._centre.model()
+    model = widget.centre.native.model()
     return [model.item(i).text() for i in range(model.rowCount()) if model.item(i).isEnabled()]
 
 
@@ -147,28 +147,28 @@ def test_the_centre_is_from_the_file_the_mean_pattern_or_typed(
     add_layers(viewer, opened_layers(open_scan(scan_file)))
     widget = viewer.window.add_plugin_dock_widget("napari-ferro4d", "Centre of mass")[1]
     assert choices(widget) == ["mean pattern", "typed"]
-    assert widget._centre.currentText() == "mean pattern"
+    assert widget.centre.value == "mean pattern"
     np.save(tmp_path / "stated.npy", counts[:8])
     stated = open_scan(tmp_path / "stated.npy", centre=(5.0, 9.0))
     add_layers(viewer, opened_layers(stated))
     widget.scans.choose(viewer.layers["stated"])
     assert choices(widget) == ["from file", "mean pattern", "typed"]
-    assert widget._centre.currentText() == "from file"
-    assert (widget._ky.value(), widget._kx.value()) == (5.0, 9.0)
+    assert widget.centre.value == "from file"
+    assert (widget.ky.value, widget.kx.value) == (5.0, 9.0)
     widget.run.click()
     finish(widget.row)
     np.testing.assert_array_equal(viewer.layers["stated com_y"].data, com(stated).com_y)
-    widget._centre.setCurrentText("mean pattern")
+    widget.centre.value = "mean pattern"
     widget.run.click()
     finish(widget.row)
     mean = com(stated, centre="mean")
     assert mean.centre != pytest.approx((5.0, 9.0))
     np.testing.assert_array_equal(viewer.layers["stated com_y"].data, mean.com_y)
-    assert (widget._ky.value(), widget._kx.value()) == pytest.approx(mean.centre, abs=0.01)
+    assert (widget.ky.value, widget.kx.value) == pytest.approx(mean.centre, abs=0.01)
     # A choice that the user made stays when the scan is changed.
     widget.scans.choose(viewer.layers["wedge"])
     widget.scans.choose(viewer.layers["stated"])
-    assert widget._centre.currentText() == "mean pattern"
+    assert widget.centre.value == "mean pattern"
 
 
 def test_running_again_updates_the_layers_in_place(shown, widget, finish):
@@ -177,7 +177,7 @@ def test_running_again_updates_the_layers_in_place(shown, widget, finish):
     before = shown.layers["wedge com_y"]
     first = before.data.copy()
     before.colormap = "magma"
-    widget._rotation.setValue(90)
+    widget.rotation.value = 90
     widget.run.click()
     finish(widget.row)
     assert shown.layers["wedge com_y"] is before
@@ -204,13 +204,13 @@ def test_without_a_scan_the_button_says_what_to_do(viewer):
 
 
 def test_the_choice_follows_layers_renamed_added_and_removed(shown, widget, tmp_path, counts):
-    assert widget.scans.currentText() == "wedge"
+    assert widget.scans.current_choice == "wedge"
     shown.layers["wedge"].name = "sample A"
-    assert widget.scans.currentText() == "sample A"
+    assert widget.scans.current_choice == "sample A"
     np.save(tmp_path / "second.npy", counts[:6])
     second = open_scan(tmp_path / "second.npy")
     add_layers(shown, opened_layers(second))
-    assert [widget.scans.itemText(i) for i in range(2)] == ["sample A", "second"]
+    assert [layer.name for layer in widget.scans.choices] == ["sample A", "second"]
     shown.layers.remove("sample A")
     assert widget.scans.scan() is second
     shown.layers.clear()
@@ -219,17 +219,17 @@ def test_the_choice_follows_layers_renamed_added_and_removed(shown, widget, tmp_
 
 
 def test_parameters_are_remembered(shown, widget, finish):
-    widget._descan.setCurrentText("plane")
-    widget._rotation.setValue(12)
-    widget.counts.thresholded.click()
-    widget.counts.threshold.setValue(3)
-    widget.counts.background.setText("1")
+    widget.descan.value = "plane"
+    widget.rotation.value = 12
+    widget.counts.thresholded.native.click()
+    widget.counts.threshold.value = 3
+    widget.counts.background.value = "1"
     widget.run.click()
     finish(widget.row)
     from napari_ferro4d.viewer.centre_of_mass import ComWidget
 
     again = ComWidget(shown)
-    assert (again._descan.currentText(), again._rotation.value()) == ("plane", 12)
+    assert (again.descan.value, again.rotation.value) == ("plane", 12)
     assert again.counts.values() == {"mask": None, "background": None, "threshold": 3}
     again.deleteLater()
 
@@ -248,7 +248,7 @@ def test_a_scan_error_is_one_notification_and_leaves_the_widget_usable(
 ):
     layers = list(shown.layers)
     content = scan_file.read_bytes()
-    widget._centre.setCurrentText("typed")
+    widget.centre.value = "typed"
     widget.row.start(_fails, lambda result: None, "Reading")
     finish(widget.row)
     assert notes == ["wedge.npy: the disk is gone; plug it in."]

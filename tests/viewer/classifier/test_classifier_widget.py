@@ -68,7 +68,7 @@ def test_the_table_counts_names_and_picks_classes(shown, widget, qtbot):
 def test_labels_of_another_scan_or_shape_are_not_offered(shown, widget, scan):
     shown.add_labels(np.zeros((3, 3), int), name="elsewhere")
     shown.add_labels(np.zeros(scan.scan_shape, int), name="fits")
-    names = [widget.labels.itemText(i) for i in range(widget.labels.count())]
+    names = [layer.name for layer in widget.labels.choices]
     assert names == ["fits"]
 
 
@@ -129,7 +129,7 @@ def test_a_model_of_the_wrong_kind_is_refused_with_a_notice(tmp_path, notes):
 @pytest.mark.parametrize("during", ["epoch", "patterns"])
 def test_cancelling_leaves_everything_as_it_was(shown, widget, painted, finish, qtbot, during):
     layers = list(shown.layers)
-    widget._neighbourhood.setValue(2)
+    widget._neighbourhood.value = 2
     seen = []
 
     def cancel(progress):
@@ -193,7 +193,7 @@ def test_one_class_is_not_enough(shown, scan, widget):
 def test_a_later_prediction_takes_the_names_given_to_the_prediction(shown, scan, widget):
     names, colours = {1: "up", 2: "down"}, {1: (1.0, 0.0, 0.0, 1.0), 2: (0.0, 0.0, 1.0, 1.0)}
     data = np.ones(scan.scan_shape, np.uint8)
-    widget.session.corrections.show(
+    widget.session.decisions.show(
         scan, LabelResult("prediction", data, scan.scan_step, names, colours)
     )
     assert widget._class_style(scan, (1, 2)) == (names, colours)

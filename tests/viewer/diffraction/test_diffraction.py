@@ -82,7 +82,7 @@ def test_the_probe_is_dragged_with_the_mouse_and_snaps(make_napari_viewer, scan,
     shows(widget, (6, 7))
     viewer.fit_to_view()
     qtbot.wait(100)
-    widget.grab.click()
+    widget.grab_button.click()
     canvas = viewer.window._qt_viewer.canvas
     native, probe = canvas.native, viewer.layers["wedge probe"]
 
@@ -146,7 +146,7 @@ def test_a_deleted_probe_comes_back_where_it_was(shown, widget, shows):
     widget.probe.move(2, 3)
     shows(widget, (2, 3))
     shown.layers.remove("wedge probe")
-    widget.grab.click()
+    widget.grab_button.click()
     assert find_layer(shown, widget.scans.scan().signature, "probe") is not None
     widget.probe.step(1, 0)
     assert widget.probe.position[0] in (3, 7)

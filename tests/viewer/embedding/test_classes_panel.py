@@ -119,16 +119,16 @@ def test_a_difference_is_compared_with_a_simulated_one(make_napari_viewer, qtbot
     dialog = CompareDialog(parent, viewer, scan, found)
     dialog.show()
     qtbot.waitUntil(lambda: dialog.run.isEnabled(), timeout=20_000)
-    assert (dialog.first.currentText(), dialog.second.currentText()) == ("+P", "-P")
-    dialog.thickness.setValue(60.0)
-    dialog.convergence.setValue(1.8)
-    dialog.known.setChecked(True)
+    assert (dialog.first.value, dialog.second.value) == ("+P", "-P")
+    dialog.thickness.value = 60.0
+    dialog.convergence.value = 1.8
+    dialog.known.value = True
     dialog.run.click()
     qtbot.waitUntil(lambda: not dialog.row.busy, timeout=60_000)
-    assert dialog.result.overall > 0.4
-    assert f"{dialog.result.overall:+.2f}" in dialog.number.text()
+    assert dialog.comparison.overall > 0.4
+    assert f"{dialog.comparison.overall:+.2f}" in dialog.number.text()
     assert "high side of the channel is like +P" in dialog.number.text()
     shown = dialog.map.picture.values
-    np.testing.assert_array_equal(shown, dialog.result.correlation.map)
+    np.testing.assert_array_equal(shown, dialog.comparison.correlation.map)
     assert np.nanmax(np.abs(shown)) <= 1
     dialog.close()

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
+from napari.layers import Layer
 from qtpy.QtCore import QTimer
 
-from napari_ferro4d import simulate
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.jobs import Progress
 from napari_ferro4d.open import open_scan
 from napari_ferro4d.scan import Scan
-from napari_ferro4d.simulate import Spec, demo_truth, presets, truth, write_scan
-from napari_ferro4d.viewer.napari_io import samples as _samples
+from napari_ferro4d.simulate import Spec, demo_truth, presets, sample_scan_path, truth, write_scan
+from napari_ferro4d.viewer.napari_io import being_made, sample_layers
 from napari_ferro4d.viewer.session import autosave_file, session
 
 PLUGIN = "napari-ferro4d"
@@ -36,7 +37,7 @@ def docks(viewer):
 
 
 def finished(viewer):
-    return not _samples.being_made(viewer)
+    return not being_made(viewer)
 
 
 def test_the_manifest_offers_every_small_preset(viewer):
@@ -55,21 +56,25 @@ def test_the_demo_brings_its_truth_along(viewer):
     np.testing.assert_array_equal(layer.data, demo_truth().labels)
 
 
-def test_a_sample_is_made_while_the_window_answers(viewer, qtbot, monkeypatch):
-    beats, made = [], []
-    make = simulate.sample_scan_path
+def ask_for(viewer, name, make):
+    """Do what napari does with a sample."""
+    for data, keywords, kind in sample_layers(name, make):
+        viewer.add_layer(Layer.create(data, keywords, kind))
 
-    def watched(name, report=None):
+
+def test_a_sample_is_made_while_the_window_answers(viewer, qtbot):
+    beats, made = [], []
+
+    def watched(name, report):
         before = len(beats)
-        path = make(name, report)
+        path = sample_scan_path(name, report)
         made.append((threading.current_thread(), len(beats) - before))
         return path
 
-    monkeypatch.setattr(simulate, "sample_scan_path", watched)
     clock = QTimer(interval=5)
     clock.timeout.connect(lambda: beats.append(None))
     clock.start()
-    viewer.open_sample(PLUGIN, VORTEX)
+    ask_for(viewer, VORTEX, watched)
     assert not made
     assert names(viewer) == [f"{VORTEX} (being simulated)"]
     assert docks(viewer) == [f"Sample {VORTEX}"]
@@ -95,26 +100,25 @@ def test_a_sample_is_made_while_the_window_answers(viewer, qtbot, monkeypatch):
 
 
 @pytest.fixture
-def slow(monkeypatch):
-    """Make a sample scan take until it is cancelled or let go."""
+def slow(viewer):
+    """Ask for a sample scan that takes until it is cancelled or let go."""
     calls, go = [], threading.Event()
 
-    def make(name, report=None):
+    def make(name, report):
         calls.append(name)
         while not go.wait(0.01):
             report(Progress(1, 10, "simulating"))
         raise ScanError("the disk is full.")
 
-    monkeypatch.setattr(simulate, "sample_scan_path", make)
-    yield calls, go
+    yield partial(ask_for, viewer, VORTEX, make), calls, go
     go.set()
 
 
 def test_asked_for_twice_it_is_made_once(viewer, slow, qtbot, notes):
-    calls, go = slow
-    viewer.open_sample(PLUGIN, VORTEX)
+    ask, calls, go = slow
+    ask()
     qtbot.waitUntil(lambda: calls == [VORTEX], timeout=60_000)
-    viewer.open_sample(PLUGIN, VORTEX)
+    ask()
     qtbot.wait(200)
     assert calls == [VORTEX]
     assert len(viewer.layers) == len(docks(viewer)) == 1
@@ -126,35 +130,34 @@ def test_asked_for_twice_it_is_made_once(viewer, slow, qtbot, notes):
 
 @pytest.mark.parametrize("how", ["button", "dock"])
 def test_cancelled_it_leaves_nothing_and_can_be_asked_for_again(viewer, slow, qtbot, how):
-    calls, _ = slow
-    viewer.open_sample(PLUGIN, VORTEX)
+    ask, calls, _ = slow
+    ask()
     qtbot.waitUntil(lambda: calls == [VORTEX], timeout=60_000)
-    row = _samples.being_made(viewer)[VORTEX]
+    row = being_made(viewer)[VORTEX]
     if how == "button":
         row._cancel.click()
     else:
         viewer.window.remove_dock_widget(row)
     qtbot.waitUntil(lambda: finished(viewer), timeout=60_000)
     assert names(viewer) == docks(viewer) == []
-    viewer.open_sample(PLUGIN, VORTEX)
+    ask()
     qtbot.waitUntil(lambda: calls == [VORTEX, VORTEX], timeout=60_000)
-    _samples.being_made(viewer)[VORTEX].cancel()
+    being_made(viewer)[VORTEX].cancel()
     qtbot.waitUntil(lambda: finished(viewer), timeout=60_000)
 
 
 def test_a_viewer_that_closes_stops_it(viewer, slow, qtbot):
-    calls, _ = slow
-    viewer.open_sample(PLUGIN, VORTEX)
+    ask, calls, _ = slow
+    ask()
     qtbot.waitUntil(lambda: calls == [VORTEX], timeout=60_000)
     viewer.close()  # before the scan is made: nothing lets it go
     ours = [one for one in threading.enumerate() if one.name == "ferro4d job"]
     assert not ours
 
 
-def test_without_a_viewer_a_sample_is_its_layers(monkeypatch, tmp_path):
+def test_without_a_viewer_a_sample_is_its_layers(tmp_path):
     path = write_scan(tiny(), tmp_path / "tiny.zarr")
-    monkeypatch.setattr(simulate, "sample_scan_path", lambda name, report=None: path)
-    layers = _samples.ermno3_vortex_sample()
+    layers = sample_layers(VORTEX, lambda name, report: path)
     assert [keywords["name"] for _, keywords, _ in layers] == ["tiny", "tiny preview", "tiny truth"]
 
 

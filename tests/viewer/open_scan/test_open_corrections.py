@@ -18,9 +18,9 @@ def widget(viewer, scan_file):
 
 def test_they_are_folded_away_and_say_what_is_given(widget, tmp_path, monkeypatch):
     form = widget.form.corrections
-    assert not form.dark.isVisibleTo(widget)
+    assert not form.dark.native.isVisibleTo(widget)
     form.button.click()
-    assert form.dark.isVisibleTo(widget)
+    assert form.dark.native.isVisibleTo(widget)
     assert widget.form.hints() == {}
     asked = []
 
@@ -29,8 +29,8 @@ def test_they_are_folded_away_and_say_what_is_given(widget, tmp_path, monkeypatc
         return str(tmp_path / "dark.npy"), kinds
 
     monkeypatch.setattr(QFileDialog, "getOpenFileName", choose)
-    form.dark.ask()
-    form.bin.setValue(2)
+    form.dark.choose()
+    form.bin.value = 2
     assert asked == ["Choose the dark image"]
     assert form.button.text() == "Corrections: dark, bin"
     assert widget.form.hints() == {"dark": str(tmp_path / "dark.npy"), "bin": 2}
@@ -40,12 +40,12 @@ def test_a_scan_is_opened_corrected_and_says_so(viewer, widget, tmp_path, counts
     dark = np.full((16, 16), 3.0, np.float32)
     np.save(tmp_path / "dark.npy", dark)
     form = widget.form.corrections
-    form.dark.setText(str(tmp_path / "dark.npy"))
-    form.bad.setText("2,3;4,5")
-    form.top.setValue(2)
-    form.bottom.setValue(14)
-    form.left.setValue(4)
-    form.bin.setValue(2)
+    form.dark.value = str(tmp_path / "dark.npy")
+    form.bad.value = "2,3;4,5"
+    form.top.value = 2
+    form.bottom.value = 14
+    form.left.value = 4
+    form.bin.value = 2
     widget.open_button.click()
     finish(widget.row)
     scan = viewer.layers["wedge corrected"].metadata["ferro4d"]
@@ -56,14 +56,14 @@ def test_a_scan_is_opened_corrected_and_says_so(viewer, widget, tmp_path, counts
     text = "dark image, 2 bad pixels, crop 2:14, 4:16, bin 2"
     assert text in widget.row.text
     centre = viewer.window.add_plugin_dock_widget(PLUGIN, "Centre of mass")[1]
-    assert text in centre.scans.toolTip()
+    assert text in centre.scans.tooltip
     assert "wedge corrected preview" in viewer.layers
 
 
 def test_the_scan_as_recorded_stays_beside_the_corrected_one(viewer, widget, finish):
     widget.open_button.click()
     finish(widget.row)
-    widget.form.corrections.bin.setValue(2)
+    widget.form.corrections.bin.value = 2
     widget.open_button.click()
     finish(widget.row)
     assert {layer.name for layer in viewer.layers} == {
@@ -78,8 +78,8 @@ def test_bad_pixels_are_found(viewer, widget, scan_file, counts, finish):
     counts[:, :, 1, 14] = 60_000
     np.save(scan_file, counts)
     form = widget.form.corrections
-    form.find.click()
-    assert not form.bad.line.isEnabled()
+    form.search.native.click()
+    assert not form.bad.line.enabled
     assert widget.form.hints() == {"bad_pixels": "auto"}
     widget.open_button.click()
     finish(widget.row)
@@ -92,7 +92,7 @@ def test_bad_pixels_are_found(viewer, widget, scan_file, counts, finish):
 def test_an_image_that_does_not_fit_is_named(viewer, widget, tmp_path, finish, notes, name):
     path = tmp_path / "small.npy"
     np.save(path, np.ones((4, 4), np.uint8))
-    getattr(widget.form.corrections, name).setText(str(path))
+    getattr(widget.form.corrections, name).value = str(path)
     widget.open_button.click()
     finish(widget.row)
     assert len(viewer.layers) == 0
@@ -104,16 +104,27 @@ def test_an_image_that_does_not_fit_is_named(viewer, widget, tmp_path, finish, n
 
 def test_a_crop_that_keeps_nothing_cannot_be_opened(widget):
     form = widget.form.corrections
-    form.left.setValue(5)
+    form.left.value = 5
     assert widget.open_button.isEnabled()
-    form.right.setValue(5)
+    form.right.value = 5
     assert not widget.open_button.isEnabled()
     assert "columns" in widget.open_button.toolTip()
 
 
 def test_corrections_stay_for_the_next_file(widget, tmp_path):
-    widget.form.corrections.bin.setValue(2)
-    widget.form.scan_step.setValue(0.7)
+    widget.form.corrections.bin.value = 2
+    widget.form.scan_step.value = 0.7
     widget.path.setText(str(tmp_path / "other.npy"))
     assert widget.form.hints() == {"bin": 2}
     assert "Corrections stay" in widget.row.text
+
+
+def test_a_file_that_is_chosen_again_ends_the_search_for_bad_pixels(widget, tmp_path, monkeypatch):
+    form = widget.form.corrections
+    path = str(tmp_path / "bad.npy")
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *args: (path, args[-1]))
+    form.bad.choose()
+    form.search.native.click()
+    assert widget.form.hints() == {"bad_pixels": "auto"}
+    form.bad.choose()
+    assert widget.form.hints() == {"bad_pixels": path}

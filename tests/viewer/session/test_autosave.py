@@ -22,7 +22,7 @@ import sys, time
 import napari
 from napari.settings import get_plugin_settings
 from qtpy.QtWidgets import QApplication
-from napari_ferro4d.viewer.session.autosave import autosave_file
+from napari_ferro4d.viewer.session import autosave_file
 
 viewer = napari.Viewer(show=False)
 get_plugin_settings("napari-ferro4d").general.autosave_seconds = 1.0

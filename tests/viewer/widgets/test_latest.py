@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from napari_ferro4d.viewer.widgets import Latest, Turn
+from napari_ferro4d.viewer.widgets import LatestJob, Request
 
 
-class Broken(Latest):
+class Broken(LatestJob):
     """Fails at everything, as soon as something else is wanted or nothing any more."""
 
-    def work(self, turn: Turn) -> None:
-        turn.passed.wait(60)
-        raise OSError(turn.wanted)
+    def work(self, request: Request) -> None:
+        request.passed.wait(60)
+        raise OSError(request.wanted)
 
     def take(self, wanted: Any, what: Any) -> None:
         raise AssertionError(what)

@@ -120,7 +120,7 @@ def test_maps_appear_coarse_first_and_the_same_layers_end_whole(
     (note,) = parts["com_y"].metadata["ferro4d"]["provenance"]
     assert "part" not in note
     # And again: the whole maps of before stay until the new ones are complete.
-    widget._rotation.setValue(90)
+    widget.rotation.value = 90
     disk.hold()
     widget.run.click()
     until_part()
@@ -131,19 +131,19 @@ def test_maps_appear_coarse_first_and_the_same_layers_end_whole(
     np.testing.assert_allclose(parts["com_x"].data, whole.com_y, atol=1e-5)
 
 
-def test_the_screen_keeps_up_with_the_pass_twice_a_second(
-    slow, widget, finish, until_part, monkeypatch
-):
+def test_the_screen_keeps_up_with_the_pass_twice_a_second(slow, widget, finish):
     seen = []
-    from napari_ferro4d.viewer.widgets import PartLayers
 
-    original = PartLayers.show
+    def note(event=None):
+        if any(name == "scan com_direction (part)" for name in names(slow)):
+            seen.append((time.monotonic(), threading.current_thread()))
 
-    def show(self, layers):
-        seen.append((time.monotonic(), threading.current_thread()))
-        original(self, layers)
+    def watch(event):
+        if event.value.name == "scan com_direction (part)":
+            note()
+            event.value.events.data.connect(note)
 
-    monkeypatch.setattr(PartLayers, "show", show)
+    slow.layers.events.inserted.connect(watch)
     began = time.monotonic()
     widget.run.click()
     finish(widget.row)

@@ -176,7 +176,7 @@ class AutoencoderWidget(Dock):
 
     def _add(self, layers: list[LayerData], note: dict[str, Any]) -> None:
         """Update the channels that are shown, add the most telling one, and the others in turn."""
-        first, later = layers[:1], []
+        first, later = layers[:1], list[LayerData]()
         for layer in layers[1:]:
             info = layer[1]["metadata"][KEY]
             shown = find_layer(self.viewer, info["signature"], info["name"], info["channel"])

@@ -30,6 +30,7 @@ class Thumbnails(PlotCanvas):
         super().__init__(height=(16, 64, 64), margins=(0, 0, 0, 0))
         self._count, self._colormap = count, colormap
         self._images: list[AxesImage] = []
+        self._shape = (1, 1)
         self.axes.set_axis_off()
 
     @property
@@ -42,6 +43,8 @@ class Thumbnails(PlotCanvas):
         for image in self._images:
             image.remove()
         shown = [] if maps is None else list(maps[: self._count])
+        if shown:
+            self._shape = shown[0].shape
         self._images = [self.axes.imshow(one, self._colormap, aspect="auto") for one in shown]
         for image, one in zip(self._images, shown, strict=True):
             known = one[np.isfinite(one)]
@@ -57,7 +60,7 @@ class Thumbnails(PlotCanvas):
         """Lay out the pictures; the units of the axes are pixels of the screen."""
         if not self._images:
             return
-        ny, nx = self._images[0].get_array().shape
+        ny, nx = self._shape
         room = min(_SIDE, (self.width() - (self._count - 1) * _GAP) / self._count)
         scale = min(room / nx, _SIDE / ny)
         for index, image in enumerate(self._images):

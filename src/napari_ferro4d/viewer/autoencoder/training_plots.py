@@ -174,7 +174,8 @@ class Course(QWidget):
         self.losses.show_losses(state.losses)
         self.rows.show_curves(_curves(state))
         maps = state.thumbnails
-        if maps is not None and not np.array_equal(maps, self._maps, equal_nan=True):
+        before_maps = () if self._maps is None else self._maps
+        if maps is not None and not np.array_equal(maps, before_maps, equal_nan=True):
             self._maps = maps
             self.thumbnails.show_maps(maps)
             self._says.show()

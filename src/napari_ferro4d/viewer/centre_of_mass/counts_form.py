@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QHBoxLayout, QVBoxLayout, QWidget
+from magicgui.widgets import CheckBox
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_ferro4d.viewer.widgets import Fold, ImageField, form
+from napari_ferro4d.viewer.widgets import Fold, ImageEdit, Number, beside, rows
 
 __all__ = ["CountsForm"]
 
@@ -15,68 +15,61 @@ __all__ = ["CountsForm"]
 class CountsForm(QWidget):
     """Mask image, background and threshold; empty means "every count as it is"."""
 
-    changed = Signal()
-
     def __init__(self) -> None:
         super().__init__()
-        self.mask = ImageField(
+        self.mask_image = ImageEdit(
             "mask image",
-            "none",
-            "Image of the detector's size: only pixels that are not 0 there count.\n"
+            endings="*.npy *.tif *.tiff *.png",
+            label="Mask image",
+            tooltip="Image of the detector's size: only pixels that are not 0 there count.\n"
             "Values are weights in an image of floats.",
-            "*.npy *.tif *.tiff *.png",
         )
-        self.background = ImageField(
+        self.background = ImageEdit(
             "background image",
             "none; counts, or file",
-            "Counts to subtract from every pixel: a number, or an image of them.",
+            label="Background",
+            tooltip="Counts to subtract from every pixel: a number, or an image of them.",
         )
-        self.thresholded = QCheckBox()
-        self.threshold = QDoubleSpinBox()
-        self.threshold.setRange(-1e9, 1e9)
-        self.threshold.setValue(1)
-        self.threshold.setSuffix(" counts")
         tip = "Leave out pixels with fewer counts than this, the background subtracted."
-        for box in (self.thresholded, self.threshold):
-            box.setToolTip(tip)
-        self.threshold.setEnabled(False)
-        self.thresholded.toggled.connect(self.threshold.setEnabled)
-        beside = QHBoxLayout()
-        beside.setSpacing(6)
-        beside.addWidget(self.thresholded)
-        beside.addWidget(self.threshold, 1)
-        rows = form()
-        rows.addRow("Mask image", self.mask)
-        rows.addRow("Background", self.background)
-        rows.addRow("Threshold", beside)
-        self._fold = Fold("", rows)
+        self.thresholded = CheckBox(tooltip=tip)
+        self.threshold = Number(
+            suffix=" counts",
+            decimals=2,
+            min=-1e9,
+            max=1e9,
+            value=1,
+            tooltip=tip,
+            enabled=False,
+        )
+        self._fields = rows(
+            self.mask_image,
+            self.background,
+            beside("Threshold", self.thresholded, self.threshold),
+        )
+        fold = Fold("", self._fields.native)
+        self.button = fold.button
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(self._fold)
-        for change in (
-            self.mask.changed,
-            self.background.changed,
-            self.thresholded.toggled,
-            self.threshold.valueChanged,
-        ):
-            change.connect(self._on_changed)
+        column.addWidget(fold)
+        self._fields.changed.connect(self._on_changed)
         self._on_changed()
-
-    @property
-    def button(self) -> Any:
-        """The button that shows the fields."""
-        return self._fold.button
 
     def values(self) -> dict[str, Any]:
         """Return what the user gave: ``mask``, ``background`` and ``threshold``, None if not."""
         return {
-            "mask": self.mask.text() or None,
-            "background": self.background.text() or None,
-            "threshold": self.threshold.value() if self.thresholded.isChecked() else None,
+            "mask": self.mask_image.value,
+            "background": self.background.value,
+            "threshold": self.threshold.value if self.thresholded.value else None,
         }
 
-    def _on_changed(self, *_: Any) -> None:
+    def set_threshold(self, threshold: float | None) -> None:
+        """Set the threshold; None for none."""
+        self.thresholded.value = threshold is not None
+        if threshold is not None:
+            self.threshold.value = threshold
+
+    def _on_changed(self) -> None:
+        self.threshold.enabled = self.thresholded.value
         # Seen while it is folded: what is given here changes every map.
         names = [name for name, value in self.values().items() if value is not None]
         self.button.setText(f"Counts: {', '.join(names)}" if names else "Counts: all")
-        self.changed.emit()

@@ -6,22 +6,25 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from magicgui.widgets import CheckBox, ComboBox
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QImage, QPixmap
-from qtpy.QtWidgets import (
-    QCheckBox,
-    QComboBox,
-    QDoubleSpinBox,
-    QHBoxLayout,
-    QLabel,
-    QPushButton,
-)
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton
 
 from napari_ferro4d.jobs import Report
 from napari_ferro4d.results import MapResult, com_parameters, com_results, provenance
 from napari_ferro4d.scan import Scan
 from napari_ferro4d.viewer.layers import LayerData, Origin, made, map_layers
-from napari_ferro4d.viewer.widgets import Dock, PartLayers, enable, form, hint, reporting_layers
+from napari_ferro4d.viewer.widgets import (
+    Dock,
+    Number,
+    PartLayers,
+    beside,
+    enable,
+    hint,
+    reporting_layers,
+    rows,
+)
 
 from .counts_form import CountsForm
 
@@ -49,74 +52,69 @@ class ComWidget(Dock):
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
-        self._centre = QComboBox()
-        self._centre.addItems([_FROM_FILE, _MEAN, _TYPED])
-        self._centre.setToolTip(
-            "from file: where the file states one.\n"
+        self.centre = ComboBox(
+            label="Beam centre",
+            choices=[_FROM_FILE, _MEAN, _TYPED],
+            tooltip="from file: where the file states one.\n"
             "mean pattern: the centre of mass of the mean pattern.\n"
-            "typed: a position in detector pixels; the first pixel is 0."
+            "typed: a position in detector pixels; the first pixel is 0.",
         )
-        self._centre.currentIndexChanged.connect(self._on_centre)
         self._wants_file = True
-        self._ky, self._kx = _pixels("ky "), _pixels("kx ")
-        self._masked = QCheckBox()
-        self._masked.setToolTip("Count only what lies within this radius of the beam centre.")
-        self._radius = _pixels("")
-        self._radius.setRange(0.5, 1e5)
-        self._radius.setValue(10)
-        self._radius.setSuffix(" px")
+        self.ky, self.kx = (_pixels(prefix=prefix, min=-0.5) for prefix in ("ky ", "kx "))
+        self.masked = CheckBox(
+            tooltip="Count only what lies within this radius of the beam centre."
+        )
+        self.radius = _pixels(suffix=" px", min=0.5, value=10)
+        self.descan = ComboBox(
+            label="Descan",
+            choices=["none", "plane", "robust"],
+            tooltip="Remove the shift of the whole pattern by imperfect descanning.\n"
+            "plane: subtract a least-squares plane; robust: a plane that domains pull less.",
+        )
+        self.rotation = Number(
+            suffix=" °",
+            decimals=2,
+            min=-360,
+            max=360,
+            value=0,
+            tooltip="Turn the field from detector to scan axes, counter-clockwise as drawn.",
+        )
+        self.auto_rotation = CheckBox(
+            text="auto", tooltip="Take the angle at which the field has the least curl."
+        )
         self.counts = CountsForm()
-        self._descan = QComboBox()
-        self._descan.addItems(["none", "plane", "robust"])
-        self._descan.setToolTip(
-            "Remove the shift of the whole pattern by imperfect descanning.\n"
-            "plane: subtract a least-squares plane; robust: a plane that domains pull less."
-        )
-        self._auto_rotation = QCheckBox("auto")
-        self._auto_rotation.setToolTip("Take the angle at which the field has the least curl.")
-        self._rotation = QDoubleSpinBox()
-        self._rotation.setRange(-360, 360)
-        self._rotation.setSuffix(" °")
-        self._rotation.setToolTip(
-            "Turn the field from detector to scan axes, counter-clockwise as drawn."
-        )
         self.run = QPushButton("Compute centre of mass")
         self.run.clicked.connect(self.compute)
         self._outcome = hint("Hue is the direction of the shift, brightness its size.")
         self._found: dict[str, tuple[float, float]] = {}
-        self._lay_out()
-        for changed in (
-            self._centre.currentIndexChanged,
-            self._masked.toggled,
-            self._auto_rotation.toggled,
-            self._radius.valueChanged,
-        ):
-            changed.connect(self.refresh)
+        self._fields = rows(
+            self.scans,
+            self.centre,
+            beside("", self.ky, self.kx),
+            beside("Mask radius", self.masked, self.radius),
+            self.descan,
+            beside("Rotation", self.rotation, self.auto_rotation),
+        )
+        key = QHBoxLayout()
+        key.addWidget(colour_wheel_label(72))
+        key.addWidget(self._outcome, 1)
+        for widget in (self._fields.native, self.counts, self.run, self.row):
+            self.column.addWidget(widget)
+        self.column.addLayout(key)
+        self.centre.changed.connect(self._on_centre)
+        for field in (self.centre, self.masked, self.auto_rotation, self.radius):
+            field.changed.connect(self.refresh)
         self.ready()
-
-    def _lay_out(self) -> None:
-        rows = form()
-        rows.addRow("Scan", self.scans)
-        rows.addRow("Beam centre", self._centre)
-        rows.addRow("", _side_by_side(self._ky, self._kx))
-        rows.addRow("Mask radius", _side_by_side(self._masked, self._radius, stretch=1))
-        rows.addRow("Descan", self._descan)
-        rows.addRow("Rotation", _side_by_side(self._rotation, self._auto_rotation, stretch=0))
-        self.column.addLayout(rows)
-        self.column.addWidget(self.counts)
-        self.column.addWidget(self.run)
-        self.column.addWidget(self.row)
-        self.column.addLayout(_side_by_side(colour_wheel_label(72), self._outcome, stretch=1))
 
     def parameters(self) -> dict[str, Any]:
         """Return what the user set."""
         return {
-            "centre": self._centre.currentText(),
-            "mask": self._masked.isChecked(),
-            "radius": self._radius.value(),
-            "descan": self._descan.currentText(),
-            "auto_rotation": self._auto_rotation.isChecked(),
-            "rotation": self._rotation.value(),
+            "centre": self.centre.value,
+            "mask": self.masked.value,
+            "radius": self.radius.value,
+            "descan": self.descan.value,
+            "auto_rotation": self.auto_rotation.value,
+            "rotation": self.rotation.value,
             "threshold": self.counts.values()["threshold"],
         }
 
@@ -125,49 +123,44 @@ class ComWidget(Dock):
 
         A typed beam centre, a mask and a background are not among it: they belong to one detector.
         """
-        self._masked.setChecked(bool(values["mask"]))
-        self._radius.setValue(float(values["radius"]))
-        self._descan.setCurrentText(str(values["descan"]))
-        self._auto_rotation.setChecked(bool(values["auto_rotation"]))
-        self._rotation.setValue(float(values["rotation"]))
-        threshold = values.get("threshold")
-        self.counts.thresholded.setChecked(threshold is not None)
-        if threshold is not None:
-            self.counts.threshold.setValue(float(threshold))
+        self.masked.value = bool(values["mask"])
+        self.radius.value = float(values["radius"])
+        self.descan.value = str(values["descan"])
+        self.auto_rotation.value = bool(values["auto_rotation"])
+        self.rotation.value = float(values["rotation"])
+        self.counts.set_threshold(values.get("threshold"))
 
     def refresh(self, *_: Any) -> None:
         """Enable what can be set and done now."""
         scan = self.scans.scan()
         self._offer_centres(scan)
-        typed = self._centre.currentText() == _TYPED
-        for box, axis in ((self._ky, 0), (self._kx, 1)):
-            box.setEnabled(typed)
+        typed = self.centre.value == _TYPED
+        for axis, field in enumerate((self.ky, self.kx)):
+            field.enabled = typed
             if scan is not None:
-                box.setMaximum(scan.detector_shape[axis] - 0.5)
+                field.max = scan.detector_shape[axis] - 0.5
                 if not typed:
                     middle = tuple((n - 1) / 2 for n in scan.detector_shape)
-                    stated = scan.centre if self._centre.currentText() == _FROM_FILE else None
-                    centre = stated or self._found.get(scan.signature) or middle
-                    box.setValue(centre[axis])
-        self._radius.setEnabled(self._masked.isChecked())
+                    stated = scan.centre if self.centre.value == _FROM_FILE else None
+                    field.value = (stated or self._found.get(scan.signature) or middle)[axis]
+        self.radius.enabled = self.masked.value
         if scan is not None and scan.k_step is not None:
-            self._radius.setToolTip(f"{self._radius.value() * scan.k_step[0]:.3g} 1/angstrom")
-        self._rotation.setEnabled(not self._auto_rotation.isChecked())
+            self.radius.tooltip = f"{self.radius.value * scan.k_step[0]:.3g} 1/angstrom"
+        self.rotation.enabled = not self.auto_rotation.value
         enable(self.run, self.why_not(), "One pass over the scan; adds five maps to the viewer.")
 
     def _offer_centres(self, scan: Scan | None) -> None:
         """Offer the file's centre where it states one, and take it unless the user did not."""
         stated = scan is not None and scan.centre is not None
-        self._centre.model().item(0).setEnabled(stated)
-        self._centre.blockSignals(True)  # it is not the user who chooses here
-        if not stated and self._centre.currentText() == _FROM_FILE:
-            self._centre.setCurrentText(_MEAN)
-        elif stated and self._wants_file:
-            self._centre.setCurrentText(_FROM_FILE)
-        self._centre.blockSignals(False)
+        self.centre.native.model().item(0).setEnabled(stated)
+        with self.centre.changed.blocked():  # it is not the user who chooses here
+            if not stated and self.centre.value == _FROM_FILE:
+                self.centre.value = _MEAN
+            elif stated and self._wants_file:
+                self.centre.value = _FROM_FILE
 
-    def _on_centre(self, index: int) -> None:
-        self._wants_file = self._centre.itemText(index) == _FROM_FILE
+    def _on_centre(self, chosen: str) -> None:
+        self._wants_file = chosen == _FROM_FILE
 
     def compute(self) -> None:
         """Compute on a thread and add the maps."""
@@ -176,12 +169,12 @@ class ComWidget(Dock):
         scan = self.scans.scan()
         if scan is None:
             return
-        centres = {_MEAN: "mean", _TYPED: (self._ky.value(), self._kx.value())}
+        centres = {_MEAN: "mean", _TYPED: (self.ky.value, self.kx.value)}
         options: dict[str, Any] = {
-            "centre": centres.get(self._centre.currentText()),
-            "mask_radius": self._radius.value() if self._masked.isChecked() else None,
-            "descan": self._descan.currentText(),
-            "rotation": "auto" if self._auto_rotation.isChecked() else self._rotation.value(),
+            "centre": centres.get(self.centre.value),
+            "mask_radius": self.radius.value if self.masked.value else None,
+            "descan": self.descan.value,
+            "rotation": "auto" if self.auto_rotation.value else self.rotation.value,
         }
         given = self.counts.values()
         said = {name: value for name, value in given.items() if value is not None}
@@ -248,19 +241,8 @@ def colour_wheel_label(size: int) -> QLabel:
     return label
 
 
-def _pixels(prefix: str) -> QDoubleSpinBox:
-    box = QDoubleSpinBox()
-    box.setRange(-0.5, 1e5)
-    box.setDecimals(2)
-    box.setPrefix(prefix)
-    box.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)  # the number needs the room
-    box.setAlignment(Qt.AlignmentFlag.AlignRight)
-    return box
-
-
-def _side_by_side(*widgets: Any, stretch: int | None = None) -> QHBoxLayout:
-    row = QHBoxLayout()
-    row.setSpacing(6)
-    for index, widget in enumerate(widgets):
-        row.addWidget(widget, int(stretch is None or index == stretch))
-    return row
+def _pixels(**keywords: Any) -> Number:
+    # Typed, and the number needs the room of the arrows.
+    field = Number(decimals=2, arrows=False, max=1e5, **keywords)
+    field.native.setAlignment(Qt.AlignmentFlag.AlignRight)
+    return field

@@ -4,7 +4,7 @@ Files, in reading order:
 
 - `class_table`: A table of the classes in a labels layer: colour, name, how many positions are
   labelled.
-- `dock`: Dock widget "Classifier": few painted positions in, a map of classes out, corrections
+- `dock`: Dock widget "Classifier": few painted positions in, a map of classes out, decisions
   back in.
 """
 

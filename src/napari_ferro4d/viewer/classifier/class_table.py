@@ -45,9 +45,10 @@ class ClassTable(QTableWidget):
         self._layer: Labels | None = None
         self._filling = False
         self.setHorizontalHeaderLabels(["", "class", "positions"])
-        self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(_ROW)
-        header = self.horizontalHeader()
+        rows, header = self.verticalHeader(), self.horizontalHeader()
+        assert rows is not None and header is not None  # noqa: PT018
+        rows.hide()
+        rows.setDefaultSectionSize(_ROW)
         header.setFixedHeight(_ROW)
         header.setSectionResizeMode(_COLOUR, QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(_NAME, QHeaderView.ResizeMode.Stretch)
@@ -57,7 +58,8 @@ class ClassTable(QTableWidget):
         self.setToolTip(
             "Click a class to paint with it. Double-click a name to edit it, a colour to change it."
         )
-        self._timer = QTimer(self, singleShot=True, interval=150)
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.fill)
         self.itemChanged.connect(self._on_edited)
         self.cellClicked.connect(self._on_clicked)
@@ -138,10 +140,12 @@ class ClassTable(QTableWidget):
         return [events.paint, events.set_data, events.features, events.colormap]
 
     def _on_painted(self, event: Any = None) -> None:
-        self._timer.start()
+        self._timer.start(150)
 
     def _number(self, row: int) -> int:
-        return int(self.item(row, _COLOUR).data(Qt.ItemDataRole.UserRole))
+        item = self.item(row, _COLOUR)
+        assert item is not None
+        return int(item.data(Qt.ItemDataRole.UserRole))
 
     def _on_clicked(self, row: int, column: int) -> None:
         if self._layer is not None:

@@ -1,11 +1,12 @@
-"""Dock widget "Classifier": few painted positions in, a map of classes out, corrections back in."""
+"""Dock widget "Classifier": few painted positions in, a map of classes out, decisions back in."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QSpinBox
+from magicgui.widgets import ComboBox
+from qtpy.QtWidgets import QHBoxLayout, QPushButton
 
 from napari_ferro4d.jobs import Report
 from napari_ferro4d.learn import Classification, Model, Worker, classify
@@ -27,13 +28,14 @@ from napari_ferro4d.viewer.widgets import (
     DeviceChoice,
     Dock,
     LabelsChoice,
+    Number,
     ask_and_load,
     ask_and_save,
     enable,
-    form,
     hint,
     model_note,
     model_text,
+    rows,
 )
 
 from .class_table import ClassTable
@@ -42,7 +44,7 @@ __all__ = ["ClassifierWidget"]
 
 
 class ClassifierWidget(Dock):
-    """Train a classifier from painted probe positions, predict the rest, learn from corrections.
+    """Train a classifier from painted probe positions, predict the rest, learn from decisions.
 
     Parameters
     ----------
@@ -62,19 +64,19 @@ class ClassifierWidget(Dock):
         self.new_button = QPushButton("New labels layer")
         self.table = ClassTable()
         self.add_button = QPushButton("Add class")
-        self._preset = QComboBox()
-        self._preset.addItems(["compact", "paper"])
-        self._preset.setToolTip(
-            "compact: a small network that trains on a CPU.\n"
-            "paper: the network of Hardy et al. (2025), for a GPU."
+        self._preset = ComboBox(
+            label="Network",
+            choices=["compact", "paper"],
+            tooltip="compact: a small network that trains on a CPU.\n"
+            "paper: the network of Hardy et al. (2025), for a GPU.",
         )
-        self._neighbourhood = QSpinBox()
-        self._neighbourhood.setRange(0, 10)
-        self._neighbourhood.setSpecialValueText("none")
-        self._neighbourhood.setSuffix(" positions")
-        self._neighbourhood.setToolTip(
-            "Average each pattern with those around it, up to this many positions away:\n"
-            "less noise, but blurred walls."
+        self._neighbourhood = Number(
+            label="Neighbours",
+            nothing="none",
+            suffix=" positions",
+            max=10,
+            tooltip="Average each pattern with those around it, up to this many positions away:\n"
+            "less noise, but blurred walls.",
         )
         self._device = DeviceChoice()
         self.train_button = QPushButton("Train and predict")
@@ -100,27 +102,20 @@ class ClassifierWidget(Dock):
         self.refresh()
 
     def _lay_out(self) -> None:
-        rows = form()
-        rows.addRow("Scan", self.scans)
-        rows.addRow("Labels", self.labels)
-        self.column.addLayout(rows)
+        self.column.addWidget(rows(self.scans, self.labels).native)
         self.column.addLayout(_row(self.new_button, self.add_button))
         self.column.addWidget(self.table)
-        network = form()
-        network.addRow("Network", self._preset)
-        network.addRow("Neighbours", self._neighbourhood)
-        network.addRow("Device", self._device)
-        self.column.addLayout(network)
+        self.column.addWidget(rows(self._preset, self._neighbourhood, self._device).native)
         self.column.addLayout(_row(self.train_button, self.retrain_button))
         self.column.addWidget(self.row)
         self.column.addWidget(self._about)
         self.column.addLayout(_row(self.predict_button, self.load_button, self.save_button))
 
     def _connect(self) -> None:
-        self.scans.changed.connect(self.labels.refresh)
+        self.scans.changed.connect(self.labels.reset_choices)
         self.labels.changed.connect(self._on_labels)
         self.table.counted.connect(self.refresh)
-        self.session.corrections.recorded.connect(self.refresh)
+        self.session.decisions.recorded.connect(self.refresh)
         self.new_button.clicked.connect(self.new_labels)
         self.add_button.clicked.connect(self.table.add_class)
         self.train_button.clicked.connect(self.train)
@@ -133,15 +128,15 @@ class ClassifierWidget(Dock):
     def parameters(self) -> dict[str, Any]:
         """Return what the user set."""
         return {
-            "preset": self._preset.currentText(),
-            "neighbourhood": self._neighbourhood.value(),
-            "device": self._device.currentText(),
+            "preset": self._preset.value,
+            "neighbourhood": self._neighbourhood.value or 0,
+            "device": self._device.value,
         }
 
     def set_parameters(self, values: dict[str, Any]) -> None:
         """Set what `parameters` returned."""
-        self._preset.setCurrentText(str(values["preset"]))
-        self._neighbourhood.setValue(int(values["neighbourhood"]))
+        self._preset.value = str(values["preset"])
+        self._neighbourhood.value = int(values["neighbourhood"])
         self._device.choose(str(values["device"]))
 
     def refresh(self, *_: Any) -> None:
@@ -154,11 +149,11 @@ class ClassifierWidget(Dock):
         no_layer = None if self.labels.layer() is not None else "Make a labels layer first."
         enable(self.add_button, why or no_layer, "Add a class to paint.")
         enable(self.train_button, why or self._too_few(), "Learn from the painted positions.")
-        has = scan is not None and self.session.corrections.any(scan)
-        no_corrections = None if has else "Paint over wrong places of the prediction first."
+        has = scan is not None and self.session.decisions.any(scan)
+        undecided = None if has else "Paint over wrong places of the prediction first."
         enable(
             self.retrain_button,
-            why or no_corrections,
+            why or undecided,
             "Learn from the painted positions and from your corrections of the prediction.\n"
             "Corrected positions keep the class that you gave them.",
         )
@@ -192,9 +187,9 @@ class ClassifierWidget(Dock):
             self._learn(np.array(layer.data), "Training")
 
     def retrain(self) -> None:
-        """Train from painted labels and corrections, where corrections win."""
+        """Train from painted labels and decisions, where decisions win."""
         scan, layer = self.scans.scan(), self.labels.labels()
-        decided = self.session.corrections.decided(scan) if scan is not None else None
+        decided = self.session.decisions.decided(scan) if scan is not None else None
         if decided is not None:
             painted = None if layer is None else np.array(layer.data)
             self._learn(training_labels(painted, decided), "Retraining")
@@ -214,8 +209,8 @@ class ClassifierWidget(Dock):
         # Names and colours as they are now: the user goes on working while this runs.
         names, colours = self._class_style(scan, counts)
         options = {
-            "preset": self._preset.currentText(),
-            "neighbourhood": self._neighbourhood.value(),
+            "preset": self._preset.value,
+            "neighbourhood": self._neighbourhood.value or 0,
         }
         style = {"classes": names, "colours": colours}
         self._classify(
@@ -225,7 +220,7 @@ class ClassifierWidget(Dock):
     def _classify(
         self, scan: Scan, options: dict[str, Any], said: dict[str, Any], what: str
     ) -> None:
-        device = self._device.currentText()
+        device = self._device.value
 
         def work(report: Report) -> Classification:
             return self._worker.run(classify, scan, **options, device=device, report=report)
@@ -251,10 +246,10 @@ class ClassifierWidget(Dock):
         maps, labels = classification_results(result, scan, None, names, colours)
         note = made(entry, maps, labels)
         add_layers(self.viewer, map_layers(Origin.of(scan), maps[0], visible=False), note)
-        self.session.corrections.show(scan, labels[0], note)
+        self.session.decisions.show(scan, labels[0], note)
         return "Added the prediction and a probability map per class."
 
-    def _class_style(self, scan: Scan, numbers: Any) -> tuple[dict, dict]:
+    def _class_style(self, scan: Scan, numbers: Any) -> tuple[dict[int, str], dict[int, Any]]:
         """Return names and colours of the classes: of the labels layer, else of the prediction."""
         layer = self.labels.layer() or find_layer(self.viewer, scan.signature, "prediction")
         names = {n: f"class {n}" for n in numbers}

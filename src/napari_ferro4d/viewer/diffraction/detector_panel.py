@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from superqt.utils import signals_blocked
 
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.jobs import Progress
@@ -111,18 +112,14 @@ class DetectorPanel(QWidget):
 
     def set_detector(self, drawn: Drawn) -> None:
         """Show a detector and make its image."""
-        self._choose(drawn.kind)
+        with signals_blocked(self.kind):
+            self.kind.setCurrentText(drawn.kind)
         self._on_drawn(drawn)
         self.tool.show(drawn)
 
     def end(self) -> None:
         """Stop working, for good."""
         self.live.stop(2.0)
-
-    def _choose(self, kind: str) -> None:
-        self.kind.blockSignals(True)
-        self.kind.setCurrentText(kind)
-        self.kind.blockSignals(False)
 
     def _refresh(self) -> None:
         chosen = self.kind.currentText() != _NONE
@@ -159,8 +156,8 @@ class DetectorPanel(QWidget):
             show_error(str(error))
             self.text.setText("" if drawn is None else detector_text(drawn.shape))
             return
-        same = drawn is not None and type(drawn.shape) is type(shape)
-        self.set_detector(Drawn(shape, drawn.centre if same else beam_centre(scan)))
+        stays = drawn is not None and type(drawn.shape) is type(shape)
+        self.set_detector(Drawn(shape, drawn.centre if drawn and stays else beam_centre(scan)))
 
     def _on_drawn(self, drawn: Drawn) -> None:
         self.text.setText(detector_text(drawn.shape))
@@ -215,10 +212,12 @@ class DetectorPanel(QWidget):
 def _place_text(drawn: Drawn, scan: Scan) -> str:
     """Return where a detector lies, and its radii in 1/angstrom, in one line."""
     text = "centre {:g}, {:g} px".format(*(round(c, 2) for c in drawn.centre))
-    radii = {
-        Disk: lambda disk: (disk.radius,),
-        Annulus: lambda ring: (ring.inner, ring.outer),
-    }.get(type(drawn.shape), lambda shape: ())(drawn.shape)
+    radii: tuple[float, ...] = ()
+    match drawn.shape:
+        case Disk(radius):
+            radii = (radius,)
+        case Annulus(inner, outer):
+            radii = (inner, outer)
     if radii and scan.k_step is not None:
         text += ", radius " + " to ".join(f"{r * scan.k_step[0]:.3g}" for r in radii) + " 1/Å"
     return text

@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton, QVBoxLay
 
 from napari_ferro4d.scan import Scan
 from napari_ferro4d.viewer.layers import beam_centre
-from napari_ferro4d.viewer.session import plain, remember, remembered, session
+from napari_ferro4d.viewer.session import remember, remembered, session, unwrapped
 from napari_ferro4d.viewer.widgets import ScanChoice
 
 from .detector_panel import DetectorPanel
@@ -51,7 +51,7 @@ class DiffractionWidget(QWidget):
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
-        self._main = plain(napari_viewer)
+        self._main = unwrapped(napari_viewer)
         self._shown: np.ndarray | None = None
         self._shown_of: Scan | None = None
         self._ended = False
@@ -59,8 +59,8 @@ class DiffractionWidget(QWidget):
         self.log = QCheckBox("log")
         self.log.setToolTip("Show log(1 + counts), so that weak discs can be seen.")
         self.log.setChecked(bool(remembered("diffraction").get("log", True)))
-        self.grab = QPushButton("Probe")
-        self.grab.setToolTip(
+        self.grab_button = QPushButton("Probe")
+        self.grab_button.setToolTip(
             "Select the probe layer, to drag it with the mouse.\n"
             "The arrow keys step one position at any time, with Shift ten."
         )
@@ -79,7 +79,7 @@ class DiffractionWidget(QWidget):
         self.reader.failed.connect(self._on_failed)
         self.scans.changed.connect(self._on_scan)
         self.log.toggled.connect(self._on_log)
-        self.grab.clicked.connect(self.probe.grab)
+        self.grab_button.clicked.connect(self.probe.grab)
         session(self._main).closing.connect(self._end)
         self._on_scan()
 
@@ -90,9 +90,9 @@ class DiffractionWidget(QWidget):
 
     def _lay_out(self) -> None:
         top = QHBoxLayout()
-        top.addWidget(self.scans, 1)
+        top.addWidget(self.scans.native, 1)
         top.addWidget(self.log)
-        top.addWidget(self.grab)
+        top.addWidget(self.grab_button)
         column = QVBoxLayout(self)
         column.setContentsMargins(6, 4, 6, 4)
         column.setSpacing(4)
@@ -103,7 +103,7 @@ class DiffractionWidget(QWidget):
 
     def _on_scan(self) -> None:
         scan = self.scans.scan()
-        self.grab.setEnabled(scan is not None)
+        self.grab_button.setEnabled(scan is not None)
         self.detector.set_scan(scan)
         if scan is None:
             self.reader.stop()
@@ -164,7 +164,7 @@ class DiffractionWidget(QWidget):
         # The next pattern may be in pixels, which cannot be shown in 1/nm.
         self.canvas.layers.units = None
 
-    def event(self, event: QEvent) -> bool:
+    def event(self, event: Any) -> bool:
         """Let go of the probe and the arrow keys when the dock is closed."""
         if event.type() == QEvent.Type.ParentChange and self.parent() is None:
             self._end()

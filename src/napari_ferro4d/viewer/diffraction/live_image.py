@@ -14,7 +14,7 @@ from napari_ferro4d.reduce import VirtualImage, detector_text, virtual
 from napari_ferro4d.results import MapResult, provenance
 from napari_ferro4d.scan import Scan
 from napari_ferro4d.viewer.layers import KEY, LayerData, Origin, beam_centre, made, map_layers
-from napari_ferro4d.viewer.widgets import PART, Latest, Turn, reporting_layers
+from napari_ferro4d.viewer.widgets import PART, LatestJob, Request, reporting_layers
 
 from .detector_shapes import Drawn
 
@@ -24,7 +24,7 @@ _GIVE_UP_S = 0.25
 """A pass that has run this long is not waited for when another detector is wanted."""
 
 
-class LiveImage(Latest):
+class LiveImage(LatestJob):
     """Make virtual images of a scan, one after the other.
 
     ``imaged`` gives the scan, the detector, the layer of its image, and whether that is complete.
@@ -36,9 +36,9 @@ class LiveImage(Latest):
         """Ask for the image of `drawn`; replaces a request that has not been started."""
         self.ask((scan, drawn))
 
-    def work(self, turn: Turn) -> None:
+    def work(self, request: Request) -> None:
         """Make an image, and layers of it on the way."""
-        scan, drawn = turn.wanted
+        scan, drawn = request.wanted
 
         def layers(partial: list[VirtualImage]) -> list[LayerData]:
             return [image_layer(scan, drawn, partial[0], part=True)]
@@ -47,10 +47,10 @@ class LiveImage(Latest):
             scan,
             drawn.shape,
             centre=drawn.centre,
-            report=reporting_layers(self.report(turn, _GIVE_UP_S), layers),
+            report=reporting_layers(self.report(request, _GIVE_UP_S), layers),
             progressive=True,
         )
-        self.tell(turn, image_layer(scan, drawn, image))
+        self.tell(request, image_layer(scan, drawn, image))
 
     def take(self, wanted: tuple[Scan, Drawn], what: Any) -> None:
         """Pass on the layer of an image, or of a part of it, and how far the pass is."""

@@ -11,14 +11,14 @@ import numpy as np
 from qtpy.QtCore import Signal
 
 from napari_ferro4d.scan import Scan
-from napari_ferro4d.viewer.widgets import Latest, Turn
+from napari_ferro4d.viewer.widgets import LatestJob, Request
 
 __all__ = ["PatternReader"]
 
 Position = tuple[int, int]
 
 
-class PatternReader(Latest):
+class PatternReader(LatestJob):
     """Read patterns of a scan one after the other.
 
     ``read`` gives the scan, the position ``(y, x)`` and the pattern ``[ky, kx]``.
@@ -30,11 +30,11 @@ class PatternReader(Latest):
         """Ask for the pattern at `position`; replaces a request that has not been started."""
         self.ask((scan, position))
 
-    def work(self, turn: Turn) -> None:
+    def work(self, request: Request) -> None:
         """Read a pattern."""
-        scan, position = turn.wanted
+        scan, position = request.wanted
         # One pattern needs no scheduler's threads, and must not wait for a busy one.
-        self.tell(turn, np.asarray(scan.data[position].compute(scheduler="synchronous")))
+        self.tell(request, np.asarray(scan.data[position].compute(scheduler="synchronous")))
 
     def take(self, wanted: tuple[Scan, Position], what: Any) -> None:
         """Pass on a pattern."""

@@ -40,9 +40,10 @@ class ChannelTable(QTableWidget):
         self.setHorizontalHeaderLabels(["", "no.", "structure", "follows"])
         # On napari's dark theme the frame of an empty box is not seen.
         self.setStyleSheet("QTableView::indicator:unchecked { border: 1px solid #808891; }")
-        self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(_ROW)
-        header = self.horizontalHeader()
+        rows, header = self.verticalHeader(), self.horizontalHeader()
+        assert rows is not None and header is not None  # noqa: PT018
+        rows.hide()
+        rows.setDefaultSectionSize(_ROW)
         header.setFixedHeight(_ROW)
         header.setHighlightSections(False)
         header.setMinimumSectionSize(20)
@@ -96,7 +97,7 @@ class ChannelTable(QTableWidget):
         for row in range(self.rowCount()):
             on = self._number(row) in seen
             state = Qt.CheckState.Checked if on else Qt.CheckState.Unchecked
-            self.item(row, _SEEN).setCheckState(state)
+            self._cell(row, _SEEN).setCheckState(state)
         self._filling = False
 
     def _fill_row(self, row: int, report: ChannelReport, name: str) -> None:
@@ -133,18 +134,23 @@ class ChannelTable(QTableWidget):
                 marked = follows and report.extrinsic is not None
                 plain = report.active and not follows
                 colour = mark if marked else text if plain else faint
-                self.item(row, column).setForeground(colour)
+                self._cell(row, column).setForeground(colour)
 
-    def changeEvent(self, event: QEvent) -> None:
+    def changeEvent(self, event: QEvent | None) -> None:
         """Follow napari's theme."""
         super().changeEvent(event)
-        if event.type() == QEvent.Type.StyleChange and not self._filling:
+        if event is not None and event.type() == QEvent.Type.StyleChange and not self._filling:
             self._filling = True
             self._colour()
             self._filling = False
 
     def _number(self, row: int) -> int:
-        return int(self.item(row, _SEEN).data(_NUMBER))
+        return int(self._cell(row, _SEEN).data(_NUMBER))
+
+    def _cell(self, row: int, column: int) -> QTableWidgetItem:
+        item = self.item(row, column)
+        assert item is not None
+        return item
 
     def _on_selected(self) -> None:
         rows = {index.row() for index in self.selectedIndexes()}

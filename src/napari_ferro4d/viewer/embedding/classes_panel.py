@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from qtpy.QtWidgets import (
@@ -14,21 +14,25 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from superqt.utils import signals_blocked
 
 from napari_ferro4d.embedding import Clusters, cluster, gate
 from napari_ferro4d.jobs import Report
 from napari_ferro4d.results import LabelResult, provenance
 from napari_ferro4d.viewer.layers import colour_of, find_layer
-from napari_ferro4d.viewer.widgets import enable, form
+from napari_ferro4d.viewer.widgets import enable, form, narrow
 
 from .class_layers import add_class, put_labels, remove_class
 from .gate_plane import Gate, GatePlane, Place
 from .panel_host import PanelHost
-from .shown_embedding import ShownEmbedding, narrow
+from .shown_embedding import ShownEmbedding
 
 __all__ = ["ClassesPanel"]
 
-_METHODS = {"Gaussian mixture": "gaussian", "HDBSCAN": "hdbscan"}
+_METHODS: dict[str, Literal["gaussian", "hdbscan"]] = {
+    "Gaussian mixture": "gaussian",
+    "HDBSCAN": "hdbscan",
+}
 
 
 class ClassesPanel(QWidget):
@@ -72,7 +76,7 @@ class ClassesPanel(QWidget):
         self.undo_button.clicked.connect(self.remove_last)
         self.clear_button.clicked.connect(self.remove_all)
         self.method.currentTextChanged.connect(self.refresh)
-        self.run.clicked.connect(self.find)
+        self.run.clicked.connect(self.find_clusters)
 
     def _lay_out(self) -> None:
         rows = form()
@@ -114,14 +118,13 @@ class ClassesPanel(QWidget):
     def set_channel(self, found: ShownEmbedding | None, channel: int | None) -> None:
         """Draw a channel across, against the next best one unless another was chosen."""
         self._gates = [] if found is None else list(found.noted("gates") or ())
-        self.other.blockSignals(True)
-        self.other.clear()
-        if found is not None:
-            for number in self._dock.order:
-                if number != channel:
-                    self.other.addItem(found.name(number), number)
-        self.other.setCurrentIndex(max(0, self.other.findData(self._chosen)))
-        self.other.blockSignals(False)
+        with signals_blocked(self.other):
+            self.other.clear()
+            if found is not None:
+                for number in self._dock.order:
+                    if number != channel:
+                        self.other.addItem(found.name(number), number)
+            self.other.setCurrentIndex(max(0, self.other.findData(self._chosen)))
         self._on_other()
 
     def set_scan(self) -> None:
@@ -151,7 +154,7 @@ class ClassesPanel(QWidget):
         while self._gates and self._dock.embedding is not None:
             self.remove_last()
 
-    def find(self) -> None:
+    def find_clusters(self) -> None:
         """Find clusters on a thread and show them."""
         found = self._dock.embedding
         if found is None:

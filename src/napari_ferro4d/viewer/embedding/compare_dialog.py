@@ -6,13 +6,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from magicgui.widgets import CheckBox, ComboBox, Label
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import (
-    QCheckBox,
-    QComboBox,
     QDialog,
-    QDoubleSpinBox,
     QFileDialog,
     QGridLayout,
     QHBoxLayout,
@@ -28,7 +26,7 @@ from napari_ferro4d.jobs import Report
 from napari_ferro4d.match import DifferenceComparison, compare_difference
 from napari_ferro4d.scan import Scan
 from napari_ferro4d.viewer.session import remember, remembered, session
-from napari_ferro4d.viewer.widgets import JobRow, form
+from napari_ferro4d.viewer.widgets import JobRow, Number, beside, rows
 
 from .pattern_image import PatternImage, Picture
 
@@ -65,34 +63,59 @@ class CompareDialog(QDialog):
         self._table: Table | None = None
         self._file = ""
         self._result: DifferenceComparison | None = None
-        self.reference = QComboBox()
-        self.reference.addItems([*_TABLES, _FILE])
-        self.reference.setToolTip(
-            "A crystal that comes with the package, or a table of your own (.npz), see\n"
-            "napari_ferro4d.simulate.write_table."
+        self._states: list[str] = []
+        self.reference = ComboBox(
+            label="Crystal",
+            choices=[*_TABLES, _FILE],
+            tooltip="A crystal that comes with the package, or a table of your own (.npz), see\n"
+            "napari_ferro4d.simulate.write_table.",
         )
-        self.first, self.second = QComboBox(), QComboBox()
-        self.first.setToolTip("The state expected where the channel is high.")
-        self.second.setToolTip("The state expected where it is low.")
-        self.thickness = _box(0.0, 1000.0, 1.0, " nm")
-        self.thickness.setSpecialValueText("best fit")
-        self.thickness.setToolTip("Thickness of the specimen; 0 looks for the best fit.")
-        self.convergence = _box(0.0, 100.0, 0.1, " mrad")
-        self.convergence.setSpecialValueText("from the scan")
-        self.convergence.setToolTip(
-            "Semi-angle of the probe; 0 takes what the file says, or else the size of the disk."
+        self.first, self.second = (
+            ComboBox(choices=lambda box: self._states, tooltip=tip)
+            for tip in (
+                "The state expected where the channel is high.",
+                "The state expected where it is low.",
+            )
         )
-        self.tilt_y, self.tilt_x = _box(-50, 50, 0.5, " mrad"), _box(-50, 50, 0.5, " mrad")
-        self.tilt_y.setToolTip("Tilt of the beam from the zone axis, down on the detector.")
-        self.tilt_x.setToolTip("Tilt of the beam from the zone axis, right on the detector.")
-        self.known = QCheckBox("angle known:")
-        self.known.setToolTip(
-            "Which way up the pattern lies. Unless it is known, a pattern half a turn away fits\n"
-            "as well, and with it the opposite sign."
+        self.thickness = _number(
+            " nm",
+            "Thickness of the specimen; 0 looks for the best fit.",
+            nothing="best fit",
+            max=1000,
+            label="Thickness",
         )
-        self.angle = _box(-180, 180, 1.0, "°")
-        self.angle.setToolTip("Of the measured pattern, counter-clockwise as drawn; to 20 degrees.")
-        self.angle.setEnabled(False)
+        self.convergence = _number(
+            " mrad",
+            "Semi-angle of the probe; 0 takes what the file says, or else the size of the disk.",
+            nothing="from the scan",
+            max=100,
+            step=0.1,
+            label="Convergence",
+        )
+        self.tilt = tuple(
+            _number(
+                " mrad",
+                f"Tilt of the beam from the zone axis, {way} on the detector.",
+                min=-50,
+                max=50,
+                step=0.5,
+                value=0,
+            )
+            for way in ("down", "right")
+        )
+        self.known = CheckBox(
+            text="angle known:",
+            tooltip="Which way up the pattern lies. Unless it is known, a pattern half a turn away "
+            "fits\nas well, and with it the opposite sign.",
+        )
+        self.angle = _number(
+            "°",
+            "Of the measured pattern, counter-clockwise as drawn; to 20 degrees.",
+            min=-180,
+            max=180,
+            value=0,
+            enabled=False,
+        )
         self.run = QPushButton("Compare")
         self.row = JobRow(self)
         self.measured = PatternImage("measured")
@@ -102,42 +125,30 @@ class CompareDialog(QDialog):
         self.number.setWordWrap(True)
         self.number.setMinimumHeight(3 * self.number.fontMetrics().lineSpacing())
         self._lay_out()
-        self.reference.currentTextChanged.connect(self._on_reference)
-        self.known.toggled.connect(self.angle.setEnabled)
+        self.reference.changed.connect(self._on_reference)
+        self.known.changed.connect(self._on_known)
         self.run.clicked.connect(self.compare)
         self.row.running.connect(self.refresh)
         session(viewer).closing.connect(self.row.stop)
         self._put_back()
-        self._on_reference(self.reference.currentText())
+        self._on_reference(self.reference.value)
 
     @property
-    def result(self) -> DifferenceComparison | None:
+    def comparison(self) -> DifferenceComparison | None:
         """What was found last."""
         return self._result
 
     def _lay_out(self) -> None:
-        rows = form()
-        rows.addRow("Crystal", self.reference)
-        states = QHBoxLayout()
-        states.addWidget(self.first, 1)
-        states.addWidget(QLabel("less"))
-        states.addWidget(self.second, 1)
-        rows.addRow("States", states)
-        more = form()
-        more.addRow("Thickness", self.thickness)
-        tilt = QHBoxLayout()
-        tilt.addWidget(self.tilt_y)
-        tilt.addWidget(self.tilt_x)
-        more.addRow("Tilt y, x", tilt)
-        more.addRow("Convergence", self.convergence)
-        angle = QHBoxLayout()
-        angle.addWidget(self.known)
-        angle.addWidget(self.angle, 1)
-        rows.addRow("", angle)
+        left = rows(
+            self.reference,
+            beside("States", self.first, Label(value="less"), self.second),
+            beside("", self.known, self.angle),
+        )
+        right = rows(self.thickness, beside("Tilt y, x", *self.tilt), self.convergence)
         top = QHBoxLayout()
         top.setSpacing(18)
-        top.addLayout(rows, 1)
-        top.addLayout(more, 1)
+        for part in (left, right):
+            top.addWidget(part.native, 1)
         pictures = QGridLayout()
         for column, (title, picture) in enumerate(
             (
@@ -164,29 +175,29 @@ class CompareDialog(QDialog):
     def refresh(self, *_: Any) -> None:
         """Enable what can be done now."""
         self.run.setEnabled(self._table is not None and not self.row.busy)
-        self.reference.setEnabled(not self.row.busy)
+        self.reference.enabled = not self.row.busy
 
     def compare(self) -> None:
         """Compare on a thread and show maps and number."""
         table = self._table
         if table is None:
             return
-        angle = self.angle.value()
+        angle = self.angle.value
         options: dict[str, Any] = {
-            "states": (self.first.currentText(), self.second.currentText()),
-            "thickness": self.thickness.value() or None,
-            "tilt": (self.tilt_y.value(), self.tilt_x.value()),
-            "convergence": self.convergence.value() or None,
-            "rotation": (angle - 20.0, angle + 20.0) if self.known.isChecked() else None,
+            "states": (self.first.value, self.second.value),
+            "thickness": self.thickness.value,
+            "tilt": tuple(field.value for field in self.tilt),
+            "convergence": self.convergence.value,
+            "rotation": (angle - 20.0, angle + 20.0) if self.known.value else None,
         }
-        remember(_KEY, {**options, "crystal": self.reference.currentText(), "angle": angle})
+        remember(_KEY, {**options, "crystal": self.reference.value, "angle": angle})
 
         def work(report: Report) -> DifferenceComparison:
             return compare_difference(self._scan, self._found, table, **options, report=report)
 
         self.row.start(work, self._show, "Comparison")
 
-    def closeEvent(self, event: QCloseEvent) -> None:
+    def closeEvent(self, event: QCloseEvent | None) -> None:
         """Drop what is being computed."""
         self.row.cancel()
         super().closeEvent(event)
@@ -194,13 +205,21 @@ class CompareDialog(QDialog):
     def _put_back(self) -> None:
         values = remembered(_KEY)
         if values.get("crystal") in _TABLES:
-            self.reference.setCurrentText(values["crystal"])
-        self.thickness.setValue(float(values.get("thickness") or 0.0))
-        self.convergence.setValue(float(values.get("convergence") or 0.0))
-        for box, value in zip((self.tilt_y, self.tilt_x), values.get("tilt", (0, 0)), strict=True):
-            box.setValue(float(value))
-        self.known.setChecked(values.get("rotation") is not None)
-        self.angle.setValue(float(values.get("angle", 0.0)))
+            self.reference.value = values["crystal"]
+        self.thickness.set_value(values.get("thickness"))
+        self.convergence.set_value(values.get("convergence"))
+        for field, value in zip(self.tilt, values.get("tilt", (0, 0)), strict=True):
+            field.value = float(value)
+        self.known.value = values.get("rotation") is not None
+        self.angle.value = float(values.get("angle", 0.0))
+
+    def _on_known(self, known: bool) -> None:
+        self.angle.enabled = known
+
+    def _offer(self, states: list[str]) -> None:
+        self._states = states
+        self.first.reset_choices()
+        self.second.reset_choices()
 
     def _on_reference(self, name: str) -> None:
         from napari_ferro4d.simulate import load_table
@@ -209,8 +228,7 @@ class CompareDialog(QDialog):
         if name == _FILE:
             source, _ = QFileDialog.getOpenFileName(self, "Load table", "", "Tables (*.npz)")
         self._table = None
-        self.first.clear()
-        self.second.clear()
+        self._offer([])
         self.refresh()
         if source:
             work = partial(load_table, source)
@@ -219,14 +237,13 @@ class CompareDialog(QDialog):
     def _take(self, table: Table) -> str:
         self._table = table
         names = [state.name for state in table.states]
-        self.first.addItems(names)
-        self.second.addItems(names)
+        self._offer(names)
         opposite = [
             i
             for i, state in enumerate(table.states)
             if np.allclose(np.add(state.polarisation, table.states[0].polarisation), 0)
         ]
-        self.second.setCurrentIndex(opposite[0] if opposite else min(1, len(names) - 1))
+        self.second.value = names[opposite[0] if opposite else min(1, len(names) - 1)]
         self.refresh()
         low, high = table.thickness_range
         return f"{table.name}: {len(names)} states, {low:g} to {high:g} nm."
@@ -262,10 +279,5 @@ def _signed(value: float) -> str:
     return f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
 
 
-def _box(low: float, high: float, step: float, suffix: str) -> QDoubleSpinBox:
-    box = QDoubleSpinBox()
-    box.setRange(low, high)
-    box.setSingleStep(step)
-    box.setDecimals(1)
-    box.setSuffix(suffix)
-    return box
+def _number(suffix: str, tip: str, **keywords: Any) -> Number:
+    return Number(suffix=suffix, decimals=1, tooltip=tip, **keywords)

@@ -159,7 +159,7 @@ class TraversePanel(QWidget):
         model = found[0]
         stack = shown.channels.reshape(len(shown.channels), -1)
         low, high = np.nanpercentile(stack[channel], (0.5, 99.5))
-        at = np.nanmean(stack, axis=1, dtype=np.float64).astype(np.float32)
+        at = np.asarray(np.nanmean(stack, axis=1, dtype=np.float64), np.float32)
         values = np.linspace(low, high, _STEPS, dtype=np.float32)
 
         def work(report: Report) -> np.ndarray:

@@ -21,13 +21,13 @@ from napari_ferro4d.jobs import Report
 from napari_ferro4d.results import LabelResult, provenance
 from napari_ferro4d.scan import Scan
 from napari_ferro4d.viewer.layers import colour_of
-from napari_ferro4d.viewer.widgets import enable, form
+from napari_ferro4d.viewer.widgets import enable, form, narrow
 
 from .class_layers import put_labels
 from .compare_dialog import CompareDialog
 from .panel_host import PanelHost
 from .pattern_image import PatternImage, Picture
-from .shown_embedding import ShownEmbedding, narrow
+from .shown_embedding import ShownEmbedding
 
 __all__ = ["SURE", "DifferencePanel"]
 
@@ -186,7 +186,7 @@ class DifferencePanel(QWidget):
         """Ask what to compare the difference with, and compare."""
         if self._found is None or self._scan is None:
             return
-        dialog = CompareDialog(self._dock, self._dock.viewer, self._scan, self._found)
+        dialog = CompareDialog(self, self._dock.viewer, self._scan, self._found)
         dialog.show()
 
     def _forget(self) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QEvent, QTimer
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QPushButton, QTabWidget, QWidget
 
 from napari_ferro4d.embedding import ChannelReport, proxies, rank
@@ -56,7 +57,7 @@ class EmbeddingWidget(Dock):
         self.difference = DifferencePanel(self)
         self.traverse = TraversePanel(self)
         self.classes = ClassesPanel(self)
-        self._panels = {
+        self._panels: dict[str, RangePanel | DifferencePanel | TraversePanel | ClassesPanel] = {
             "Range": self.range,
             "Difference": self.difference,
             "Decoder": self.traverse,
@@ -65,7 +66,8 @@ class EmbeddingWidget(Dock):
         self.tabs = QTabWidget()
         self._lay_out()
         # Layers come and go in bunches; the boxes follow once a bunch is complete.
-        self._seen = QTimer(self, singleShot=True, interval=0)
+        self._seen = QTimer(self)
+        self._seen.setSingleShot(True)
         self._seen.timeout.connect(self._follow)
         self._watched: list[Any] = []
         self.choice.changed.connect(self._on_embedding)
@@ -280,13 +282,13 @@ class EmbeddingWidget(Dock):
     def _on_visible(self, event: Any = None) -> None:
         self._seen.start()
 
-    def showEvent(self, event: QEvent) -> None:
+    def showEvent(self, event: QShowEvent | None) -> None:
         """Ask for the room that all panels need: those not seen yet get their style only here."""
         for child in self.findChildren(QWidget):
             child.ensurePolished()
         super().showEvent(event)
 
-    def event(self, event: QEvent) -> bool:
+    def event(self, event: Any) -> bool:
         """Let go of layers and threads when the dock is closed."""
         if event.type() == QEvent.Type.ParentChange and self.parent() is None:
             self._end()

@@ -15,7 +15,7 @@ from qtpy.QtCore import Signal
 
 from napari_ferro4d.embedding import mean_pattern
 from napari_ferro4d.scan import Scan
-from napari_ferro4d.viewer.widgets import Latest, Turn
+from napari_ferro4d.viewer.widgets import LatestJob, Request
 
 __all__ = ["LiveMean", "Mean"]
 
@@ -47,7 +47,7 @@ class Mean:
     of: int
 
 
-class LiveMean(Latest):
+class LiveMean(LatestJob):
     """Average patterns of a scan, one set of positions after the other.
 
     ``averaged`` gives a `Mean`, first of a few patterns and then of all.
@@ -59,15 +59,15 @@ class LiveMean(Latest):
         """Ask for the mean pattern of the positions in `mask`; gives up the one before."""
         self.ask((scan, mask))
 
-    def work(self, turn: Turn) -> None:
+    def work(self, request: Request) -> None:
         """Average a few patterns, then all."""
-        scan, mask = turn.wanted
+        scan, mask = request.wanted
         look = _first_look(scan, mask)
-        self.tell(turn, look)
+        self.tell(request, look)
         # Asked for again within a moment: somebody is still dragging.
-        if look.patterns < look.of and not turn.passed.wait(_REST_S):
-            mean, _ = mean_pattern(scan, mask, report=self.report(turn))
-            self.tell(turn, Mean(scan, mask, mean, look.of, look.of))
+        if look.patterns < look.of and not request.passed.wait(_REST_S):
+            mean, _ = mean_pattern(scan, mask, report=self.report(request))
+            self.tell(request, Mean(scan, mask, mean, look.of, look.of))
 
     def take(self, wanted: tuple[Scan, np.ndarray], what: Any) -> None:
         """Pass on a mean, or how far the pass is."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from qtpy.QtCore import QEvent, Qt
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
     QCheckBox,
     QDoubleSpinBox,
@@ -110,7 +111,7 @@ class RangePanel(QWidget):
         column.addWidget(self.said)
         column.addStretch(1)
 
-    def showEvent(self, event: QEvent) -> None:
+    def showEvent(self, event: QShowEvent | None) -> None:
         """Give the text two lines at all times, so that nothing moves under the mouse."""
         super().showEvent(event)
         # napari's style, and with it the font, is in force only then.

@@ -9,6 +9,7 @@ from weakref import WeakSet
 import numpy as np
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QComboBox
+from superqt.utils import signals_blocked
 
 from napari_ferro4d.results import MapResult
 from napari_ferro4d.scan import Scan
@@ -22,13 +23,14 @@ from napari_ferro4d.viewer.layers import (
     scans_in,
     with_steps_of_scans,
 )
-from napari_ferro4d.viewer.session import plain
+from napari_ferro4d.viewer.session import unwrapped
+from napari_ferro4d.viewer.widgets import narrow
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
 
-__all__ = ["EmbeddingChoice", "ShownEmbedding", "narrow"]
+__all__ = ["EmbeddingChoice", "ShownEmbedding"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,11 +138,12 @@ class EmbeddingChoice(QComboBox):
 
     def __init__(self, viewer: Any) -> None:
         super().__init__()
-        self._viewer = plain(viewer)
+        self._viewer = unwrapped(viewer)
         self._found: list[ShownEmbedding] = []
         narrow(self)
         # An embedding made anew goes into the layers of the old one, its notes after its data.
-        self._later = QTimer(self, singleShot=True, interval=0)
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
         self._later.timeout.connect(self.refresh)
         events = self._viewer.layers.events
         for event in (events.inserted, events.removed):
@@ -184,13 +187,12 @@ class EmbeddingChoice(QComboBox):
         if [one.whole for one in found] == [one.whole for one in self._found] and self.count():
             return
         kept = [i for i, one in enumerate(found) if before and one.whole is before.whole]
-        self.blockSignals(True)
-        self._found = found
-        self.clear()
-        self.addItems(_titles(found) or ["no embedding yet"])
-        self.setEnabled(bool(found))
-        self.setCurrentIndex(kept[0] if kept else self.count() - 1)
-        self.blockSignals(False)
+        with signals_blocked(self):
+            self._found = found
+            self.clear()
+            self.addItems(_titles(found) or ["no embedding yet"])
+            self.setEnabled(bool(found))
+            self.setCurrentIndex(kept[0] if kept else self.count() - 1)
         self._on_index()
 
     def _on_layers(self, event: Any = None) -> None:
@@ -199,13 +201,6 @@ class EmbeddingChoice(QComboBox):
     def _on_index(self, index: int = 0) -> None:
         self.setToolTip(self.currentText())
         self.changed.emit()
-
-
-def narrow(box: QComboBox) -> QComboBox:
-    """Let a box be as narrow as its dock, whatever it offers."""
-    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    box.setMinimumContentsLength(12)
-    return box
 
 
 def _titles(found: list[ShownEmbedding]) -> list[str]:

@@ -5,7 +5,11 @@ Files, in reading order:
 - `class_colours`: Names and colours of the classes in a labels layer.
 - `pattern_space`: Where patterns have their zero.
 - `scan_names`: How a scan whose detector was corrected is told from the one that was recorded.
-- `layers`: The one place where layers are made: their names, scale, units, metadata and order.
+- `layer_notes`: Our notes on layers: what a layer shows, of which scan, and how it is found again.
+- `layer_data`: What layers are made of: data, names, scale, units and notes, before they are in a
+  viewer.
+- `layer_list`: Layers into the viewer's list, and out of it: what is updated, what is new, and
+  where it goes.
 - `truth`: The known truth of a simulated scan as a labels layer, to compare predictions with.
 """
 

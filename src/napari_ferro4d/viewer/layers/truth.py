@@ -11,7 +11,8 @@ from napari_ferro4d.errors import ScanError
 from napari_ferro4d.results import LabelResult
 from napari_ferro4d.scan import Scan
 
-from .layers import TRUTH, LayerData, Origin, label_layer
+from .layer_data import LayerData, Origin, label_layer
+from .layer_notes import TRUTH
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

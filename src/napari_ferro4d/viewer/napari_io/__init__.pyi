@@ -6,10 +6,12 @@ from .reader import now_and_later as now_and_later
 from .reader import opened_layers as opened_layers
 from .reader import results_layers as results_layers
 from .samples import SampleRow as SampleRow
+from .samples import being_made as being_made
 from .samples import boracite_sample as boracite_sample
 from .samples import demo_sample as demo_sample
 from .samples import ermno3_domains_sample as ermno3_domains_sample
 from .samples import ermno3_vortex_sample as ermno3_vortex_sample
+from .samples import sample_layers as sample_layers
 from .writer import write_image as write_image
 from .writer import write_labels as write_labels
 from .writer import write_layers as write_layers

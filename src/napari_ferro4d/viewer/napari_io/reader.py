@@ -185,17 +185,21 @@ def _read_results(path: str | Sequence[str]) -> list[LayerData] | list[tuple[Non
 
         # What is painted on a prediction counts from its first stroke on.
         session(viewer)
-    layers = _told(lambda: with_steps_of_scans(viewer, results_layers(_single(path) or "")))
-    return layers if viewer is None else now_and_later(viewer, layers)
+
+    def read() -> list[LayerData]:
+        layers = with_steps_of_scans(viewer, results_layers(_single(path) or ""))
+        return layers if viewer is None else now_and_later(viewer, layers)
+
+    return _told(read)
 
 
 def now_and_later(viewer: Any, layers: list[LayerData]) -> list[LayerData]:
     """Return the layers to add now; many channels of a stack follow while the window answers."""
     from napari_ferro4d.viewer.session import session
 
-    now = []
+    now: list[LayerData] = []
     for layer in layers:
-        info = {} if len(layer) < 3 else layer[1]["metadata"][KEY]
+        info = layer[1]["metadata"][KEY]
         if "channel" not in info or sum(_whole(one) == _whole(layer) for one in now) < _AT_ONCE:
             now.append(layer)
         else:

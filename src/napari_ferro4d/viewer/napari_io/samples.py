@@ -7,7 +7,9 @@ scan is there, was cancelled, or could not be made.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -27,18 +29,22 @@ from napari_ferro4d.viewer.layers import (
     map_layers,
     truth_layer,
 )
-from napari_ferro4d.viewer.session import Session, plain, session
+from napari_ferro4d.viewer.session import Session, session, unwrapped
 from napari_ferro4d.viewer.widgets import JobRow
 
 from .reader import kept_labels, layers_of, opened_layers
 
 __all__ = [
     "SampleRow",
+    "being_made",
     "boracite_sample",
     "demo_sample",
     "ermno3_domains_sample",
     "ermno3_vortex_sample",
+    "sample_layers",
 ]
+
+Make = Callable[[str, Report | None], Path]
 
 _WAITING = "(being simulated)"
 
@@ -53,17 +59,17 @@ def demo_sample() -> list[LayerData]:
 
 def ermno3_domains_sample() -> list[LayerData]:
     """Simulate, or find in the cache, a scan of two domains of ErMnO3."""
-    return _sample("ermno3-domains-small")
+    return sample_layers("ermno3-domains-small")
 
 
 def ermno3_vortex_sample() -> list[LayerData]:
     """Simulate, or find in the cache, a scan of a vortex in ErMnO3."""
-    return _sample("ermno3-vortex-small")
+    return sample_layers("ermno3-vortex-small")
 
 
 def boracite_sample() -> list[LayerData]:
     """Simulate, or find in the cache, a scan of three domain states of boracite."""
-    return _sample("boracite-small")
+    return sample_layers("boracite-small")
 
 
 class SampleRow(JobRow):
@@ -75,12 +81,14 @@ class SampleRow(JobRow):
         The viewer that the scan goes to.
     name : str
         Name of the preset.
+    make : callable
+        Returns the path of the preset's scan; takes its name and a report.
     """
 
-    def __init__(self, viewer: Any, name: str) -> None:
+    def __init__(self, viewer: Any, name: str, make: Make) -> None:
         super().__init__()
-        self.viewer, self.name = viewer, name
-        self.layout().setContentsMargins(8, 6, 8, 6)
+        self.viewer, self.name, self._make = viewer, name, make
+        self.column.setContentsMargins(8, 6, 8, 6)
         session(viewer).closing.connect(self.stop)
         self.running.connect(self._on_end)
 
@@ -88,9 +96,7 @@ class SampleRow(JobRow):
         """Make the scan on a thread, then add its layers."""
 
         def work(report: Report) -> tuple[Scan, list[LayerData]]:
-            from napari_ferro4d.simulate import sample_scan_path
-
-            scan = open_scan(sample_scan_path(self.name, report))
+            scan = open_scan(self._make(self.name, report))
             return scan, layers_of(scan)
 
         def done(opened: tuple[Scan, list[LayerData]]) -> None:
@@ -101,7 +107,7 @@ class SampleRow(JobRow):
 
         self.start(work, done, f"Simulating {self.name}")
 
-    def event(self, event: QEvent) -> bool:
+    def event(self, event: Any) -> bool:
         """Cancel when the dock is closed."""
         if event.type() == QEvent.Type.ParentChange and self.parent() is None:
             self.cancel()
@@ -124,21 +130,31 @@ _BEING_MADE: WeakKeyDictionary[Session, dict[str, SampleRow]] = WeakKeyDictionar
 """The rows of every viewer, by the name of their preset."""
 
 
-def _sample(name: str) -> list[LayerData]:
-    """Return the layers of a preset's scan, or one in its place while it is being made."""
+def sample_layers(name: str, make: Make | None = None) -> list[LayerData]:
+    """Return the layers of a preset's scan, or one in its place while it is being made.
+
+    Parameters
+    ----------
+    name : str
+        Name of the preset.
+    make : callable, optional
+        Returns the path of the preset's scan; takes its name and a report. By default the scan is
+        simulated the first time, and in the cache from then on.
+    """
     import napari
 
     from napari_ferro4d.simulate import preset, sample_scan_path
 
-    viewer = plain(napari.current_viewer())
+    make = make or sample_scan_path
+    viewer = unwrapped(napari.current_viewer())
     if viewer is None:  # no window that could stop answering
-        return opened_layers(open_scan(sample_scan_path(name)))
+        return opened_layers(open_scan(make(name, None)))
     rows = being_made(viewer)
     if name in rows:
         # Asked for twice: one of them is enough, but napari wants a layer every time.
         _remove_waiting(viewer, name)
     else:
-        row = rows[name] = SampleRow(viewer, name)
+        row = rows[name] = SampleRow(viewer, name, make)
         viewer.window.add_dock_widget(row, name=f"Sample {name}", area="bottom")
         session(viewer).later(partial(_start, viewer, name))
     scan = preset(name).scan

@@ -10,15 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import QSize
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
     QLineEdit,
     QPushButton,
-    QScrollArea,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -41,8 +39,8 @@ from napari_ferro4d.viewer.napari_io import (
     now_and_later,
     results_layers,
 )
-from napari_ferro4d.viewer.session import is_kept, plain, remember, remembered, session
-from napari_ferro4d.viewer.widgets import JobRow, enable, hint
+from napari_ferro4d.viewer.session import is_kept, remember, remembered, session, unwrapped
+from napari_ferro4d.viewer.widgets import JobRow, ScrolledColumn, enable, hint
 
 from .hints_form import HintsForm
 
@@ -60,7 +58,7 @@ class OpenWidget(QWidget):
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
-        self.viewer = plain(napari_viewer)
+        self.viewer = unwrapped(napari_viewer)
         self.path = QLineEdit()
         self.path.setPlaceholderText("file or folder")
         self._path = ""
@@ -83,20 +81,10 @@ class OpenWidget(QWidget):
         choose = QHBoxLayout()
         for widget, stretch in ((self.path, 1), (file_button, 0), (folder_button, 0)):
             choose.addWidget(widget, stretch)
-        # In a scroll area: with all groups open it is higher than the screen of a laptop.
-        inside, scroll = QWidget(), QScrollArea()
-        self._scroll = scroll
-        scroll.setWidget(inside)
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setMinimumHeight(300)
-        whole = QVBoxLayout(self)
-        whole.setContentsMargins(0, 0, 0, 0)
-        whole.addWidget(scroll)
-        column = QVBoxLayout(inside)
-        column.setContentsMargins(8, 6, 8, 6)
-        column.setSpacing(6)
+        # With all groups open it is higher than the screen of a laptop.
+        self._scroll = ScrolledColumn(self)
+        self._scroll.setMinimumHeight(300)
+        column = self._scroll.rows
         column.addLayout(choose)
         column.addWidget(hint("auto: as the file says. Fill in what it lacks."))
         column.addWidget(self.form)
@@ -104,16 +92,14 @@ class OpenWidget(QWidget):
         column.addWidget(self.row)
         column.addStretch(1)
 
-    def showEvent(self, event: QShowEvent) -> None:
+    def showEvent(self, event: QShowEvent | None) -> None:
         """Ask for the width of the fields, which napari's style makes wider than they were."""
         super().showEvent(event)
-        bar = self._scroll.verticalScrollBar().sizeHint().width()
-        inside = self._scroll.widget().minimumSizeHint().width()
-        self._scroll.setMinimumWidth(inside + bar)
+        self._scroll.ask_for_width()
 
     def sizeHint(self) -> QSize:
-        """Return the size at which nothing has to be scrolled."""
-        return QSize(self._scroll.minimumWidth(), self._scroll.widget().sizeHint().height())
+        """Return the least width, and the height at which nothing has to be scrolled."""
+        return QSize(self._scroll.minimumWidth(), self._scroll.whole_size().height())
 
     def refresh(self, *_: Any) -> None:
         """Enable what can be done now."""

@@ -10,7 +10,7 @@ Files, in reading order:
   widgets.
 - `autosave`: Labels that a user made are kept on disk while they are made, and come back with
   their scan.
-- `viewer_session`: What every viewer with a scan gets: corrections kept apart, labels kept on
+- `viewer_session`: What every viewer with a scan gets: decisions kept apart, labels kept on
   disk, a tidy end.
 """
 

@@ -10,5 +10,5 @@ from .settings import preference as preference
 from .settings import remember as remember
 from .settings import remembered as remembered
 from .viewer_session import Session as Session
-from .viewer_session import plain as plain
 from .viewer_session import session as session
+from .viewer_session import unwrapped as unwrapped

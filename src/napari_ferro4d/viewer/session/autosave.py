@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_ferro4d.io import atomic_file
 from napari_ferro4d.results import LabelResult
 from napari_ferro4d.scan import Scan
 from napari_ferro4d.viewer.layers import (
@@ -33,8 +34,6 @@ from napari_ferro4d.viewer.layers import (
     label_layer,
     layer_info,
 )
-
-from .settings import atomic_write
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -106,7 +105,7 @@ class Autosave:
 
         Raises
         ------
-        OSError
+        ScanError
             If the disk refuses.
         """
         file = autosave_file(scan.signature)
@@ -116,7 +115,7 @@ class Autosave:
             # What is in it may be hours of somebody's work that never came into this viewer.
             os.replace(file, _aside(file, BACKUP, file.stat().st_mtime))
         if kept:
-            atomic_write(file, _packed(scan, kept))
+            _write(file, scan, kept)
             self._known[file] = _version(file)
         elif known:
             file.unlink(missing_ok=True)
@@ -135,11 +134,11 @@ class Autosave:
 
         Raises
         ------
-        OSError
+        ScanError
             If the disk refuses.
         """
         file = _aside(autosave_file(scan.signature), REMOVED, time.time())
-        atomic_write(file, _packed(scan, [layer]))
+        _write(file, scan, [layer])
         return file
 
 
@@ -168,7 +167,7 @@ def read_kept(file: Path, scan: Scan | None = None) -> Restored | None:
     return Restored(layers, written) if layers else None
 
 
-def _packed(scan: Scan, layers: Sequence[Labels]) -> bytes:
+def _write(file: Path, scan: Scan, layers: Sequence[Labels]) -> None:
     notes = []
     for layer in layers:
         numbers = sorted({*classes_of(layer), *(int(n) for n in np.unique(layer.data))})
@@ -183,10 +182,10 @@ def _packed(scan: Scan, layers: Sequence[Labels]) -> bytes:
                 "scan_step": scan.scan_step,
             }
         )
-    buffer = io.BytesIO()
-    arrays = {f"labels_{i}": np.asarray(layer.data) for i, layer in enumerate(layers)}
-    np.savez_compressed(buffer, notes=np.array(json.dumps(notes)), **arrays)
-    return buffer.getvalue()
+    arrays: dict[str, Any] = {"notes": np.array(json.dumps(notes))}
+    arrays |= {f"labels_{i}": np.asarray(layer.data) for i, layer in enumerate(layers)}
+    with atomic_file(file) as temporary:
+        np.savez_compressed(temporary, **arrays)
 
 
 def _layer(scan: Scan | None, note: dict[str, Any], data: np.ndarray) -> LayerData:
@@ -221,7 +220,7 @@ def _same(viewer: ViewerModel, keywords: dict[str, Any]) -> Iterable[Labels]:
 
 
 def _renamed(data: Any, keywords: dict[str, Any], kind: str) -> LayerData:
-    # Under a name of their own in the notes, too: restored corrections are labels to look at.
+    # Under a name of their own in the notes, too: restored decisions are labels to look at.
     info = keywords["metadata"][KEY]
     notes = {**info, "name": f"{info['name']} (restored)"}
     name = f"{keywords['name']} (restored)"

@@ -1,11 +1,12 @@
 """What a user paints on a prediction is kept apart, as decisions that no new prediction overwrites.
 
 The prediction is an ordinary labels layer. The machine's own prediction stays beside it in the
-layer's metadata, and the difference is written to a labels layer "<scan> corrections", a moment
-after every change. Both `paint` and `set_data` are listened to: undo and redo emit only the latter.
+layer's metadata, and the difference is written to a labels layer that users know as
+"<scan> corrections", a moment after every change. Both `paint` and `set_data` are listened to:
+undo and redo emit only the latter.
 
-One prediction layer per scan feeds the one corrections layer: the newest. An earlier one stays, to
-compare with, and a second corrections layer becomes a labels layer like any other.
+One prediction layer per scan feeds the one layer of decisions: the newest. An earlier one stays, to
+compare with, and a second layer of decisions becomes a labels layer like any other.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Labels
 
-__all__ = ["Corrections"]
+__all__ = ["Decisions"]
 
 _QUIET_MS = 150
 """How long nothing has to change before the difference is taken: less than a user notices."""
@@ -48,7 +49,7 @@ _QUIET_MS = 150
 _DISPLAY = ("visible", "opacity", "contour", "blending", "brush_size", "selected_label", "mode")
 
 
-class Corrections(QObject):
+class Decisions(QObject):
     """Watch the prediction layers of one viewer."""
 
     recorded = Signal()
@@ -58,7 +59,8 @@ class Corrections(QObject):
         super().__init__(parent)
         self._viewer = viewer
         self._changed: set[Labels] = set()
-        self._timer = QTimer(self, singleShot=True, interval=_QUIET_MS)
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.flush)
         viewer.layers.events.inserted.connect(self._on_inserted)
         for layer in viewer.layers:
@@ -103,7 +105,7 @@ class Corrections(QObject):
         return self._exchange(old, made)
 
     def flush(self) -> None:
-        """Write the decisions of all changed predictions to their corrections layers now."""
+        """Write the decisions on all changed predictions to their layers now."""
         changed, self._changed = self._changed, set()
         for layer in changed:
             if layer in self._viewer.layers:
@@ -135,13 +137,13 @@ class Corrections(QObject):
             if layer_info(layer).get("name") == "prediction":
                 self._watch_prediction(layer)
             elif layer_info(layer).get("name") == "corrections":
-                self._watch_corrections(layer)
+                self._watch_decisions(layer)
             elif layer_info(layer).get("name") == TRUTH:
                 _lock(layer)
 
     def _watch_prediction(self, layer: Labels) -> None:
         if "machine" not in layer_info(layer):
-            # A prediction from a results folder: what it shows now is where corrections start.
+            # A prediction from a results folder: what it shows now is where decisions start.
             machine = np.array(layer.data)
             renote(layer, machine=machine, decided=np.zeros_like(machine))
             kept = find_layer(self._viewer, layer_info(layer).get("signature", ""), "corrections")
@@ -152,12 +154,12 @@ class Corrections(QObject):
         def changed(event: Any = None) -> None:
             if layer_info(layer).get("name") == "prediction":
                 self._changed.add(layer)
-                self._timer.start()
+                self._timer.start(_QUIET_MS)
 
         layer.events.paint.connect(changed)
         layer.events.set_data.connect(changed)
 
-    def _watch_corrections(self, layer: Labels) -> None:
+    def _watch_decisions(self, layer: Labels) -> None:
         signature = layer_info(layer).get("signature", "")
         if len(self._with(signature, "corrections")) > 1:
             renote(layer, name=layer.name)
@@ -168,7 +170,7 @@ class Corrections(QObject):
                 self._show_on(prediction, layer.data)
 
     def _retire_others(self, layer: Labels) -> None:
-        """Let no prediction but `layer` feed the corrections of its scan."""
+        """Let no prediction but `layer` take the decisions on its scan."""
         for other in self._with(layer_info(layer).get("signature", ""), "prediction"):
             if other is not layer:
                 # What was painted there a moment ago may not be recorded yet.
@@ -178,7 +180,7 @@ class Corrections(QObject):
                 _lock(other)
                 self._changed.discard(other)
                 self._changed.add(layer)
-                self._timer.start()
+                self._timer.start(_QUIET_MS)
                 show_info(
                     f"Corrections are now painted on {layer.name!r}, which shows those made so "
                     f"far; {other.name!r} stays as it is, to compare with."

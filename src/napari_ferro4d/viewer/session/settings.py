@@ -6,13 +6,16 @@ File > Preferences. Widget parameters are a small JSON file in the user's config
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["atomic_write", "preference", "remember", "remembered"]
+from napari_ferro4d.errors import ScanError
+from napari_ferro4d.io import atomic_file
+
+__all__ = ["preference", "remember", "remembered"]
 
 _FALLBACK: Mapping[str, Any] = {"device": "auto", "autosave_seconds": 5.0}
 
@@ -35,25 +38,10 @@ def remembered(widget: str) -> dict[str, Any]:
 
 def remember(widget: str, values: Mapping[str, Any]) -> None:
     """Keep the parameters of `widget` for the next session."""
-    try:
-        atomic_write(_file(), json.dumps({**_read(), widget: dict(values)}, indent=2).encode())
-    except OSError:
-        # A full or read-only home must not stop the analysis that is just starting.
-        return
-
-
-def atomic_write(path: Path, content: bytes) -> None:
-    """Write a file so that a crash leaves the old content or the new, never half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    # A full or read-only home must not stop the analysis that is just starting.
+    with contextlib.suppress(ScanError), atomic_file(_file()) as temporary:
+        text = json.dumps({**_read(), widget: dict(values)}, indent=2)
+        temporary.write_text(text, encoding="utf-8")
 
 
 def _file() -> Path:

@@ -1,4 +1,4 @@
-"""What every viewer with a scan gets: corrections kept apart, labels kept on disk, a tidy end.
+"""What every viewer with a scan gets: decisions kept apart, labels kept on disk, a tidy end.
 
 A session starts with the first widget, or with the first scan that our reader opens in a viewer,
 and lives as a child of its window.
@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, QObject, QTimer, Signal
 
+from napari_ferro4d.errors import ScanError
 from napari_ferro4d.viewer.layers import layer_info, scan_of, scans_in
 
 from .autosave import Autosave, user_labels
-from .decisions_layer import Corrections
+from .decisions_layer import Decisions
 from .settings import preference
 
 if TYPE_CHECKING:
@@ -24,17 +25,17 @@ if TYPE_CHECKING:
 
     from napari_ferro4d.scan import Scan
 
-__all__ = ["Session", "plain", "session"]
+__all__ = ["Session", "session", "unwrapped"]
 
 
-def plain(viewer: Any) -> Any:
+def unwrapped(viewer: Any) -> Any:
     """Return the viewer itself where napari hands a plugin a proxy of it."""
     return getattr(viewer, "__wrapped__", viewer)
 
 
 def session(viewer: Any) -> Session:
     """Return the session of `viewer`, starting it if need be."""
-    viewer = plain(viewer)
+    viewer = unwrapped(viewer)
     window = viewer.window._qt_window
     found = window.findChild(Session)
     return Session(viewer, window) if found is None else found
@@ -57,14 +58,15 @@ class Session(QObject):
     def __init__(self, viewer: Viewer, window: QObject) -> None:
         super().__init__(window)
         self._viewer = viewer
-        self.corrections = Corrections(viewer, self)
+        self.decisions = Decisions(viewer, self)
         self.kept = Autosave()
         self._removed: list[Labels] = []
         self._edited = False
-        self._timer = QTimer(self, singleShot=True)
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.autosave)
         self._steps: deque[Callable[[], None]] = deque()
-        self._stepper = QTimer(self, interval=0)
+        self._stepper = QTimer(self)
         self._stepper.timeout.connect(self._step)
         events = viewer.layers.events
         self._connected = (
@@ -81,13 +83,13 @@ class Session(QObject):
     def autosave(self) -> None:
         """Write the labels that users made on every scan in the viewer."""
         self._edited = False
-        self.corrections.flush()
+        self.decisions.flush()
         removed, self._removed = self._removed, []
         for _, scan in scans_in(self._viewer):
             try:
                 self._set_aside(scan, removed)
                 self.kept.save(scan, user_labels(self._viewer.layers, scan))
-            except OSError as error:
+            except (OSError, ScanError) as error:
                 from napari.utils.notifications import show_warning
 
                 show_warning(f"The labels of {scan.name} cannot be autosaved: {error}.")
@@ -124,7 +126,7 @@ class Session(QObject):
                 f"are kept in {file}; open that file to get them back."
             )
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+    def eventFilter(self, watched: Any, event: Any) -> bool:
         """Save when the window is asked to close, and end when it does."""
         kind = event.type()
         if kind == QEvent.Type.Close:
@@ -135,7 +137,10 @@ class Session(QObject):
         return False
 
     def _end(self) -> None:
-        self.parent().removeEventFilter(self)
+        # Not kept as an attribute: Python could then never let go of a window that was closed.
+        window = self.parent()
+        if window is not None:
+            window.removeEventFilter(self)
         for event, call in self._connected:
             event.disconnect(call)
         self._steps.clear()

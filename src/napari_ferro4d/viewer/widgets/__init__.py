@@ -1,12 +1,14 @@
-"""What the docks share: a job row, choices, plots.
+"""What the docks share: fields, choices, a job row, plots.
 
 Files, in reading order:
 
-- `choices`: Small Qt pieces that the dock widgets share: choices that follow the layer list, a
-  device box.
+- `fields`: The fields of our forms: magicgui's, with what a scan needs besides: units, and "not
+  given".
+- `choices`: Choices that the dock widgets share: of layers, following the layer list, and of a
+  device.
 - `fold`: A group of fields that is folded away until somebody wants it.
-- `image_field`: A line for the path of a detector image, with a button that asks for the file.
 - `job_row`: Long work off the GUI thread: run a core function, show how far it is, cancel it.
+- `scrolled_column`: The rows of a dock, which scroll where a window is lower than they are.
 - `analysis_dock`: What the analysis widgets have in common: a scan to work on, a job row,
   remembered parameters.
 - `latest_job`: Work that follows the mouse, off the GUI thread: the latest request wins, others

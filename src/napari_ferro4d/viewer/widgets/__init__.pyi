@@ -5,13 +5,18 @@ from .choices import ScanChoice as ScanChoice
 from .choices import enable as enable
 from .choices import form as form
 from .choices import hint as hint
+from .choices import narrow as narrow
+from .fields import ImageEdit as ImageEdit
+from .fields import Number as Number
+from .fields import Pair as Pair
+from .fields import beside as beside
+from .fields import rows as rows
 from .fold import Fold as Fold
-from .image_field import ImageField as ImageField
 from .job_row import Job as Job
 from .job_row import JobRow as JobRow
 from .job_row import progress_text as progress_text
-from .latest_job import Latest as Latest
-from .latest_job import Turn as Turn
+from .latest_job import LatestJob as LatestJob
+from .latest_job import Request as Request
 from .model_file import ask_and_load as ask_and_load
 from .model_file import ask_and_save as ask_and_save
 from .model_file import load_or_say as load_or_say
@@ -22,3 +27,4 @@ from .partial_maps import PART as PART
 from .partial_maps import PartLayers as PartLayers
 from .partial_maps import reporting_layers as reporting_layers
 from .plot_canvas import PlotCanvas as PlotCanvas
+from .scrolled_column import ScrolledColumn as ScrolledColumn

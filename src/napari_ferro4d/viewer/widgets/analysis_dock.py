@@ -7,12 +7,14 @@ from functools import partial
 from typing import Any
 
 from qtpy.QtCore import QEvent, QSize, Qt, QTimer, Signal
-from qtpy.QtWidgets import QDockWidget, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import QDockWidget, QWidget
 
-from napari_ferro4d.viewer.session import plain, remember, remembered, session
+from napari_ferro4d.viewer.session import remember, remembered, session, unwrapped
 
 from .choices import ScanChoice
 from .job_row import JobRow
+from .scrolled_column import ScrolledColumn
 
 __all__ = ["Dock"]
 
@@ -34,26 +36,15 @@ class Dock(QWidget):
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
-        self.viewer = plain(napari_viewer)
+        self.viewer = unwrapped(napari_viewer)
         self.session = session(self.viewer)
         self.scans = ScanChoice(self.viewer)
         self.row = JobRow(self)
-        # In a scroll area: a dock higher than the screen would else push the window off it.
-        self._inside = QWidget()
-        self.column = QVBoxLayout(self._inside)
-        self.column.setContentsMargins(8, 6, 8, 6)
-        self.column.setSpacing(6)
-        self._scroll = QScrollArea()
-        self._scroll.setWidget(self._inside)
-        self._scroll.setWidgetResizable(True)
-        self._scroll.setFrameShape(QScrollArea.Shape.NoFrame)
-        self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._scroll = ScrolledColumn(self)
+        self._inside, self.column = self._scroll.inside, self._scroll.rows
         self.placed = False
         self._tabbed = False
         self._window_was = self.viewer.window._qt_window.size()
-        whole = QVBoxLayout(self)
-        whole.setContentsMargins(0, 0, 0, 0)
-        whole.addWidget(self._scroll)
 
     def ready(self) -> None:
         """Put back the parameters of last time and start following the viewer."""
@@ -72,13 +63,12 @@ class Dock(QWidget):
         self._ask_for_room()
 
     def _ask_for_room(self) -> None:
-        bar = self._scroll.verticalScrollBar().sizeHint().width()
-        self._scroll.setMinimumWidth(self._inside.minimumSizeHint().width() + bar)
+        self._scroll.ask_for_width()
         # Docks are stacked before they are made tabs: nobody wants the window to grow for that.
         height = min(self._inside.sizeHint().height(), _TALL_ENOUGH)
         self._scroll.setMinimumHeight(height if self.placed else 0)
 
-    def showEvent(self, event: QEvent) -> None:
+    def showEvent(self, event: QShowEvent | None) -> None:
         """Join the analysis docks that are there already, as a tab, the first time it is shown."""
         super().showEvent(event)
         if not self._tabbed:
@@ -115,8 +105,7 @@ class Dock(QWidget):
 
     def sizeHint(self) -> QSize:
         """Return the size at which nothing has to be scrolled."""
-        inside = self._inside.sizeHint()
-        return QSize(max(inside.width(), self._scroll.minimumWidth()), inside.height())
+        return self._scroll.whole_size()
 
     def parameters(self) -> dict[str, Any]:
         """Return what the user set, as JSON types."""
@@ -132,7 +121,7 @@ class Dock(QWidget):
         """Remember the parameters for next time."""
         remember(self.key, self.parameters())
 
-    def event(self, event: QEvent) -> bool:
+    def event(self, event: Any) -> bool:
         """Cancel the job when the dock is closed: nobody could see or stop it any more."""
         if event.type() == QEvent.Type.ParentChange and self.parent() is None:
             self.row.cancel()

@@ -1,4 +1,4 @@
-"""Small Qt pieces that the dock widgets share: choices that follow the layer list, a device box."""
+"""Choices that the dock widgets share: of layers, following the layer list, and of a device."""
 
 from __future__ import annotations
 
@@ -7,22 +7,33 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt, Signal
+from magicgui.widgets import ComboBox
+from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QWidget
+from superqt.utils import ensure_main_thread, signals_blocked
 
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.learn import Worker, devices
 from napari_ferro4d.scan import Scan
 from napari_ferro4d.viewer.layers import LOCKED, corrections_text, layer_info, scan_of
-from napari_ferro4d.viewer.session import plain, preference
+from napari_ferro4d.viewer.session import preference, unwrapped
 
 if TYPE_CHECKING:
     from napari.layers import Labels, Layer
 
-__all__ = ["DeviceChoice", "LabelsChoice", "LayerChoice", "ScanChoice", "enable", "form", "hint"]
+__all__ = [
+    "DeviceChoice",
+    "LabelsChoice",
+    "LayerChoice",
+    "ScanChoice",
+    "enable",
+    "form",
+    "hint",
+    "narrow",
+]
 
 
-class LayerChoice(QComboBox):
+class LayerChoice(ComboBox):
     """Choose one of the layers that `accept`; follows layers added, removed and renamed.
 
     Parameters
@@ -35,72 +46,70 @@ class LayerChoice(QComboBox):
         What the box says while there is no such layer.
     """
 
-    changed = Signal()
-
-    def __init__(self, viewer: Any, accept: Callable[[Layer], bool], nothing: str) -> None:
-        super().__init__()
-        self._viewer = plain(viewer)
+    def __init__(
+        self, viewer: Any, accept: Callable[[Layer], bool], nothing: str, label: str
+    ) -> None:
+        self._viewer = unwrapped(viewer)
         self._accept = accept
         self._nothing = nothing
-        self._layers: list[Layer] = []
+        super().__init__(choices=self._offered, label=label)
         # A long file name may not make the dock wide.
-        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.setMinimumContentsLength(12)
+        narrow(self.native)
         events = self._viewer.layers.events
         for event in (events.inserted, events.removed, events.reordered, events.renamed):
-            event.connect(self.refresh)
-        self.currentIndexChanged.connect(self._on_index)
-        self.refresh()
+            event.connect(self.reset_choices)
+        self.changed.connect(self._describe)
+        self._describe()
 
     def layer(self) -> Layer | None:
         """Return the chosen layer."""
-        index = self.currentIndex()
-        return self._layers[index] if 0 <= index < len(self._layers) else None
+        return self.value
 
     def choose(self, layer: Layer) -> None:
         """Choose `layer`, if it is among the choices."""
-        self.refresh()
-        if layer in self._layers:
-            self.setCurrentIndex(self._layers.index(layer))
+        self.reset_choices()
+        if layer in self.choices:
+            self.value = layer
 
-    def refresh(self, event: Any = None) -> None:
+    def reset_choices(self, *_: Any) -> None:
         """Read the layer list again; the choice stays where it can."""
-        before = self.layer()
-        layers = [layer for layer in self._viewer.layers if self._accept(layer)]
-        names = [layer.name for layer in layers] or [self._nothing]
-        if layers == self._layers and names == [self.itemText(i) for i in range(self.count())]:
+        offered, box = self._offered(), self.native
+        if offered == [(box.itemText(n), box.itemData(n)) for n in range(box.count())]:
             return
-        self.blockSignals(True)
-        self._layers = layers
-        self.clear()
-        self.addItems(names)
-        self.setEnabled(bool(layers))
-        # A new choice is likelier meant than the oldest one when the chosen layer went away.
-        self.setCurrentIndex(layers.index(before) if before in layers else len(names) - 1)
-        self.blockSignals(False)
-        self._on_index()
+        before = self.value
+        with self.changed.blocked(), signals_blocked(box):
+            box.clear()
+            super().reset_choices()
+            # A new choice is likelier meant than the oldest one when the chosen layer went away.
+            self.value = before if before in self.choices else self.choices[-1]
+        self.enabled = self.value is not None
+        self.changed.emit(self.value)
 
-    def _on_index(self, index: int = 0) -> None:
-        self.setToolTip(self.currentText())
-        self.changed.emit()
+    def _offered(self, widget: Any = None) -> list[tuple[str, Layer | None]]:
+        layers = [layer for layer in self._viewer.layers if self._accept(layer)]
+        return [(layer.name, layer) for layer in layers] or [(self._nothing, None)]
+
+    def _describe(self) -> None:
+        self.tooltip = self.current_choice
 
 
 class ScanChoice(LayerChoice):
     """Choose one of the 4D-STEM scans in the viewer."""
 
     def __init__(self, viewer: Any) -> None:
-        super().__init__(viewer, lambda layer: scan_of(layer) is not None, "no scan opened yet")
+        super().__init__(
+            viewer, lambda layer: scan_of(layer) is not None, "no scan opened yet", "Scan"
+        )
 
     def scan(self) -> Scan | None:
         """Return the chosen scan."""
         layer = self.layer()
         return None if layer is None else scan_of(layer)
 
-    def _on_index(self, index: int = 0) -> None:
-        super()._on_index(index)
+    def _describe(self) -> None:
         scan = self.scan()
-        if scan is not None and scan.correction is not None:
-            self.setToolTip(f"{self.currentText()}: {corrections_text(scan)}")
+        said = "" if scan is None or scan.correction is None else f": {corrections_text(scan)}"
+        self.tooltip = f"{self.current_choice}{said}"
 
 
 class LabelsChoice(LayerChoice):
@@ -118,7 +127,7 @@ class LabelsChoice(LayerChoice):
                 and info.get("signature", wanted.signature) in ("", wanted.signature)
             )
 
-        super().__init__(viewer, accept, "no labels layer yet")
+        super().__init__(viewer, accept, "no labels layer yet", "Labels")
 
     def labels(self) -> Labels | None:
         """Return the chosen labels layer."""
@@ -134,7 +143,7 @@ def present_devices() -> list[str]:
         return []
 
 
-class DeviceChoice(QComboBox):
+class DeviceChoice(ComboBox):
     """Choose where to compute: ``auto``, ``cpu`` or one of the GPUs.
 
     Parameters
@@ -143,42 +152,61 @@ class DeviceChoice(QComboBox):
         Returns the names of what there is, on a thread.
     """
 
-    _found = Signal(object)
-
-    def __init__(self, look: Callable[[], list[str]] = present_devices) -> None:
-        super().__init__()
+    def __init__(self, look: Callable[[], list[str]] = present_devices, **keywords: Any) -> None:
+        self._known = ["auto", "cpu"]
         self._present = look
-        self.setToolTip(
-            "Where to compute. auto: the first CUDA GPU if there is one, else the CPU.\n"
-            "The default is in File > Preferences."
+        super().__init__(
+            choices=lambda box: self._known,
+            label="Device",
+            tooltip="Where to compute. auto: the first CUDA GPU if there is one, else the CPU.\n"
+            "The default is in File > Preferences.",
+            **keywords,
         )
-        self._asked = False
-        self._found.connect(self._add)
-        self.addItems(["auto", "cpu"])
         self.choose(str(preference("device")))
+        # Only when the list is opened, for asking takes another process a while.
+        self._opening = _FirstShow(self.native.view(), self._look)
 
     def choose(self, device: str) -> None:
         """Choose `device`, adding it if it is not in the list yet."""
-        if self.findText(device) < 0:
-            self.addItem(device)
-        self.setCurrentText(device)
-
-    def showPopup(self) -> None:
-        """Look for GPUs when the list is opened, on a thread: it takes another process a while."""
-        if not self._asked:
-            self._asked = True
-            threading.Thread(target=self._look, name="ferro4d devices", daemon=True).start()
-        super().showPopup()
+        self._add([device])
+        self.value = device
 
     def _look(self) -> None:
-        names = self._present()
+        threading.Thread(
+            target=lambda: self._found(self._present()), name="ferro4d devices", daemon=True
+        ).start()
+
+    @ensure_main_thread
+    def _found(self, names: list[str]) -> None:
         with contextlib.suppress(RuntimeError):  # the dock was closed meanwhile
-            self._found.emit(names)
+            self._add(names)
 
     def _add(self, names: list[str]) -> None:
-        for name in names:
-            if self.findText(name) < 0:
-                self.addItem(name)
+        self._known += [name for name in names if name not in self._known]
+        self.reset_choices()
+
+
+class _FirstShow(QObject):
+    """Calls something the first time that a widget is shown."""
+
+    def __init__(self, widget: QWidget, call: Callable[[], None]) -> None:
+        super().__init__(widget)
+        self._call = call
+        widget.installEventFilter(self)
+
+    def eventFilter(self, watched: Any, event: Any) -> bool:
+        """See `QObject`."""
+        if event.type() == QEvent.Type.Show:
+            watched.removeEventFilter(self)
+            self._call()
+        return False
+
+
+def narrow(box: QComboBox) -> QComboBox:
+    """Let a box be as narrow as its dock, whatever it offers."""
+    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    box.setMinimumContentsLength(12)
+    return box
 
 
 def form() -> QFormLayout:

@@ -1,9 +1,13 @@
-"""A group of fields that is folded away until somebody wants it."""
+"""A group of fields that is folded away until somebody wants it.
+
+superqt's QCollapsible draws its arrows in the colours of no theme, and leaves fields that are
+folded away in the order of the Tab key.
+"""
 
 from __future__ import annotations
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLayout, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QToolButton, QVBoxLayout, QWidget
 
 __all__ = ["Fold"]
 
@@ -15,26 +19,26 @@ class Fold(QWidget):
     ----------
     title : str
         What the button says.
-    content : QLayout
+    body : QWidget
         The fields.
     """
 
-    def __init__(self, title: str, content: QLayout) -> None:
+    def __init__(self, title: str, body: QWidget) -> None:
         super().__init__()
         self.button = QToolButton()
         self.button.setText(title)
         self.button.setCheckable(True)
         self.button.setAutoRaise(True)
         self.button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.button.setArrowType(Qt.ArrowType.RightArrow)
         self.button.toggled.connect(self._fold)
-        self._body = QWidget()
-        self._body.setLayout(content)
+        self._body = body
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
         column.addWidget(self.button)
-        column.addWidget(self._body)
-        self._fold(False)
+        column.addWidget(body)
+        body.hide()
 
     def _fold(self, opened: bool) -> None:
         self._body.setVisible(opened)

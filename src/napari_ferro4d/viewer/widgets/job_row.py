@@ -3,6 +3,10 @@
 The function gets a ``report`` callable (see `napari_ferro4d.jobs`) that raises `Cancelled` once the
 user asked for it. Whatever happens, one signal comes back on the GUI thread and the row is ready
 for the next job.
+
+The workers of napari and superqt stop at a generator's next `yield`, give no result or signal of
+their own then, and cannot be abandoned; our functions report from deep inside, and are not
+generators.
 """
 
 from __future__ import annotations
@@ -15,7 +19,8 @@ from collections.abc import Callable
 from typing import Any
 
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QEvent, QObject, Qt, Signal
+from qtpy.QtCore import QObject, Qt, Signal
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_ferro4d.errors import ScanError
@@ -152,14 +157,14 @@ class JobRow(QWidget):
         row = QHBoxLayout()
         row.addWidget(self._bar, 1)
         row.addWidget(self._cancel)
-        column = QVBoxLayout(self)
+        self.column = column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(2)
         column.addLayout(row)
         column.addWidget(self._text)
         self._idle("Ready.")
 
-    def showEvent(self, event: QEvent) -> None:
+    def showEvent(self, event: QShowEvent | None) -> None:
         """Keep room for two lines, so that nothing below jumps when a message is long."""
         super().showEvent(event)
         # napari's font is in force only now.
@@ -244,8 +249,7 @@ class JobRow(QWidget):
         self._bar.setRange(0, max(1, progress.total))
         self._bar.setValue(progress.done)
         self._text.setText(progress_text(progress))
-        partial = None if self._part is None else job.take_partial()
-        if partial is not None:
+        if self._part is not None and (partial := job.take_partial()) is not None:
             self._parted = True
             self._part(partial)
         self.progressed.emit(progress)

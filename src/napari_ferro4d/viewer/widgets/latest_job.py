@@ -10,13 +10,13 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_ferro4d.jobs import Cancelled, Progress, Report
 
-__all__ = ["Latest", "Turn"]
+__all__ = ["LatestJob", "Request"]
 
 _EVERY_S = 0.2
 """Least time between two reports of how far a piece of work is."""
 
 
-class Turn:
+class Request:
     """One request that is worked on.
 
     Parameters
@@ -33,7 +33,7 @@ class Turn:
         """Whether nothing of it is to be shown."""
 
 
-class Latest(QObject):
+class LatestJob(QObject):
     """Work on one request after the other, each on a thread of its own.
 
     A subclass says what the work is (`work`) and what to do with what it tells (`take`).
@@ -51,12 +51,12 @@ class Latest(QObject):
     def __init__(self) -> None:
         super().__init__()
         self._next: Any = None
-        self._turn: Turn | None = None
+        self._request: Request | None = None
         self._thread: threading.Thread | None = None
         self._told.connect(self._on_told)
         self._ended.connect(self._on_ended)
 
-    def work(self, turn: Turn) -> None:
+    def work(self, request: Request) -> None:
         """Do what was asked for, on a thread; ends early by `Cancelled`."""
         raise NotImplementedError
 
@@ -67,34 +67,34 @@ class Latest(QObject):
     @property
     def busy(self) -> bool:
         """Whether something is being worked on."""
-        return self._turn is not None
+        return self._request is not None
 
     def ask(self, wanted: Any) -> None:
         """Ask for something; takes the place of what was asked for and not begun."""
         self._next = wanted
-        if self._turn is not None:
-            self._turn.passed.set()
+        if self._request is not None:
+            self._request.passed.set()
         self._start()
 
     def stop(self, seconds: float = 0.0) -> None:
         """Give up what is worked on, begin nothing else; wait for the thread a little."""
         self._next = None
-        if self._turn is not None and self._thread is not None:
-            self._turn.stopped = True
-            self._turn.passed.set()
+        if self._request is not None and self._thread is not None:
+            self._request.stopped = True
+            self._request.passed.set()
             if seconds:
                 self._thread.join(seconds)
 
-    def tell(self, turn: Turn, what: Any) -> None:
+    def tell(self, request: Request, what: Any) -> None:
         """Hand something to `take`, from the thread of the work."""
-        self._told.emit(turn, what)
+        self._told.emit(request, what)
 
-    def report(self, turn: Turn, patience: float = 0.0) -> Report:
+    def report(self, request: Request, patience: float = 0.0) -> Report:
         """Return a report that says how far the work is, and ends it once it is not wanted.
 
         Parameters
         ----------
-        turn : Turn
+        request : Request
             The request that is worked on.
         patience : float
             Seconds that work which began earlier is given for another request to wait.
@@ -104,44 +104,44 @@ class Latest(QObject):
         def report(progress: Progress) -> None:
             nonlocal said
             now = time.monotonic()
-            if turn.stopped or (turn.passed.is_set() and now - began >= patience):
+            if request.stopped or (request.passed.is_set() and now - began >= patience):
                 raise Cancelled
             if progress.partial is not None or now - said > _EVERY_S:
                 said = now
-                self._told.emit(turn, progress)
+                self._told.emit(request, progress)
 
         return report
 
     def _start(self) -> None:
-        if self._turn is not None or self._next is None:
+        if self._request is not None or self._next is None:
             return
-        turn, self._next = Turn(self._next), None
-        self._turn = turn
+        request, self._next = Request(self._next), None
+        self._request = request
         self._thread = threading.Thread(
-            target=self._run, args=(turn,), name=f"ferro4d {type(self).__name__}", daemon=True
+            target=self._run, args=(request,), name=f"ferro4d {type(self).__name__}", daemon=True
         )
         self._thread.start()
 
-    def _run(self, turn: Turn) -> None:
+    def _run(self, request: Request) -> None:
         error: Exception | None = None
         try:
-            self.work(turn)
+            self.work(request)
         except Cancelled:
             pass
         except Exception as raised:  # a decoder raises anything
             error = raised
         try:
-            self._ended.emit(turn, error)
+            self._ended.emit(request, error)
         except RuntimeError:
             return  # the window is gone
 
-    def _on_told(self, turn: Turn, what: Any) -> None:
+    def _on_told(self, request: Request, what: Any) -> None:
         # Also of a request that was passed meanwhile: better a little behind than nothing.
-        if not turn.stopped:
-            self.take(turn.wanted, what)
+        if not request.stopped:
+            self.take(request.wanted, what)
 
-    def _on_ended(self, turn: Turn, error: Exception | None) -> None:
-        self._turn = self._thread = None
-        if error is not None and not turn.stopped:
+    def _on_ended(self, request: Request, error: Exception | None) -> None:
+        self._request = self._thread = None
+        if error is not None and not request.stopped:
             self.failed.emit(error)
         self._start()

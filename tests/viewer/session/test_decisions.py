@@ -15,18 +15,18 @@ COLOURS = {1: (1.0, 0.0, 0.0, 1.0), 2: (0.0, 0.0, 1.0, 1.0)}
 
 
 @pytest.fixture
-def corrections(shown):
-    return session(shown).corrections
+def decisions(shown):
+    return session(shown).decisions
 
 
 @pytest.fixture
-def predict(corrections, scan):
+def predict(decisions, scan):
     """Show a machine's prediction: class 1 left of a column, class 2 from it on."""
 
     def show(wall):
         data = np.ones(scan.scan_shape, np.uint8)
         data[:, wall:] = 2
-        return corrections.show(
+        return decisions.show(
             scan, LabelResult("prediction", data, scan.scan_step, CLASSES, COLOURS)
         )
 
@@ -77,16 +77,16 @@ def test_undo_and_redo_count(shown, predict, scan, qtbot):
     qtbot.waitUntil(lambda: recorded(shown, scan) == [[3, 2]], timeout=60_000)
 
 
-def test_fill_counts_and_erasing_takes_back(shown, predict, corrections, scan):
+def test_fill_counts_and_erasing_takes_back(shown, predict, decisions, scan):
     layer = predict(7)
     layer.fill((0, 0), 2)
-    assert int((corrections.decided(scan) == 2).sum()) == 12 * 7
+    assert int((decisions.decided(scan) == 2).sum()) == 12 * 7
     paint(layer, 5, 5, 0)
-    assert corrections.decided(scan)[5, 5] == 0
+    assert decisions.decided(scan)[5, 5] == 0
 
 
 def test_what_is_erased_shows_the_machines_class_again_and_undo_brings_the_decision_back(
-    shown, predict, corrections, scan, qtbot
+    shown, predict, decisions, scan, qtbot
 ):
     layer = predict(7)
     paint(layer, 3, 2, 2)
@@ -109,7 +109,7 @@ def test_what_is_erased_shows_the_machines_class_again_and_undo_brings_the_decis
     assert predict(9).data[3, 2] == 1
 
 
-def test_a_new_prediction_never_overwrites_decisions(shown, predict, corrections, scan):
+def test_a_new_prediction_never_overwrites_decisions(shown, predict, decisions, scan):
     layer = predict(7)
     paint(layer, 3, 2, 2)
     paint(layer, 8, 12, 1)
@@ -117,7 +117,7 @@ def test_a_new_prediction_never_overwrites_decisions(shown, predict, corrections
     assert later.data[3, 2] == 2
     assert later.data[8, 12] == 1
     assert later.data[0, 8] == 1  # elsewhere the machine is believed
-    np.testing.assert_array_equal(np.argwhere(corrections.decided(scan)), [[3, 2], [8, 12]])
+    np.testing.assert_array_equal(np.argwhere(decisions.decided(scan)), [[3, 2], [8, 12]])
     assert sum("prediction" in layer.name for layer in shown.layers) == 1
 
 
@@ -128,7 +128,7 @@ def test_decisions_painted_while_a_training_runs_are_kept(shown, predict, scan):
 
 
 def test_undo_after_a_new_prediction_does_not_bring_the_old_one_back(
-    shown, predict, corrections, scan
+    shown, predict, decisions, scan
 ):
     layer = predict(7)
     paint(layer, 3, 2, 2)
@@ -136,7 +136,7 @@ def test_undo_after_a_new_prediction_does_not_bring_the_old_one_back(
     before = later.data.copy()
     later.undo()
     np.testing.assert_array_equal(later.data, before)
-    assert np.argwhere(corrections.decided(scan)).tolist() == [[3, 2]]
+    assert np.argwhere(decisions.decided(scan)).tolist() == [[3, 2]]
 
 
 def test_display_and_place_of_the_prediction_stay(shown, predict):
@@ -157,16 +157,16 @@ def test_a_renamed_prediction_is_still_the_prediction(shown, predict):
 
 
 def test_corrections_go_on_after_saving_and_reopening(
-    shown, predict, corrections, scan, tmp_path, make_napari_viewer
+    shown, predict, decisions, scan, tmp_path, make_napari_viewer
 ):
     layer = predict(7)
     paint(layer, 3, 2, 2)
-    corrections.flush()
+    decisions.flush()
     path = tmp_path / "out.zarr"
     shown.layers.save(str(path), plugin="napari-ferro4d")
     assert {one.name for one in read_results(path).labels} == {"prediction", "corrections"}
     again = make_napari_viewer()
-    later = session(again).corrections
+    later = session(again).decisions
     again.open(path, plugin="napari-ferro4d")
     paint(again.layers["wedge prediction"], 9, 1, 2)
     assert np.argwhere(later.decided(scan)).tolist() == [[3, 2], [9, 1]]
@@ -176,7 +176,7 @@ def test_corrections_go_on_after_saving_and_reopening(
 
 
 @pytest.fixture
-def kept_folder(shown, predict, corrections, tmp_path):
+def kept_folder(shown, predict, decisions, tmp_path):
     """A results folder with a prediction and nothing else."""
     layer = predict(7)
     shown.layers.selection = {layer}
@@ -185,25 +185,25 @@ def kept_folder(shown, predict, corrections, tmp_path):
 
 
 def test_a_prediction_opened_beside_decisions_shows_and_keeps_them(
-    shown, predict, corrections, scan, kept_folder, qtbot, notes
+    shown, predict, decisions, scan, kept_folder, qtbot, notes
 ):
     first = find_layer(shown, scan.signature, "prediction")
     paint(first, 3, 2, 2)
-    corrections.flush()
+    decisions.flush()
     paint(first, 4, 2, 2)  # not recorded yet
     shown.open(kept_folder, plugin="napari-ferro4d")
     second = find_layer(shown, scan.signature, "prediction")
     assert second is not first
     assert (second.data[3, 2], second.data[4, 2]) == (2, 2)
     paint(second, 9, 1, 2)
-    assert np.argwhere(corrections.decided(scan) == 2).tolist() == [[3, 2], [4, 2], [9, 1]]
-    assert np.count_nonzero(corrections.decided(scan)) == 3
+    assert np.argwhere(decisions.decided(scan) == 2).tolist() == [[3, 2], [4, 2], [9, 1]]
+    assert np.count_nonzero(decisions.decided(scan)) == 3
     second.undo()
-    assert np.argwhere(corrections.decided(scan)).tolist() == [[3, 2], [4, 2]]
+    assert np.argwhere(decisions.decided(scan)).tolist() == [[3, 2], [4, 2]]
     # The older one is out of use: it can be seen, not painted.
     assert not first.editable
     paint(first, 0, 0, 2)
-    assert np.argwhere(corrections.decided(scan)).tolist() == [[3, 2], [4, 2]]
+    assert np.argwhere(decisions.decided(scan)).tolist() == [[3, 2], [4, 2]]
     assert any("wedge prediction" in note for note in notes)
     later = predict(9)
     assert [later.data[at] for at in ((3, 2), (4, 2), (0, 8))] == [2, 2, 1]
@@ -212,24 +212,24 @@ def test_a_prediction_opened_beside_decisions_shows_and_keeps_them(
 
 
 def test_a_second_corrections_layer_is_labels_like_any_other(
-    shown, predict, corrections, scan, tmp_path
+    shown, predict, decisions, scan, tmp_path
 ):
     paint(predict(7), 3, 2, 2)
-    corrections.flush()
+    decisions.flush()
     shown.layers.save(str(tmp_path / "out.zarr"), plugin="napari-ferro4d")
     paint(find_layer(shown, scan.signature, "prediction"), 9, 1, 2)
     shown.open(tmp_path / "out.zarr", plugin="napari-ferro4d")
-    assert np.argwhere(corrections.decided(scan)).tolist() == [[3, 2], [9, 1]]
+    assert np.argwhere(decisions.decided(scan)).tolist() == [[3, 2], [9, 1]]
     older = shown.layers["wedge corrections [1]"]
     assert older.editable
     assert np.argwhere(older.data).tolist() == [[3, 2]]
 
 
 def test_corrections_that_come_after_the_prediction_are_shown_on_it(
-    shown, corrections, scan, kept_folder, predict
+    shown, decisions, scan, kept_folder, predict
 ):
     paint(find_layer(shown, scan.signature, "prediction"), 3, 2, 2)
-    decided = np.array(corrections.decided(scan))
+    decided = np.array(decisions.decided(scan))
     shown.layers.remove("wedge prediction")
     shown.layers.remove("wedge corrections")
     shown.open(kept_folder, plugin="napari-ferro4d")
@@ -239,14 +239,14 @@ def test_corrections_that_come_after_the_prediction_are_shown_on_it(
     add_layers(shown, [label_layer(Origin.of(scan), kept)])
     assert prediction.data[3, 2] == 2
     paint(prediction, 9, 1, 2)
-    assert np.argwhere(corrections.decided(scan)).tolist() == [[0, 0], [3, 2], [9, 1]]
+    assert np.argwhere(decisions.decided(scan)).tolist() == [[0, 0], [3, 2], [9, 1]]
 
 
-def test_no_corrections_layer_can_be_painted(shown, predict, corrections, scan, tmp_path):
+def test_no_corrections_layer_can_be_painted(shown, predict, decisions, scan, tmp_path):
     paint(predict(7), 3, 2, 2)
-    corrections.flush()
+    decisions.flush()
     paint(find_layer(shown, scan.signature, "prediction"), 4, 2, 2)
-    corrections.flush()  # new data make a napari layer editable again
+    decisions.flush()  # new data make a napari layer editable again
     kept = shown.layers["wedge corrections"]
     assert not kept.editable
     shown.dims.ndisplay = 3
