@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 _MOST_BLOCKS = 16
 """Blocks in a task at most, so that one that has to be done again costs little."""
 
+RETRIES = 3
+"""How often a task is done again whose worker died."""
+
 PATIENCE_S = 30.0
 """How long a cluster may be without a worker: one that died may be started again."""
 
@@ -62,21 +65,34 @@ def blocks_on_cluster(
     living = _LivingWorkers(client, steps)
     while not living.count():
         time.sleep(0.1)
-    try:
-        (shared,) = client.scatter([list(reductions)], broadcast=True, hash=False)
-    except Exception as error:
-        raise _failed(path, error) from error
     # A task costs some milliseconds of its own: several blocks in each, but enough tasks to share.
     workers = max(1, living.count())
     together = min(_MOST_BLOCKS, max(1, len(where) // (4 * workers)))
     numbers = [range(n, min(n + together, len(where))) for n in range(0, len(where), together)]
-    futures = [
-        client.submit(_reduce_numbered, source, scan.signature, some, shared, pure=False, retries=3)
-        for some in numbers
-    ]
-    try:
-        for task, some in enumerate(numbers):
+    futures: list[Any] = [None] * len(numbers)
+
+    def hand_out(first: int) -> None:
+        try:
+            (shared,) = client.scatter([list(reductions)], broadcast=True, hash=False)
+        except Exception as error:
+            raise _failed(path, error) from error
+        for task in range(first, len(numbers)):
+            given = (source, scan.signature, numbers[task], shared)
+            futures[task] = client.submit(_reduce_numbered, *given, pure=False, retries=RETRIES)
+
+    def result_of(task: int) -> list[list[np.ndarray]]:
+        for _ in range(RETRIES):
             found = _result(path, futures[task], living)
+            if found is not None:
+                return found
+            # The worker that died was the only one that had the reductions yet.
+            hand_out(task)
+        raise _failed(path, RuntimeError("workers die as fast as they are started"))
+
+    try:
+        hand_out(0)
+        for task, some in enumerate(numbers):
+            found = result_of(task)
             futures[task] = None
             for number, parts in zip(some, found, strict=True):
                 yield where[number], parts
@@ -118,7 +134,9 @@ class _LivingWorkers:
         return count
 
 
-def _result(path: str, future: Any, living: _LivingWorkers) -> list[list[np.ndarray]]:
+def _result(path: str, future: Any, living: _LivingWorkers) -> list[list[np.ndarray]] | None:
+    """Return what a task gives, or None if the cluster lost what it needs."""
+    from distributed import CancelledError
     from distributed import TimeoutError as NotYet
 
     while True:
@@ -126,6 +144,8 @@ def _result(path: str, future: Any, living: _LivingWorkers) -> list[list[np.ndar
             parts: list[list[np.ndarray]] = future.result(timeout=0.2)
         except NotYet:
             living.count()
+        except CancelledError:
+            return None
         except (ScanError, Cancelled):
             raise
         except Exception as error:
