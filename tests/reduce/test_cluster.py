@@ -138,7 +138,7 @@ def test_hints_may_be_lists(client, tmp_path):
 
 
 def test_a_cluster_without_workers_is_no_hang(scan, monkeypatch):
-    monkeypatch.setattr("napari_ferro4d.reduce.cluster.PATIENCE_S", 0.5)
+    monkeypatch.setattr("napari_ferro4d.reduce.dask_cluster.PATIENCE_S", 0.5)
     with (
         LocalCluster(n_workers=0, dashboard_address=":0") as empty,
         Client(empty, set_as_default=False) as client,

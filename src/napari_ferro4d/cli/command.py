@@ -17,8 +17,6 @@ from napari_ferro4d.jobs import Cancelled
 from .parser import OneLineParser
 from .terminal import fail
 
-__all__ = ["main"]
-
 VERBS = {
     "info": "Say what a file holds.",
     "virtual": "Make a virtual image.",

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from napari_ferro4d.scan import Scan
     from napari_ferro4d.simulate import Spec
 
-__all__ = ["Log", "clear_results", "simulated", "spec_in_words", "write_table"]
-
 
 def spec_in_words(spec: Spec) -> str:
     """Say in a line which scan it is."""

@@ -15,17 +15,6 @@ if TYPE_CHECKING:
     from napari_ferro4d.reduce import ComMaps
     from napari_ferro4d.simulate import ScanTruth
 
-__all__ = [
-    "CLASSES",
-    "COLOURS",
-    "accuracy",
-    "best_channel",
-    "draw_labels",
-    "panels",
-    "separation",
-    "wall_distance",
-]
-
 CLASSES = {1: "+P", 2: "-P"}
 COLOURS = {1: (0.90, 0.62, 0.0, 1.0), 2: (0.34, 0.71, 0.91, 1.0)}
 

@@ -11,8 +11,6 @@ from collections.abc import Iterator
 
 from napari_ferro4d.errors import ScanError
 
-__all__ = ["virtual_display"]
-
 SCREEN = "1600x1000x24"
 
 

@@ -11,20 +11,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 if TYPE_CHECKING:
     from napari_ferro4d.io import OpenOptions
 
-__all__ = [
-    "EMBEDDED",
-    "OneLineParser",
-    "add_device",
-    "add_open_options",
-    "add_output",
-    "add_pass",
-    "add_scan",
-    "add_seed",
-    "open_options",
-    "positive",
-    "shape",
-]
-
 EMBEDDED = "results folder with an embedding"
 """How the help calls what several verbs take."""
 

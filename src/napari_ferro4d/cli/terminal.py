@@ -13,8 +13,6 @@ from typing import Any
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.jobs import Progress, Report
 
-__all__ = ["fail", "on_cluster", "print_document", "progress_bar", "say"]
-
 
 def say(message: str) -> None:
     """Print one line on standard error."""

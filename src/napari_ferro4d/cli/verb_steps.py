@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from napari_ferro4d.results import LabelResult, MapResult
     from napari_ferro4d.scan import Scan
 
-__all__ = ["opened", "written"]
-
 
 def opened(args: argparse.Namespace, path: str | None = None) -> Scan:
     """Open the scan at `path`, by default the one that was given, as was said about it."""

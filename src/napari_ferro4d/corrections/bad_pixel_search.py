@@ -12,8 +12,6 @@ from napari_ferro4d.io import Place, over_blocks
 from napari_ferro4d.jobs import Report
 from napari_ferro4d.scan import Scan
 
-__all__ = ["bad_pixels", "find_bad_pixels"]
-
 
 class CountStatistics(Protocol):
     """What is to be known of every pixel; see `napari_ferro4d.reduce.PatternStatistics`."""

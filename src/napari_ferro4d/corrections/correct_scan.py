@@ -13,12 +13,10 @@ import numpy as np
 from napari_ferro4d.frames import FrameArray, lazily
 from napari_ferro4d.scan import Correction, Scan, signature_of
 
-from .block_steps import kept, steps_of
+from .block_work import kept, work_of
 
 if TYPE_CHECKING:
     import dask.array as da
-
-__all__ = ["correct", "not_negative"]
 
 
 def correct(
@@ -70,29 +68,29 @@ def correct(
     >>> binned.detector_shape, binned.k_step, int(binned.data[0, 0, 0, 0])
     ((2, 2), (0.4, 0.4), 16)
     """
-    steps = steps_of(scan, dark, gain, bad, crop, bin)
-    if steps is None:
+    block_work = work_of(scan, dark, gain, bad, crop, bin)
+    if block_work is None:
         return scan
-    rows, columns, region = steps.rows, steps.columns, steps.region
+    rows, columns, region = block_work.rows, block_work.columns, block_work.region
     frames = None
     patterns: Any = scan.data
-    work: Callable[[np.ndarray], np.ndarray] = steps.of_whole
+    work: Callable[[np.ndarray], np.ndarray] = block_work.of_whole
     if scan.frames is not None:
         frames = scan.frames.cropped(scan.detector_shape, *region)
         shape = tuple(part.stop - part.start for part in region)
         patterns = FrameArray(frames, (*scan.scan_shape, shape[0], shape[1]))
-        work = steps
-    corrected = _Corrected(patterns, work, (*scan.scan_shape, *steps.shape), steps.dtype)
+        work = block_work
+    corrected = _Corrected(patterns, work, (*scan.scan_shape, *block_work.shape), block_work.dtype)
     if frames is None:
         # A name of its own: dask would otherwise hash the images for one.
         data = scan.data.map_blocks(
             work,
-            dtype=steps.dtype,
-            chunks=(*scan.data.chunks[:2], (steps.shape[0],), (steps.shape[1],)),
-            meta=np.empty((0, 0, 0, 0), steps.dtype),
+            dtype=block_work.dtype,
+            chunks=(*scan.data.chunks[:2], (block_work.shape[0],), (block_work.shape[1],)),
+            meta=np.empty((0, 0, 0, 0), block_work.dtype),
             name=f"corrected-{uuid.uuid4().hex}",
         )
-    elif steps.only_crops:
+    elif block_work.only_crops:
         data = lazily(patterns, frames)
     else:
         data = _lazily(corrected, lazily(patterns, frames).chunks)
@@ -103,7 +101,7 @@ def correct(
     record = _record(
         {name: one for name, one in images.items() if one is not None}, crop, bin, scan
     )
-    correction = Correction(scan, steps.of_whole, used, (rows, columns), bin, record)
+    correction = Correction(scan, block_work.of_whole, used, (rows, columns), bin, record)
     if scan.correction is not None:
         correction = _after(scan.correction, correction)
     return replace(

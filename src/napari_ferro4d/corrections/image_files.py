@@ -24,10 +24,8 @@ from napari_ferro4d.jobs import Report
 from napari_ferro4d.scan import Correction, Scan
 
 from .bad_pixel_search import find_bad_pixels
-from .block_steps import check_image
+from .block_work import check_image
 from .correct_scan import correct
-
-__all__ = ["corrected", "detector_image"]
 
 _LIST = re.compile(r"\s*(\d{1,9}\s*,\s*\d{1,9}\s*(;\s*\d{1,9}\s*,\s*\d{1,9}\s*)*;?\s*)?")
 

@@ -4,15 +4,15 @@ Works on plain arrays ``[channel, y, x]``, whatever made them; knows neither tor
 
 Files, in reading order:
 
-- `clusters`: Classes of probe positions that lie together in the space of the channels.
-- `differences`: What distinguishes the patterns of a channel: mean patterns of its extremes, and
-  their errors.
-- `histograms`: The values of a channel: their histogram, and the probe positions in a part of it.
 - `ranking`: Which channels say something about the specimen's structure, best first.
-- `undiffracted_beam`: The undiffracted disk: where it is and how large, from a look at some of the
-  patterns.
 - `proxy_maps`: Maps of what a channel may be about other than domains: thickness, tilt, shift of
   the pattern.
+- `undiffracted_beam`: The undiffracted disk: where it is and how large, from a look at some of the
+  patterns.
+- `histograms`: The values of a channel: their histogram, and the probe positions in a part of it.
+- `differences`: What distinguishes the patterns of a channel: mean patterns of its extremes, and
+  their errors.
+- `clusters`: Classes of probe positions that lie together in the space of the channels.
 """
 
 import lazy_loader

@@ -17,8 +17,6 @@ from napari_ferro4d.scan import Scan
 
 from .memory_pages import let_go
 
-__all__ = ["Place", "coarse_first", "loader", "over_blocks", "places", "positions"]
-
 T = TypeVar("T")
 Place = tuple[slice, slice]
 """Rows and columns of probe positions."""

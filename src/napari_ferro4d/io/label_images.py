@@ -11,8 +11,6 @@ from napari_ferro4d.errors import LabelsError
 
 from .results_mark import is_results
 
-__all__ = ["checked_labels", "read_labels"]
-
 
 def read_labels(
     path: str | os.PathLike[str], scan_shape: tuple[int, int] | None = None

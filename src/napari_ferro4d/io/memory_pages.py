@@ -6,8 +6,6 @@ import mmap
 
 import numpy as np
 
-__all__ = ["let_go", "memory_map"]
-
 
 def memory_map(view: np.ndarray) -> mmap.mmap | None:
     """Return the map that an array shows a part of, where the system can let go of its pages."""

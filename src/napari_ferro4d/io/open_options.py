@@ -8,8 +8,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-__all__ = ["Crop", "Incomplete", "OpenOptions"]
-
 Incomplete = Literal["error", "pad", "trim"]
 Crop = tuple[tuple[int | None, int | None], tuple[int | None, int | None]]
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["RESULTS_KEY", "is_results"]
-
 RESULTS_KEY = "ferro4d"
 """Attribute of the root of a results folder, with its provenance."""
 

@@ -6,8 +6,6 @@ import math
 import types
 from typing import Any, Literal, Union, get_args, get_origin
 
-__all__ = ["as_kind", "in_words"]
-
 
 def as_kind(value: Any, kind: Any) -> Any:
     """Return a TOML value as `kind`; raises TypeError if it is not one."""

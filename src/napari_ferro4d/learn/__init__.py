@@ -2,26 +2,23 @@
 
 Importing this package imports no torch; the first call of a function does.
 
-Rooms:
+Files and rooms, in reading order:
 
-- `compute`: Where to compute: device, memory, threads, several processes.
-- `data`: Patterns to network input, and batches of them.
-- `model_files`: Models as files: header, weights, checkpoints.
-- `networks`: The networks: those of the papers, exactly, compact ones for CPUs, and linear
-  baselines.
-- `training`: Losses, schedules and loops of training.
-- `walls`: What is abrupt in a scan, found before training.
-- `worker`: All of this, called in a process of its own.
-
-Files, in reading order:
-
-- `inference`: A trained network over a whole scan, block by block.
+- `autoencoder`: The convolutional autoencoder: train it on scans, embed a scan with it.
 - `classifier`: The few-label classifier: which class is every probe position, and how sure is
   that.
+- `inference`: A trained network over a whole scan, block by block.
 - `moran`: Which channels show something: spatial structure against counting noise. Knows no torch.
-- `autoencoder`: The convolutional autoencoder: train it on scans, embed a scan with it.
-- `paper_checkpoint`: Models trained with the paper's own code: its checkpoint files, converted.
 - `traversal`: What a channel means to the decoder: patterns along it.
+- `paper_checkpoint`: Models trained with the paper's own code: its checkpoint files, converted.
+- `compute`: Where to compute: device, memory, threads, several processes.
+- `walls`: What is abrupt in a scan, found before training (walls of a label map: see `domains`).
+- `networks`: The networks: those of the papers, exactly, compact ones for CPUs, and linear
+  baselines.
+- `model_files`: Models as files: header, weights, checkpoints.
+- `data`: Patterns to network input, and batches of them.
+- `training`: Losses, schedules and loops of training.
+- `worker`: All of this, called in a process of its own.
 """
 
 import lazy_loader

@@ -42,8 +42,6 @@ if TYPE_CHECKING:
     from napari_ferro4d.learn.compute import Ranks
     from napari_ferro4d.learn.training import Training
 
-__all__ = ["Embedding", "embed", "train", "train_with_options"]
-
 
 @dataclass(frozen=True, eq=False)
 class Embedding:

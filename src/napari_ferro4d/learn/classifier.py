@@ -27,8 +27,6 @@ from napari_ferro4d.learn.data import (
 from napari_ferro4d.learn.model_files import Model, scan_record, versions
 from napari_ferro4d.scan import Scan
 
-__all__ = ["Classification", "classify"]
-
 FOLDS = 5
 """One fifth of the labels is held out at a time, as in the paper."""
 

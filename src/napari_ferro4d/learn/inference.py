@@ -15,8 +15,6 @@ from napari_ferro4d.learn.compute import InChunks, call_between_layers
 from napari_ferro4d.learn.data import Preprocess, prepare
 from napari_ferro4d.scan import Scan
 
-__all__ = ["apply"]
-
 
 def apply(
     scan: Scan,

@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["active_channels", "morans_i"]
-
 CONSTANT = 1e-3
 """A channel that varies by less than this share of the one that varies most is constant."""
 

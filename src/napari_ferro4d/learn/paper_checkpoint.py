@@ -32,8 +32,6 @@ from napari_ferro4d.learn.model_files import Model, versions
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["convert"]
-
 _LARGEST = 2**16
 """Pixels on a side that no detector has."""
 

@@ -12,8 +12,6 @@ from napari_ferro4d.jobs import Report, Steps
 from napari_ferro4d.learn.compute import import_torch
 from napari_ferro4d.learn.model_files import Model
 
-__all__ = ["traverse"]
-
 
 def traverse(
     model: Model,

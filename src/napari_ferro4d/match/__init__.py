@@ -2,23 +2,23 @@
 
 Files, in reading order:
 
-- `pattern_arrays`: Patterns as plain arrays: what is usable of them, where the middle is, how
-  large a disk.
+- `comparison`: Two patterns, pixel by pixel, window by window and reflection by reflection.
 - `correlation`: The normalised cross-correlation of two patterns, window by window.
-- `pattern_fit`: Fit one simulated pattern to counts: scale, background, and how far from Poisson
-  it stays.
-- `readings`: What identification takes and gives: candidates, and readings of classes and of
-  pairs.
 - `reflections`: Reflections of a pattern: what is in each disk above its surroundings, and how
   sure that is.
 - `registration`: Where a simulated pattern lies in a measured one, and how to bring one onto the
   other.
-- `identification`: Which simulated state do the patterns of a domain fit, and how sure is the sign
-  of P.
 - `registration_search`: Lay a measured pattern onto a simulated one: shift, rotation, scale and,
   if asked, a mirror.
-- `comparison`: Two patterns, pixel by pixel, window by window and reflection by reflection.
+- `identification`: Which simulated state do the patterns of a domain fit, and how sure is the sign
+  of P.
+- `readings`: What identification takes and gives: candidates, and readings of classes and of
+  pairs.
+- `pattern_fit`: Fit one simulated pattern to counts: scale, background, and how far from Poisson
+  it stays.
 - `difference_comparison`: A measured difference pattern beside the one that a simulation expects.
+- `pattern_arrays`: Patterns as plain arrays: what is usable of them, where the middle is, how
+  large a disk.
 """
 
 import lazy_loader

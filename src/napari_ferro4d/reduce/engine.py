@@ -78,7 +78,7 @@ def reduce_scan(
             scan, work, report, message, native=False, partial=so_far if progressive else None
         )
     else:
-        from .cluster import blocks_on_cluster
+        from .dask_cluster import blocks_on_cluster
 
         blocks = blocks_on_cluster(scan, reductions, client, report, message)
     for place, parts in blocks:

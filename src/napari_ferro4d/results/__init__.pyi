@@ -17,7 +17,7 @@ from .folder import check_target as check_target
 from .folder import provenance as provenance
 from .folder import read_results as read_results
 from .folder import write_results as write_results
-from .label_images import read_label_result as read_label_result
+from .named_labels import read_label_result as read_label_result
 from .ome_images import LabelResult as LabelResult
 from .ome_images import MapResult as MapResult
 from .tiff import write_tiff as write_tiff

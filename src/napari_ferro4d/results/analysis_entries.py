@@ -14,15 +14,6 @@ if TYPE_CHECKING:
     from napari_ferro4d.reduce import ComMaps, Saturation
     from napari_ferro4d.scan import Scan
 
-__all__ = [
-    "classification_results",
-    "com_parameters",
-    "com_results",
-    "embedding_result",
-    "saturation_result",
-    "virtual_result",
-]
-
 
 def virtual_result(image: np.ndarray, scan: Scan, name: str) -> MapResult:
     """Return a virtual image, counts ``[y, x]``, under its name."""

@@ -17,15 +17,6 @@ from napari_ferro4d.scan import Scan
 from .folder import provenance, read_results, write_results
 from .ome_images import LabelResult, MapResult
 
-__all__ = [
-    "channel_of",
-    "cluster_results",
-    "gate_result",
-    "read_difference",
-    "read_embedding",
-    "write_difference",
-]
-
 _PARTS = ("high", "low", "difference", "error")
 
 

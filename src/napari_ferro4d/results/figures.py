@@ -11,8 +11,6 @@ import numpy as np
 
 from napari_ferro4d.io import atomic_file
 
-__all__ = ["Panel", "draw_panels"]
-
 
 @dataclass(frozen=True, eq=False)
 class Panel:

@@ -45,16 +45,6 @@ from .ome_images import (
 if TYPE_CHECKING:
     import zarr
 
-__all__ = [
-    "LabelResult",
-    "MapResult",
-    "Results",
-    "check_target",
-    "provenance",
-    "read_results",
-    "write_results",
-]
-
 
 @dataclass(frozen=True, eq=False)
 class Results:

@@ -12,16 +12,6 @@ import numpy as np
 if TYPE_CHECKING:
     import zarr
 
-__all__ = [
-    "LabelResult",
-    "MapResult",
-    "read_label",
-    "read_map",
-    "scan_of",
-    "write_label",
-    "write_map",
-]
-
 SHOWN = "ferro4d"
 """Attribute of a map's group: its unit, and how it likes to be shown."""
 

@@ -10,8 +10,6 @@ import numpy as np
 from napari_ferro4d.errors import ResultsError
 from napari_ferro4d.io import atomic_file
 
-__all__ = ["write_tiff"]
-
 
 def write_tiff(
     path: str | os.PathLike[str],

@@ -1,13 +1,10 @@
-"""Crystals to patterns to scans with known truth; pure numpy and scipy, no torch, no napari.
+"""Crystals to patterns to scans with known truth; no torch, no napari.
 
-Rooms:
+Files and rooms, in reading order:
 
 - `crystal`: Crystals: atoms in a cell.
 - `diffraction`: Crystals to diffraction patterns.
 - `scans`: Simulated scans with known truth.
-
-Files, in reading order:
-
 - `number_checks`: Numbers as users give them: what can be used, and what is refused.
 """
 

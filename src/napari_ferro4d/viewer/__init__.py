@@ -3,22 +3,19 @@
 No science: widgets call the public functions of the other rooms and put what comes back in layers.
 The manifest ``napari.yaml`` names what napari finds here; importing this package imports no Qt.
 
-Rooms:
+Files and rooms, in reading order:
 
-- `autoencoder`: Dock "Autoencoder".
-- `centre_of_mass`: Dock "Centre of mass".
-- `classifier`: Dock "Classifier".
-- `diffraction`: Dock "Diffraction": the pattern at the probe, and virtual detectors drawn on it.
-- `embedding`: Dock "Embedding".
 - `layers`: The layers of the viewer: how they are made, found and named.
+- `session`: What a person painted: which labels are the user's, kept apart from predictions, kept
+  on disk.
+- `widgets`: What the docks share: fields, choices, a job row, plots.
 - `napari_io`: What napari calls to read, to write, and for sample data.
 - `open_scan`: Dock "Open 4D-STEM scan...".
-- `session`: What every viewer with a scan gets: decisions kept apart, labels kept on disk, a tidy
-  end.
-- `widgets`: What the docks share: fields, choices, a job row, plots.
-
-Files, in reading order:
-
+- `diffraction`: Dock "Diffraction": the pattern at the probe, and virtual detectors drawn on it.
+- `centre_of_mass`: Dock "Centre of mass".
+- `autoencoder`: Dock "Autoencoder".
+- `embedding`: Dock "Embedding".
+- `classifier`: Dock "Classifier".
 - `screenshot`: A picture of a napari window that shows a scan and its results; what the demo ends
   with.
 """

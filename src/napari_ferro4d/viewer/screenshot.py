@@ -23,8 +23,6 @@ from napari_ferro4d.viewer.layers import KEY, LayerData, scan_layers
 if TYPE_CHECKING:
     from napari import Viewer
 
-__all__ = ["screenshot_results"]
-
 _PANELS = (
     ("preview", "labels"),
     ("com_direction",),

@@ -214,7 +214,7 @@ def test_patterns_that_a_gpu_has_no_room_for_are_fetched_batch_by_batch(monkeypa
 def test_on_a_gpu_every_step_tells_the_last_loss_known(scan, gpu):
     said = []
     # After the first step of an epoch, none waits for its loss.
-    gpu.setattr("napari_ferro4d.learn.training.loop.TELL_EVERY_S", 1e9)
+    gpu.setattr("napari_ferro4d.learn.training.autoencoder_fit.TELL_EVERY_S", 1e9)
     train(scan, embedding=4, epochs=2, device="cuda", report=lambda p: said.append(p.message))
     steps = [words for words in said if words.startswith("epoch")]
     assert len(steps) >= 4

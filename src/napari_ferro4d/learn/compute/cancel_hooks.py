@@ -10,8 +10,6 @@ from typing import Any
 import torch
 from torch import nn
 
-__all__ = ["call_between_layers"]
-
 
 @contextmanager
 def call_between_layers(

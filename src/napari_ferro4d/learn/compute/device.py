@@ -19,8 +19,6 @@ from .memory import is_out_of_memory
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["choose_device", "devices", "gpus", "import_torch", "working_on"]
-
 _log = logging.getLogger(__name__)
 
 

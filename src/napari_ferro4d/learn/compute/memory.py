@@ -14,16 +14,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-__all__ = [
-    "InChunks",
-    "Portion",
-    "available_memory",
-    "container_memory",
-    "fitting",
-    "is_out_of_memory",
-    "smaller",
-]
-
 BATCH = {"paper": 32, "compact": 64}
 """Patterns per optimiser step: as the paper's, and as measured for the compact preset."""
 

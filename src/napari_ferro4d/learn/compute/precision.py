@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import torch
 
-__all__ = ["training_precision"]
-
 
 def training_precision(device: torch.device, preset: str) -> torch.dtype:
     """Return the precision in which the convolutions of a training are fastest.

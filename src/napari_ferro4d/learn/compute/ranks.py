@@ -26,8 +26,6 @@ from napari_ferro4d.errors import ModelError
 from .launch import launched
 from .memory import is_out_of_memory
 
-__all__ = ["ALONE", "Ranks", "joined"]
-
 PATIENCE = timedelta(hours=12)
 """For a process that reads longer than the others. One that has died is noticed at once."""
 

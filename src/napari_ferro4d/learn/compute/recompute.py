@@ -8,8 +8,6 @@ from functools import partial
 
 from torch import nn
 
-__all__ = ["recomputed"]
-
 
 @contextmanager
 def recomputed(network: nn.Module, wanted: bool = True) -> Iterator[None]:

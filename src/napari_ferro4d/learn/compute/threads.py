@@ -8,8 +8,6 @@ from contextlib import contextmanager
 
 import torch
 
-__all__ = ["single_thread"]
-
 _lock = threading.Lock()
 _inside = 0
 _before = 1

@@ -2,16 +2,16 @@
 
 Files, in reading order:
 
-- `augment`: Variations of labelled patterns that leave their class as it is.
-- `batch_loader`: Batches of patterns on the device, ready when they are wanted.
-- `batch_order`: In which order the patterns are learnt. Knows no torch.
-- `label_checks`: Labels to learn from: what is acceptable, and which to hold out. Knows no torch.
-- `neighbourhood`: Patterns reduced over neighbouring probe positions, lazily. Knows no torch.
 - `preprocess`: Counts to network input: crop or pad about the beam, bin, log(1 + counts). Knows no
   torch.
+- `neighbourhood`: Patterns reduced over neighbouring probe positions, lazily. Knows no torch.
 - `pattern_cache`: The patterns to learn from: read once, preprocessed, kept in memory or in a
   file. Knows no torch.
 - `tiles`: A sample of scans that keeps neighbours together. Knows no torch.
+- `batch_order`: In which order the patterns are learnt. Knows no torch.
+- `batch_loader`: Batches of patterns on the device, ready when they are wanted.
+- `label_checks`: Labels to learn from: what is acceptable, and which to hold out. Knows no torch.
+- `augment`: Variations of labelled patterns that leave their class as it is.
 """
 
 import lazy_loader

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 import torch
 
-__all__ = ["Augment"]
-
 
 @dataclass(frozen=True)
 class Augment:

@@ -11,8 +11,6 @@ import torch
 
 from napari_ferro4d.learn.compute import is_out_of_memory
 
-__all__ = ["BatchLoader"]
-
 RESIDENT_SHARE = 0.4
 """Of the free memory of a GPU, for patterns that stay there; the rest is for training."""
 

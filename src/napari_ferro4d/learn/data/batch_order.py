@@ -7,8 +7,6 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["batches", "seed_of"]
-
 BANDS = 16
 """Equal parts of all patterns in a row, from which every batch takes as many."""
 

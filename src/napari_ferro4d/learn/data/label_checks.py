@@ -9,8 +9,6 @@ import numpy.typing as npt
 
 from napari_ferro4d.errors import LabelsError
 
-__all__ = ["check_labels", "folds_of", "held_out"]
-
 LARGEST = 65_535
 """Highest class number: predictions are uint16 at most."""
 

@@ -12,8 +12,6 @@ import numpy.typing as npt
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.scan import Scan
 
-__all__ = ["Neighbourhood"]
-
 
 @dataclass(frozen=True)
 class Neighbourhood:

@@ -27,17 +27,6 @@ from napari_ferro4d.scan import Scan
 
 from .preprocess import Preprocess, prepare
 
-__all__ = [
-    "FILE_BYTES",
-    "Cache",
-    "Room",
-    "Samples",
-    "find_room",
-    "read_patterns",
-    "read_samples",
-    "thinning",
-]
-
 MEMORY_SHARE = 0.5
 """Of the free memory, for preprocessed patterns."""
 

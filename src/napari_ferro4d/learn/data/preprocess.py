@@ -17,15 +17,6 @@ from napari_ferro4d.errors import ModelError, ScanError
 from napari_ferro4d.learn.model_files import Model
 from napari_ferro4d.scan import Scan
 
-__all__ = [
-    "Preprocess",
-    "compact_size",
-    "first_pixel",
-    "fit_preprocess",
-    "prepare",
-    "preprocess_of",
-]
-
 
 @dataclass(frozen=True)
 class Preprocess:

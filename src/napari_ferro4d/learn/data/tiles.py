@@ -8,8 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["numbered_anew", "sample_tiles"]
-
 TILE = 24
 """Side of a tile in probe positions: walls have room in it, and what lies on both sides."""
 

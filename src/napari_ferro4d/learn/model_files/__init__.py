@@ -3,9 +3,9 @@
 Files, in reading order:
 
 - `model`: Trained models as `.safetensors` files: arrays and a JSON header, never code.
+- `weights`: Network state as plain named arrays, and back.
 - `checkpoint`: What makes a checkpoint more than a model. Knows no torch.
 - `origin`: Where a model comes from, for its header.
-- `weights`: Network state as plain named arrays, and back.
 """
 
 import lazy_loader

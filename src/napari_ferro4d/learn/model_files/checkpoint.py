@@ -18,8 +18,6 @@ from napari_ferro4d.io import TEMPORARY
 
 from .model import Model
 
-__all__ = ["BEST", "OPTIMIZER", "finished", "sweep"]
-
 OPTIMIZER = "optimizer."
 """Prefix of the optimiser's arrays in a checkpoint; a finished model has none."""
 

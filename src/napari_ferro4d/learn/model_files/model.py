@@ -15,8 +15,6 @@ import numpy as np
 from napari_ferro4d.errors import ModelError
 from napari_ferro4d.io import atomic_file
 
-__all__ = ["Model", "check_model_target", "digest", "load_model", "model_record", "save_model"]
-
 _KEY = "ferro4d"
 _KINDS = ("autoencoder", "classifier")
 

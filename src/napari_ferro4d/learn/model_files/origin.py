@@ -6,8 +6,6 @@ from typing import Any
 
 from napari_ferro4d.scan import Scan
 
-__all__ = ["scan_record", "versions"]
-
 
 def scan_record(scan: Scan) -> dict[str, Any]:
     """Return what identifies a scan, as JSON types."""

@@ -17,15 +17,6 @@ from napari_ferro4d.learn.networks import build_autoencoder
 
 from .checkpoint import BEST, OPTIMIZER
 
-__all__ = [
-    "check_network",
-    "load_network",
-    "load_optimizer",
-    "network_arrays",
-    "optimizer_arrays",
-    "seeded",
-]
-
 
 def network_arrays(network: nn.Module) -> dict[str, np.ndarray]:
     """Return the parameters and buffers of a network by name."""

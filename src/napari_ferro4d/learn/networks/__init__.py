@@ -3,18 +3,18 @@
 Files, in reading order:
 
 - `base`: What training and use need of a network.
-- `classifiers`: The networks of the classifier: the paper's own, exactly, and a compact one for
-  CPUs.
+- `build`: The network that a model's header describes.
+- `paper_autoencoder`: The autoencoder of the paper, exactly.
+- `frozen_layers`: The layers of the paper's encoder for weights that no longer change: embedding
+  on a CPU.
+- `compact_autoencoder`: A small autoencoder for CPUs, of the same kind as the paper's.
 - `compact_start`: How the compact autoencoder begins: what is abrupt in a scan, told from single
   patterns.
-- `compact_autoencoder`: A small autoencoder for CPUs, of the same kind as the paper's.
-- `linear_autoencoders`: The linear baselines as networks: arrays that `linear` fits, with the
-  interface of the others.
-- `frozen_layers`: The layers of the paper's encoder for weights that no longer change: embedding on
-  a CPU.
-- `paper_autoencoder`: The autoencoder of the paper, exactly.
 - `variational`: The beta-VAE that the paper compares its autoencoder with, around any autoencoder.
-- `build`: The network that a model's header describes.
+- `linear_autoencoders`: The linear baselines as networks, of the arrays that `training.linear_fit`
+  makes.
+- `classifiers`: The networks of the classifier: the paper's own, exactly, and a compact one for
+  CPUs.
 """
 
 import lazy_loader

@@ -10,8 +10,6 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-__all__ = ["Autoencoder", "Classifier", "conv", "principal_components"]
-
 
 def conv(channels_in: int, channels_out: int, stride: int = 1) -> nn.Conv2d:
     """Return a convolution 3 x 3 that keeps the side of its input (divided by `stride`)."""

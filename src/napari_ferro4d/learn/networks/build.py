@@ -14,8 +14,6 @@ from .linear_autoencoders import LinearAutoencoder, NonNegativeAutoencoder
 from .paper_autoencoder import PaperAutoencoder
 from .variational import VariationalAutoencoder
 
-__all__ = ["build_autoencoder", "build_classifier"]
-
 
 def build_autoencoder(header: Mapping[str, Any]) -> Autoencoder:
     """Build the network that a model's header describes, with random weights.

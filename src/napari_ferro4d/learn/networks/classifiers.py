@@ -13,8 +13,6 @@ from torch import nn
 
 from .base import Classifier, conv, principal_components
 
-__all__ = ["CompactClassifier", "PaperClassifier"]
-
 
 class PaperClassifier(Classifier):
     """The paper's "ThreeLayerCnn" on 128 x 128: 2,120,963 parameters with three classes.

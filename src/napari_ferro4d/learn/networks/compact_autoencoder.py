@@ -13,8 +13,6 @@ from torch import nn
 from .base import Autoencoder, conv, principal_components
 from .compact_start import Found, distil, find, linear_decoder
 
-__all__ = ["CompactAutoencoder", "Finder"]
-
 COORDINATES = 16
 """Principal components in which walls and domains are looked for."""
 

@@ -13,8 +13,6 @@ from torch import nn
 
 from napari_ferro4d.learn.walls import find_abrupt
 
-__all__ = ["Found", "distil", "find", "linear_decoder"]
-
 EPOCHS, BATCH, RATE = 30, 256, 5e-3
 """Of the perceptron that learns to tell walls from single patterns."""
 

@@ -28,8 +28,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-__all__ = ["LinearLayers", "MinimalConvolution", "norm_relu_"]
-
 
 def _strip() -> int:
     """Return how many pixels are worked on at a time: 1 MB of 128 channels for every thread."""

@@ -1,4 +1,4 @@
-"""The linear baselines as networks: arrays that `linear` fits, with the interface of the others.
+"""The linear baselines as networks, of the arrays that `training.linear_fit` makes.
 
 A channel is the length of its component's share of the pattern, in log(1 + counts): components
 have unit norm.
@@ -9,8 +9,6 @@ from __future__ import annotations
 import torch
 
 from .base import Autoencoder
-
-__all__ = ["LinearAutoencoder", "NonNegativeAutoencoder", "non_negative"]
 
 SWEEPS = 200
 """Steps of the projected gradient: for 32 components of a scan, exact to single precision."""

@@ -16,8 +16,6 @@ from torch import nn
 from .base import Autoencoder, conv
 from .frozen_layers import LinearLayers, MinimalConvolution, norm_relu_
 
-__all__ = ["PaperAutoencoder"]
-
 Layer = Callable[[torch.Tensor], torch.Tensor]
 
 

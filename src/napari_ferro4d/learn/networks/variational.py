@@ -18,8 +18,6 @@ from torch import nn
 
 from .base import Autoencoder
 
-__all__ = ["VariationalAutoencoder", "kullback_leibler", "precise"]
-
 
 class VariationalAutoencoder(Autoencoder):
     """An autoencoder whose embedding is a normal distribution in each channel.

@@ -1,3 +1,4 @@
+from .autoencoder_fit import Training as Training
 from .automatic_schedule import AUTOMATIC as AUTOMATIC
 from .automatic_schedule import Automatic as Automatic
 from .automatic_schedule import first as first
@@ -14,7 +15,6 @@ from .gradient import portion_for as portion_for
 from .linear_fit import LINEAR as LINEAR
 from .linear_fit import fit_linear as fit_linear
 from .linear_fit import refuse_training as refuse_training
-from .loop import Training as Training
 from .losses import Terms as Terms
 from .losses import Whole as Whole
 from .losses import activity as activity

@@ -17,8 +17,6 @@ from dataclasses import dataclass, replace
 
 from .schedule import Phase, total_epochs
 
-__all__ = ["AUTOMATIC", "Automatic", "first", "most_epochs", "onward"]
-
 
 @dataclass(frozen=True)
 class Automatic:

@@ -14,8 +14,6 @@ from napari_ferro4d.learn.data import Cache
 from napari_ferro4d.learn.moran import active_channels
 from napari_ferro4d.learn.networks import Autoencoder
 
-__all__ = ["ChannelMonitor", "active_in", "likeness", "thumbnails"]
-
 SIDE = 32
 """Most rows and columns of the grid of positions that are looked at, of each scan."""
 

@@ -17,8 +17,6 @@ from napari_ferro4d.learn.data import Augment
 
 from .training_state import TrainingState
 
-__all__ = ["RECIPES", "Fit", "Recipe", "Task", "fit", "held_out_logits", "temperature"]
-
 
 @dataclass(frozen=True)
 class Recipe:

@@ -25,8 +25,6 @@ from .history import TERMS
 from .losses import Reading, Whole, objective, survey
 from .schedule import Phase
 
-__all__ = ["Gradient", "portion_for"]
-
 T = TypeVar("T")
 
 

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-__all__ = ["TERMS", "History"]
-
 TERMS = ("reconstruction", "activity", "similarity", "divergence", "kl")
 """Parts of the loss, in the order of `losses.Terms` after its total."""
 

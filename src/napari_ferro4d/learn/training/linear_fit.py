@@ -32,8 +32,6 @@ from napari_ferro4d.scan import Scan
 from .history import TERMS, History
 from .training_state import TrainingState
 
-__all__ = ["LINEAR", "fit_linear", "refuse_training"]
-
 LINEAR = ("pca", "nmf", "ica")
 """Presets that are fitted, not trained."""
 

@@ -24,17 +24,6 @@ from napari_ferro4d.learn.networks import Autoencoder, precise
 
 from .schedule import Phase
 
-__all__ = [
-    "Reading",
-    "Terms",
-    "Whole",
-    "activity",
-    "divergence",
-    "objective",
-    "similarity",
-    "survey",
-]
-
 Reading = Literal["code", "text"]
 """How to read the divergence term: as the paper's code has it, or as its text."""
 

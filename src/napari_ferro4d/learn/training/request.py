@@ -17,8 +17,6 @@ from .history import History
 from .linear_fit import LINEAR
 from .schedule import AUTO, PRESETS, Phase, as_variational, read_schedule, resize
 
-__all__ = ["TrainingOptions", "continued", "new_header"]
-
 EMBEDDING = 32
 """Channels unless asked for others, as in the paper."""
 

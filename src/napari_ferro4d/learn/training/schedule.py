@@ -12,20 +12,6 @@ from typing import Any, get_type_hints
 
 from napari_ferro4d.errors import ScanError
 
-__all__ = [
-    "AUTO",
-    "BETA",
-    "PRESETS",
-    "SCHEDULES",
-    "Phase",
-    "as_variational",
-    "learning_rate",
-    "phase_at",
-    "read_schedule",
-    "resize",
-    "total_epochs",
-]
-
 AUTO = "auto"
 """Name of the schedule that training makes up as it goes, which is therefore not a list."""
 

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["TrainingState"]
-
 
 @dataclass(frozen=True, eq=False)
 class TrainingState:

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Abrupt", "find_abrupt"]
-
 Array = npt.NDArray[np.float64]
 
 REACH = 1

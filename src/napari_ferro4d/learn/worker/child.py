@@ -23,8 +23,6 @@ from napari_ferro4d.errors import ModelError, ScanError
 from napari_ferro4d.jobs import Cancelled, Progress
 from napari_ferro4d.learn.compute import import_torch
 
-__all__ = ["EVERY_S", "PATIENCE_S", "READY", "STEPS", "failure", "main"]
-
 READY = b"napari-ferro4d is ready\n"
 """After which the messages begin: what starts with Python may have printed before."""
 

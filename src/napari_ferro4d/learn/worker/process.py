@@ -33,8 +33,6 @@ from napari_ferro4d.jobs import Cancelled, Progress, Report
 from .child import EVERY_S, PATIENCE_S, READY, STEPS, failure
 from .scan_transfer import pickled
 
-__all__ = ["Worker"]
-
 _log = logging.getLogger(__name__)
 
 CANCELLED_S = 0.3

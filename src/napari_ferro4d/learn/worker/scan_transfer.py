@@ -19,8 +19,6 @@ from napari_ferro4d.jobs import Report
 from napari_ferro4d.open import open_scan
 from napari_ferro4d.scan import Scan, Source, signature_of
 
-__all__ = ["pickled"]
-
 
 def pickled(value: Any, folder: Path, report: Report | None) -> bytes:
     """Return `value` so that `pickle.loads` makes it again in another process.

@@ -48,8 +48,6 @@ from napari_ferro4d.viewer.widgets import (
 from .network_form import NetworkForm
 from .training_plots import Course
 
-__all__ = ["AutoencoderWidget", "train_and_embed"]
-
 
 class AutoencoderWidget(Dock):
     """Train an autoencoder on a scan and embed scans with it, in a process of its own.

@@ -31,8 +31,6 @@ from napari_ferro4d.viewer.widgets import (
     rows,
 )
 
-__all__ = ["NetworkForm"]
-
 _TIPS = {
     "compact": "a small network that trains on a CPU",
     "paper": "the network of Ludacka et al. (2024), for a GPU",

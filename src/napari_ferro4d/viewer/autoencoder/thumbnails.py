@@ -8,8 +8,6 @@ from qtpy.QtGui import QResizeEvent
 
 from napari_ferro4d.viewer.widgets import PlotCanvas
 
-__all__ = ["Thumbnails"]
-
 _GAP = 4
 _SIDE = 64
 """Greatest width of a picture, in pixels."""

@@ -16,8 +16,6 @@ from napari_ferro4d.viewer.widgets import PlotCanvas, hint
 
 from .thumbnails import Thumbnails
 
-__all__ = ["Course", "Curve", "CurveRows", "LossPlot"]
-
 _BLUE = "#3d9ad6"
 """Seen as well on napari's dark background as on its light one."""
 

@@ -9,8 +9,6 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_ferro4d.viewer.widgets import Fold, ImageEdit, Number, beside, rows
 
-__all__ = ["CountsForm"]
-
 
 class CountsForm(QWidget):
     """Mask image, background and threshold; empty means "every count as it is"."""

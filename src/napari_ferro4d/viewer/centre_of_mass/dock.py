@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     Made = tuple[ComMaps, list[MapResult], list[LayerData], dict[str, Any]]
     """The maps, their images and layers, and what was used for them."""
 
-__all__ = ["ComWidget"]
-
 _FROM_FILE, _MEAN, _TYPED = "from file", "mean pattern", "typed"
 
 

@@ -26,8 +26,6 @@ from napari_ferro4d.viewer.layers import (
 if TYPE_CHECKING:
     from napari.layers import Labels
 
-__all__ = ["ClassTable"]
-
 _COLOUR, _NAME, _COUNT = range(3)
 _ROW = 25  # pixels
 

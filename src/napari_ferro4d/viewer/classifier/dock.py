@@ -40,8 +40,6 @@ from napari_ferro4d.viewer.widgets import (
 
 from .class_table import ClassTable
 
-__all__ = ["ClassifierWidget"]
-
 
 class ClassifierWidget(Dock):
     """Train a classifier from painted probe positions, predict the rest, learn from decisions.

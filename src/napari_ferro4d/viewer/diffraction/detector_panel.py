@@ -31,8 +31,6 @@ from .detector_shapes import KINDS, Drawn, start
 from .detector_tool import DetectorTool
 from .live_image import LiveImage
 
-__all__ = ["DetectorPanel"]
-
 _NONE = "no detector"
 
 

@@ -13,8 +13,6 @@ import numpy as np
 
 from napari_ferro4d.reduce import Annulus, Disk, Polygon, Rectangle, Shape
 
-__all__ = ["KINDS", "Drawn", "grab", "outlines", "start", "without_corner"]
-
 KINDS = ("disk", "annulus", "rectangle", "polygon")
 
 Point = tuple[float, float]

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Shapes
 
-__all__ = ["DetectorTool"]
-
 _COLOUR = "#56b4e9"
 
 _REACH = 8.0

@@ -20,8 +20,6 @@ from .detector_panel import DetectorPanel
 from .pattern_reader import PatternReader
 from .probe import Probe
 
-__all__ = ["DiffractionWidget"]
-
 
 class PatternView(QtViewer):
     """A canvas for a dock: napari's own asks for the width of a main window."""

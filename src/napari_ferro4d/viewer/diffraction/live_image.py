@@ -18,8 +18,6 @@ from napari_ferro4d.viewer.widgets import PART, LatestJob, Request, reporting_la
 
 from .detector_shapes import Drawn
 
-__all__ = ["LiveImage", "image_layer"]
-
 _GIVE_UP_S = 0.25
 """A pass that has run this long is not waited for when another detector is wanted."""
 

@@ -13,8 +13,6 @@ from qtpy.QtCore import Signal
 from napari_ferro4d.scan import Scan
 from napari_ferro4d.viewer.widgets import LatestJob, Request
 
-__all__ = ["PatternReader"]
-
 Position = tuple[int, int]
 
 

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Points
 
-__all__ = ["Probe"]
-
 _STEPS = {"Up": (-1, 0), "Down": (1, 0), "Left": (0, -1), "Right": (0, 1)}
 _FAR = 10
 """Positions that an arrow key with Shift steps."""

@@ -11,8 +11,6 @@ from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableW
 
 from napari_ferro4d.embedding import ChannelReport
 
-__all__ = ["ChannelTable", "report_text"]
-
 _SEEN, _NAME, _STRUCTURE, _FOLLOWS = range(4)
 _ROW = 23  # pixels
 _ROWS = 5  # at most seen at once

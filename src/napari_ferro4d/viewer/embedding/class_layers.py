@@ -28,8 +28,6 @@ from .shown_embedding import ShownEmbedding
 if TYPE_CHECKING:
     from napari.layers import Labels
 
-__all__ = ["NAMES", "add_class", "put_labels", "remove_class"]
-
 NAMES = ("ranges", "extremes", "gates", "clusters")
 """Of the label images that are made of an embedding."""
 

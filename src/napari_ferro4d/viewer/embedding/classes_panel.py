@@ -27,8 +27,6 @@ from .gate_plane import Gate, GatePlane, Place
 from .panel_host import PanelHost
 from .shown_embedding import ShownEmbedding
 
-__all__ = ["ClassesPanel"]
-
 _METHODS: dict[str, Literal["gaussian", "hdbscan"]] = {
     "Gaussian mixture": "gaussian",
     "HDBSCAN": "hdbscan",

@@ -33,8 +33,6 @@ from .pattern_image import PatternImage, Picture
 if TYPE_CHECKING:
     from napari_ferro4d.simulate import Table
 
-__all__ = ["CompareDialog"]
-
 _TABLES = {"ErMnO3": "ermno3", "Boracite": "boracite"}
 _FILE = "Table file..."
 _KEY = "compare difference"

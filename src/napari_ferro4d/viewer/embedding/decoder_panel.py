@@ -33,8 +33,6 @@ from .panel_host import PanelHost
 from .pattern_image import PatternImage, Picture
 from .shown_embedding import ShownEmbedding
 
-__all__ = ["TraversePanel"]
-
 _STEPS = 21
 """Values of the channel that are decoded."""
 

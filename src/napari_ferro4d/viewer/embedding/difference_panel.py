@@ -29,8 +29,6 @@ from .panel_host import PanelHost
 from .pattern_image import PatternImage, Picture
 from .shown_embedding import ShownEmbedding
 
-__all__ = ["SURE", "DifferencePanel"]
-
 SURE = 3.0
 """Standard errors from which on a difference is taken for one."""
 

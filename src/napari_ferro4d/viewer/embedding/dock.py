@@ -24,8 +24,6 @@ from .difference_panel import DifferencePanel
 from .range_panel import RangePanel
 from .shown_embedding import EmbeddingChoice, ShownEmbedding
 
-__all__ = ["EmbeddingWidget"]
-
 _log = logging.getLogger(__name__)
 
 _NOTHING = "Embed a scan in the Autoencoder dock, or open a results folder with an embedding."

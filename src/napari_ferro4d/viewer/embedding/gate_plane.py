@@ -13,8 +13,6 @@ from qtpy.QtCore import Qt, Signal
 
 from napari_ferro4d.viewer.widgets import PlotCanvas
 
-__all__ = ["Gate", "GatePlane"]
-
 Place = tuple[float, float]
 
 _BINS = 96

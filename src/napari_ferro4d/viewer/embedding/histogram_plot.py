@@ -11,8 +11,6 @@ from qtpy.QtGui import QMouseEvent
 from napari_ferro4d.embedding import Histogram
 from napari_ferro4d.viewer.widgets import PlotCanvas
 
-__all__ = ["RANGE_COLOUR", "HistogramView"]
-
 RANGE_COLOUR = "#e69f00"
 _BARS = "#56b4e9"
 

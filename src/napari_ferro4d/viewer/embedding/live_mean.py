@@ -17,8 +17,6 @@ from napari_ferro4d.embedding import mean_pattern
 from napari_ferro4d.scan import Scan
 from napari_ferro4d.viewer.widgets import LatestJob, Request
 
-__all__ = ["LiveMean", "Mean"]
-
 _LOOK_S = 0.15
 """Time for the patterns of a first look."""
 

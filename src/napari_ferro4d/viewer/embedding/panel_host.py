@@ -12,8 +12,6 @@ from napari_ferro4d.viewer.widgets import JobRow
 
 from .shown_embedding import ShownEmbedding
 
-__all__ = ["PanelHost"]
-
 
 class PanelHost(Protocol):
     """The dock as its panels see it."""

@@ -15,8 +15,6 @@ from napari_ferro4d.scan import Scan
 from napari_ferro4d.viewer.layers import beam_centre
 from napari_ferro4d.viewer.widgets import PlotCanvas
 
-__all__ = ["PatternImage", "Picture"]
-
 _DECADES = 4.0
 """Range of a logarithmic picture, unless the pattern holds no values that small."""
 

@@ -38,8 +38,6 @@ from .panel_host import PanelHost
 from .pattern_image import PatternImage, Picture
 from .shown_embedding import ShownEmbedding
 
-__all__ = ["RangePanel"]
-
 _OVERLAY = "embedding range"
 
 

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
 
-__all__ = ["EmbeddingChoice", "ShownEmbedding"]
-
 
 @dataclass(frozen=True, eq=False)
 class ShownEmbedding:

@@ -15,16 +15,6 @@ import numpy as np
 if TYPE_CHECKING:
     from napari.layers import Labels
 
-__all__ = [
-    "MOST_CLASSES",
-    "class_style",
-    "classes_of",
-    "colour_of",
-    "colours_of",
-    "names_in",
-    "set_class_style",
-]
-
 Colour = tuple[float, float, float, float]
 
 MOST_CLASSES = 256

@@ -22,16 +22,6 @@ from .scan_names import shown_name
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-__all__ = [
-    "LayerData",
-    "Origin",
-    "label_layer",
-    "map_layers",
-    "real_space",
-    "scan_layers",
-    "with_steps_of_scans",
-]
-
 LayerData = tuple[Any, dict[str, Any], str]
 """Data, keywords and kind of a layer, as napari's readers and writers exchange them."""
 

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
 
-__all__ = ["add_layers", "insert_layer", "make_room", "remove_layers", "update_layer"]
-
 
 def make_room(viewer: ViewerModel, scan: Scan) -> None:
     """Let go of a scan that is opened again, and fit what was made of it to its steps now."""

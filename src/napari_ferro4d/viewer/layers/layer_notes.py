@@ -16,20 +16,6 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
 
-__all__ = [
-    "EARLIER_PREDICTION",
-    "KEY",
-    "LOCKED",
-    "TRUTH",
-    "find_layer",
-    "is_ours",
-    "layer_info",
-    "made",
-    "renote",
-    "scan_of",
-    "scans_in",
-]
-
 KEY = "ferro4d"
 """Where our notes are in a layer's metadata: the `Scan`, or a mapping that says what it shows."""
 

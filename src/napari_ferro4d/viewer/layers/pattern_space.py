@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from napari_ferro4d.scan import Scan
 
-__all__ = ["beam_centre"]
-
 
 def beam_centre(scan: Scan) -> tuple[float, float]:
     """Return where the dock has its zero, ``(ky, kx)``: the middle where the file states none."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from napari_ferro4d.scan import Scan
 
-__all__ = ["corrections_text", "shown_name"]
-
 
 def shown_name(scan: Scan) -> str:
     """Return the first word of the names of the scan's layers."""

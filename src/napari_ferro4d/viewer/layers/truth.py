@@ -17,8 +17,6 @@ from .layer_notes import TRUTH
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["truth_layer", "truth_layers"]
-
 
 def truth_layers(scan: Scan) -> list[LayerData]:
     """Return the hidden labels layer with the truth of `scan`; none if it is not simulated.

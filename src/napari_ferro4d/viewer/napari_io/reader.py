@@ -33,16 +33,6 @@ from napari_ferro4d.viewer.layers import (
 )
 from napari_ferro4d.viewer.session import is_kept, read_kept
 
-__all__ = [
-    "get_reader",
-    "kept_aside_layers",
-    "kept_labels",
-    "layers_of",
-    "now_and_later",
-    "opened_layers",
-    "results_layers",
-]
-
 _AT_ONCE = 3
 """Channels of a stack of maps that are added at once: napari takes some 60 ms for a layer."""
 

@@ -34,16 +34,6 @@ from napari_ferro4d.viewer.widgets import JobRow
 
 from .reader import kept_labels, layers_of, opened_layers
 
-__all__ = [
-    "SampleRow",
-    "being_made",
-    "boracite_sample",
-    "demo_sample",
-    "ermno3_domains_sample",
-    "ermno3_vortex_sample",
-    "sample_layers",
-]
-
 Make = Callable[[str, Report | None], Path]
 
 _WAITING = "(being simulated)"

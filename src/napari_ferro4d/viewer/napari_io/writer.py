@@ -22,8 +22,6 @@ from napari_ferro4d.results import (
 from napari_ferro4d.scan import Scan
 from napari_ferro4d.viewer.layers import KEY, LayerData, colours_of, names_in
 
-__all__ = ["write_image", "write_labels", "write_layers"]
-
 
 @dataclass(frozen=True)
 class _Plane:

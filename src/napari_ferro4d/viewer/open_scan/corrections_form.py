@@ -10,8 +10,6 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_ferro4d.viewer.widgets import Fold, ImageEdit, Number, beside, rows
 
-__all__ = ["CorrectionsForm"]
-
 
 class CorrectionsForm(QWidget):
     """Dark and gain image, bad pixels, crop and binning; empty means "not corrected"."""

@@ -44,8 +44,6 @@ from napari_ferro4d.viewer.widgets import JobRow, ScrolledColumn, enable, hint
 
 from .hints_form import HintsForm
 
-__all__ = ["OpenWidget"]
-
 
 class OpenWidget(QWidget):
     """Open a 4D-STEM scan, or a results folder, in the viewer.

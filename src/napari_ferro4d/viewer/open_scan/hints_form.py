@@ -13,8 +13,6 @@ from napari_ferro4d.viewer.widgets import Fold, Number, Pair, beside, rows
 
 from .corrections_form import CorrectionsForm
 
-__all__ = ["HintsForm"]
-
 _INCOMPLETE = [
     ("error: do not open", None),
     ("pad with zeros", "pad"),

@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Labels, Layer
 
-__all__ = ["Autosave", "Restored", "autosave_file", "is_kept", "read_kept", "user_labels"]
-
 REMOVED, BACKUP = ".removed.npz", ".bak.npz"
 """Endings of files kept aside: a layer that was removed, a file that nobody had opened."""
 

@@ -41,8 +41,6 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Labels
 
-__all__ = ["Decisions"]
-
 _QUIET_MS = 150
 """How long nothing has to change before the difference is taken: less than a user notices."""
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["decisions", "shown", "training_labels"]
-
 
 def shown(machine: np.ndarray, decided: np.ndarray) -> np.ndarray:
     """Return the prediction to show: the user's decision where there is one, else the machine's.

@@ -15,8 +15,6 @@ from typing import Any
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.io import atomic_file
 
-__all__ = ["preference", "remember", "remembered"]
-
 _FALLBACK: Mapping[str, Any] = {"device": "auto", "autosave_seconds": 5.0}
 
 

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from napari_ferro4d.scan import Scan
 
-__all__ = ["Session", "session", "unwrapped"]
-
 
 def unwrapped(viewer: Any) -> Any:
     """Return the viewer itself where napari hands a plugin a proxy of it."""

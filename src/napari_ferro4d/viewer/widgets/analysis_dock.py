@@ -16,8 +16,6 @@ from .choices import ScanChoice
 from .job_row import JobRow
 from .scrolled_column import ScrolledColumn
 
-__all__ = ["Dock"]
-
 _TALL_ENOUGH = 300
 """Pixels of height in which an analysis can be used; a higher one scrolls in a small window."""
 

@@ -21,17 +21,6 @@ from napari_ferro4d.viewer.session import preference, unwrapped
 if TYPE_CHECKING:
     from napari.layers import Labels, Layer
 
-__all__ = [
-    "DeviceChoice",
-    "LabelsChoice",
-    "LayerChoice",
-    "ScanChoice",
-    "enable",
-    "form",
-    "hint",
-    "narrow",
-]
-
 
 class LayerChoice(ComboBox):
     """Choose one of the layers that `accept`; follows layers added, removed and renamed.

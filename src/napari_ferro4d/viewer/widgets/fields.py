@@ -13,8 +13,6 @@ from napari_ferro4d.viewer.session import remember, remembered
 
 from .choices import form
 
-__all__ = ["ImageEdit", "Number", "Pair", "beside", "rows"]
-
 
 class Number(FloatSpinBox):
     """A number with a unit, whole unless it has decimals; None while the field says `nothing`.

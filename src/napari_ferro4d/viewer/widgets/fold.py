@@ -9,8 +9,6 @@ from __future__ import annotations
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QToolButton, QVBoxLayout, QWidget
 
-__all__ = ["Fold"]
-
 
 class Fold(QWidget):
     """A button with an arrow, and under it what it opens and closes.

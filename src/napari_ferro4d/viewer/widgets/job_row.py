@@ -26,8 +26,6 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBox
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.jobs import Cancelled, Progress, Report
 
-__all__ = ["Job", "JobRow", "progress_text"]
-
 _log = logging.getLogger(__name__)
 
 _EVERY_S = 0.1

@@ -10,8 +10,6 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_ferro4d.jobs import Cancelled, Progress, Report
 
-__all__ = ["LatestJob", "Request"]
-
 _EVERY_S = 0.2
 """Least time between two reports of how far a piece of work is."""
 

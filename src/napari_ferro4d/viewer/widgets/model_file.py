@@ -12,8 +12,6 @@ from napari_ferro4d.errors import ModelError, ScanError
 from napari_ferro4d.learn import Model, finished, load_model, model_record, save_model
 from napari_ferro4d.viewer.session import remember, remembered
 
-__all__ = ["ask_and_load", "ask_and_save", "load_or_say", "model_note", "model_text", "save_or_say"]
-
 _FILTER = "Models (*.safetensors)"
 
 _BUFFERS = (

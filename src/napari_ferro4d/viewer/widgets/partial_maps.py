@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
 
-__all__ = ["PART", "PartLayers", "reporting_layers"]
-
 PART = " (part)"
 
 _LONG_S = 1.0

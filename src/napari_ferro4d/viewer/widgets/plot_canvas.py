@@ -11,8 +11,6 @@ from qtpy.QtCore import QEvent, QSize
 from qtpy.QtGui import QFontInfo, QWheelEvent
 from qtpy.QtWidgets import QSizePolicy
 
-__all__ = ["PlotCanvas"]
-
 _FAINT = 0.4
 """Opacity of frames and ticks, where that of text is 1."""
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
-__all__ = ["ScrolledColumn"]
-
 
 class ScrolledColumn(QScrollArea):
     """Widgets below one another; a dock higher than the screen would else push the window off it.

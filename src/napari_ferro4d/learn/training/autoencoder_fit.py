@@ -44,8 +44,6 @@ from .history import TERMS, History
 from .schedule import Phase, learning_rate, phase_at, total_epochs
 from .training_state import TrainingState
 
-__all__ = ["Training"]
-
 START_PATTERNS = {"paper": 0, "compact": 8192}
 """Patterns from which a network is started, at most but for a tile of each scan. The paper's takes
 nothing over from patterns, and so many of its would be 2 GB."""

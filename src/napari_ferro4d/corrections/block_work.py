@@ -12,8 +12,6 @@ from napari_ferro4d.frames import counted
 from napari_ferro4d.io import let_go
 from napari_ferro4d.scan import Scan
 
-__all__ = ["Steps", "check_image", "kept", "steps_of"]
-
 _CACHED_BYTES = 2**20
 """Patterns that are worked on together: what is copied of them stays in a processor's cache."""
 
@@ -57,7 +55,7 @@ def check_image(
 
 
 @dataclass(frozen=True, eq=False)
-class Steps:
+class BlockWork:
     """The work on a block of patterns; a value of its own, so that it travels to other processes.
 
     Parameters
@@ -139,14 +137,14 @@ class Steps:
         )
 
 
-def steps_of(
+def work_of(
     scan: Scan,
     dark: np.ndarray | None,
     gain: np.ndarray | None,
     bad: np.ndarray | None,
     crop: tuple[slice, slice] | None,
     bin: int,
-) -> Steps | None:
+) -> BlockWork | None:
     """Check the corrections, and return the work that they are, or None if they are none."""
     detector, where = scan.detector_shape, scan.where()
     marked = np.zeros(detector, bool)
@@ -181,7 +179,7 @@ def steps_of(
         whole = np.full(detector, otherwise) if given is None else np.asarray(given)
         return np.ascontiguousarray(whole[region], np.float32)
 
-    return Steps(
+    return BlockWork(
         region,
         rows,
         columns,

@@ -12,8 +12,6 @@ from napari_ferro4d.io import checked_labels, is_results, read_labels
 from .folder import read_results
 from .ome_images import LabelResult
 
-__all__ = ["read_label_result"]
-
 
 def read_label_result(
     path: str | os.PathLike[str], scan_shape: tuple[int, int] | None = None
