@@ -1,10 +1,10 @@
 """Damage scan files of every format and check that opening them ends as it should.
 
-Each case takes a small file as an instrument writes it (``tests/scan_files.py``), damages it, and
-opens it. It must end in a `Scan` or a `ScanError` that names the file, within 5 seconds and 1 GB,
-with no warning; a file that was cut off must not open with another shape; and of a file that is
-mapped as it is nothing may be left out. Every format runs in a process of its own, so that a crash
-is a result, too.
+Each case takes a small file as an instrument writes it (``tests/helpers/scan_files.py``), damages
+it, and opens it. It must end in a `Scan` or a `ScanError` that names the file, within 5 seconds and
+1 GB, with no warning; a file that was cut off must not open with another shape; and of a file that
+is mapped as it is nothing may be left out. Every format runs in a process of its own, so that a
+crash is a result, too.
 
     python benchmarks/mutate_files.py --cases 5000
 """

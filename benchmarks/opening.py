@@ -2,8 +2,8 @@
 
     python benchmarks/opening.py [--folder FOLDER] [--layouts NAME,,NAME]
 
-Writes one file or folder after the other (with the writers of ``tests/scan_files.py``), measures
-and removes it. Measured, each time in a new process: opening, the first pattern and the preview,
+Writes one file or folder after the other (with the writers of ``tests/helpers``), measures and
+removes it. Measured, each time in a new process: opening, the first pattern and the preview,
 three times, the median; what is imported for it is imported before. The files come from the page
 cache. On a busy machine the seconds of all cores say more than those of the clock. Compressed
 pieces hold real noise; all of a file are copies of one, so that writing is fast.

@@ -21,7 +21,7 @@ DOES = {
     "errors | jobs": "what can go wrong; progress, cancel",
     "frames": "where patterns lie in a file",
     "scan": "Scan: one data model, signs, units",
-    "io": "files to raw scans; io/formats: one vendor a file",
+    "io": "files to raw scans; io/formats: one kind of file each",
     "corrections": "dark, gain, bad pixels, crop, bin",
     "open": "open_scan",
     "reduce": "one pass over a scan gives maps",

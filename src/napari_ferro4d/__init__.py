@@ -7,7 +7,7 @@ and the way of one pattern from a file to a label layer.
 
 - `errors`, `jobs`: What can go wrong; progress and cancel.
 - `frames`, `scan`: Where patterns lie in a file; `Scan`, the one data model, signs and units.
-- `io`: Files to raw scans (`io.formats`: one vendor a file), and safe writing.
+- `io`: Files to raw scans (`io.formats`: one kind of file each), and safe writing.
 - `corrections`: Dark, gain, bad pixels, crop, bin, as patterns are read.
 - `open`: `open_scan`, which is io and corrections together.
 - `reduce`: One pass over a scan gives maps: centre of mass, virtual detectors, mean patterns.

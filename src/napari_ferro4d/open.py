@@ -19,7 +19,7 @@ from napari_ferro4d.io import (
     is_image_folder,
     is_results,
 )
-from napari_ferro4d.io.formats import table as _formats
+from napari_ferro4d.io.formats import FORMATS as _FORMATS
 
 from .errors import ScanError
 from .jobs import Report
@@ -27,7 +27,7 @@ from .scan import Scan, Source
 
 __all__ = ["FORMATS", "is_scan", "open_scan", "open_with_options"]
 
-FORMATS: tuple[str, ...] = tuple(one.name for one in _formats.FORMATS)
+FORMATS: tuple[str, ...] = tuple(one.name for one in _FORMATS)
 """Names that ``format=`` accepts."""
 
 
@@ -195,7 +195,7 @@ def _by_name(file: Path) -> Format | None:
     name = file.name.lower()
     fits = [
         (len(suffix), one)
-        for one in _formats.FORMATS
+        for one in _FORMATS
         for suffix in one.suffixes
         if name.endswith(suffix) and name != suffix
     ]
@@ -205,7 +205,7 @@ def _by_name(file: Path) -> Format | None:
 
 
 def _format(name: str) -> Format | None:
-    return next((one for one in _formats.FORMATS if one.name == name), None)
+    return next((one for one in _FORMATS if one.name == name), None)
 
 
 def _choose(file: Path, name: str | None) -> Format:

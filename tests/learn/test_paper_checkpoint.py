@@ -24,7 +24,7 @@ FILTERS, SIDES, EMBEDDING = 3, (16, 8, 4), 5
 def checkpoint(seed=0):
     """Return what the reference saves, with its names, of a small network.
 
-    tests/test_learn_objective_parity.py converts files that the reference itself saved.
+    tests/learn/test_m3_learning_parity.py converts files that the reference itself saved.
     """
     torch.manual_seed(seed)
     net = {}

@@ -266,6 +266,11 @@ def embed(
         If the model is no autoencoder, or for another detector.
     ScanError
         If counts are negative or not finite, or the device is not there.
+
+    Notes
+    -----
+    The same on every run of one machine. Another kind of processor, or another number of threads,
+    adds in another order: the embedding of the paper's network then differs by some 1e-6 of it.
     """
     import_torch()
     from napari_ferro4d.learn.compute import single_thread

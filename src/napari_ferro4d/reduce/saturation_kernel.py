@@ -15,7 +15,7 @@ def count_from(flat, layout, swap, window, holes, least, out):  # type: ignore[n
     Parameters
     ----------
     flat, layout, swap
-        Patterns; see `_kernels.py`.
+        Patterns; see `kernels`.
     window : tuple of int
         Rows and columns to look at: first row, last row, first column, last column.
     holes : int64 array

@@ -171,6 +171,24 @@ def test_the_centre_is_from_the_file_the_mean_pattern_or_typed(
     assert widget.centre.value == "mean pattern"
 
 
+def test_a_centre_off_a_cropped_detector_is_shown_at_its_edge_and_another_can_be_taken(
+    shown, widget, tmp_path, finish
+):
+    path = tmp_path / "cropped.npy"
+    np.save(path, np.random.default_rng(0).poisson(3, (12, 14, 16, 16)).astype(np.uint16))
+    scan = open_scan(path, centre=(12, 12), crop=((0, 8), (0, 8)), scan_step=1.4)
+    layers = add_layers(shown, opened_layers(scan))
+    widget.scans.choose(next(layer for layer in layers if scan_of(layer) is not None))
+    assert (widget.ky.value, widget.kx.value) == (7.5, 7.5)
+    widget.masked.value = False
+    widget.centre.value = "mean pattern"
+    widget.run.click()
+    finish(widget.row)
+    np.testing.assert_array_equal(
+        shown.layers["cropped corrected com_y"].data, com(scan, centre="mean").com_y
+    )
+
+
 def test_running_again_updates_the_layers_in_place(shown, widget, finish):
     widget.run.click()
     finish(widget.row)

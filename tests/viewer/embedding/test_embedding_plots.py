@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from qtpy.QtCore import QEvent
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
 
 from helpers.plots import LEFT, drag, hover, picture, point_of
 from napari_ferro4d.embedding import histogram
@@ -125,3 +127,25 @@ def test_a_pattern_says_what_is_under_the_mouse_and_greys_what_is_not_known(qtbo
     image.show_picture(Picture(np.full((4, 4), np.nan), log=True))
     assert np.isfinite(image.limits).all()
     picture(image)
+
+
+def test_what_is_said_of_a_pattern_ends_where_the_mouse_leaves(qtbot):
+    plot = PatternImage("")
+    qtbot.addWidget(plot)
+    plot.show_picture(Picture(np.ones((8, 8)), "counts"))
+    plot.draw()
+    nothing = plot.said
+    hover(plot, point_of(plot, (2.0, 3.0)))
+    assert "kx 2" in plot.said
+    # As when the mouse goes on to another widget, without a move outside of the axes before.
+    QApplication.sendEvent(plot, QEvent(QEvent.Type.Leave))
+    assert plot.said == nothing
+    plot.show_picture(Picture(np.ones((8, 8)), "counts"))
+    assert plot.said == nothing
+
+
+def test_a_pattern_that_a_dark_image_left_below_zero_is_shown(qtbot):
+    plot = PatternImage("")
+    qtbot.addWidget(plot)
+    plot.show_picture(Picture(np.full((8, 8), -3.0), "counts"))
+    assert plot.limits == (0.0, 1.0)

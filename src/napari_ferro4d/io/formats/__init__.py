@@ -1,4 +1,4 @@
-"""The file formats, one vendor a file.
+"""The readers, one a vendor or kind of file, and their helpers.
 
 Files, in reading order:
 

@@ -91,7 +91,7 @@ def _done(job: bytes, talk: _Talk) -> bytes:
         return pickle.dumps(("error", error))
     except Exception as error:
         traceback.print_exc()
-        return pickle.dumps(("error", failure(sys.argv[1], error)))
+        return pickle.dumps(("failure", failure(sys.argv[1], error)))
 
 
 def failure(name: str, error: Exception) -> ModelError:

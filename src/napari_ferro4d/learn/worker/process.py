@@ -100,7 +100,7 @@ class Worker:
             child = self._child = self._child or _Child(self._name)
         try:
             with tempfile.TemporaryDirectory(dir=child.folder, ignore_cleanup_errors=True) as files:
-                child.ask(pickled((function, args, options), Path(files), report))
+                child.ask(pickled((function, args, options), Path(files), report, self._name))
                 answer: R = self._answer(child, report)
                 return answer
         except BaseException as error:
@@ -135,13 +135,13 @@ class Worker:
         begin, step, progress = time.monotonic(), 0, None
         while self._child is child:
             kind, value = child.message()
-            if kind in ("answer", "error") and (words := child.words()):
-                level = logging.DEBUG if kind == "answer" else logging.ERROR
+            if kind in ("answer", "error", "failure") and (words := child.words()):
+                level = logging.ERROR if kind == "failure" else logging.DEBUG
                 _log.log(level, "the %s wrote:\n%s", self._name, words)
             match kind:
                 case "answer":
                     return value
-                case "error":
+                case "error" | "failure":
                     raise value
                 case "ended":
                     raise child.crash()
@@ -196,7 +196,7 @@ class _Child:
             except (EOFError, pickle.UnpicklingError):  # the end, or the middle of a message
                 self._messages.put(("ended", None))
             except Exception as error:  # no memory for the answer
-                self._messages.put(("error", failure(self._name, error)))
+                self._messages.put(("failure", failure(self._name, error)))
 
     def ask(self, job: bytes) -> None:
         """Say what to do."""

@@ -20,12 +20,13 @@ from napari_ferro4d.open import open_scan
 from napari_ferro4d.scan import Scan, Source, signature_of
 
 
-def pickled(value: Any, folder: Path, report: Report | None) -> bytes:
+def pickled(value: Any, folder: Path, report: Report | None, worker: str = "worker") -> bytes:
     """Return `value` so that `pickle.loads` makes it again in another process.
 
     A scan that its file alone does not make (one in memory, a part of another) is written to
     `folder`, which has to stay while the other process uses it. Where a scan cannot be opened
-    again, or its file has changed since, `pickle.loads` raises `ScanError`.
+    again, or its file has changed since, `pickle.loads` raises `ScanError`. `worker` is what
+    messages call the other process.
 
     Raises
     ------
@@ -33,14 +34,14 @@ def pickled(value: Any, folder: Path, report: Report | None) -> bytes:
         If there is no room for a scan, or it cannot be read.
     """
     out = io.BytesIO()
-    _Pickler(out, folder, report).dump(value)
+    _Pickler(out, folder, report, worker).dump(value)
     return out.getvalue()
 
 
 class _Pickler(pickle.Pickler):
-    def __init__(self, out: io.BytesIO, folder: Path, report: Report | None) -> None:
+    def __init__(self, out: io.BytesIO, folder: Path, report: Report | None, worker: str) -> None:
         super().__init__(out)
-        self._folder, self._report = folder, report
+        self._folder, self._report, self._worker = folder, report, worker
 
     def reducer_override(self, value: Any) -> Any:
         """Replace a scan by a call that opens it."""
@@ -56,7 +57,7 @@ class _Pickler(pickle.Pickler):
                 return _opened_again, (source, value.signature, known)
         known |= {name: getattr(value, name) for name in ("signature", "complete", "missing")}
         counts = self._folder / f"scan-{len(os.listdir(self._folder))}.npy"
-        _write(value, counts, self._report)
+        _write(value, counts, self._report, self._worker)
         return _opened_copy, (str(counts), {**known, "source": source})
 
 
@@ -72,12 +73,12 @@ def _opened_copy(counts: str, known: dict[str, Any]) -> Scan:
     return replace(open_scan(counts), **known)
 
 
-def _write(scan: Scan, file: Path, report: Report | None) -> None:
+def _write(scan: Scan, file: Path, report: Report | None, worker: str) -> None:
     """Write the counts block by block, as training sees them; of any scan, also a larger one."""
     needed = int(np.prod(scan.shape)) * scan.dtype.itemsize
     if needed > shutil.disk_usage(file.parent).free:
         raise ScanError(
-            f"{scan.where()}: handing it to the trainer takes {needed / 1e9:.1f} GB in "
+            f"{scan.where()}: handing it to the {worker} takes {needed / 1e9:.1f} GB in "
             f"{file.parent.parent}, where less is free; save the scan and open the file instead."
         )
     # Which undoes what the record of the correction, which does not go along, would have undone.
@@ -90,7 +91,7 @@ def _write(scan: Scan, file: Path, report: Report | None) -> None:
             np.lib.format.write_array_header_1_0(out, shape)
             start = out.tell()
             for (rows, cols), block in over_blocks(
-                scan, lambda block, place: block, report, "handing the scan to the trainer"
+                scan, lambda block, place: block, report, f"handing the scan to the {worker}"
             ):
                 # Not through a memory map: a disk that is full would end this process with it.
                 for y, row in zip(range(rows.start, rows.stop), block, strict=True):
@@ -98,6 +99,6 @@ def _write(scan: Scan, file: Path, report: Report | None) -> None:
                     out.write(np.ascontiguousarray(row, dtype).data)
     except OSError as error:
         raise ScanError(
-            f"{scan.where()}: cannot be handed to the trainer through {file.parent.parent} "
+            f"{scan.where()}: cannot be handed to the {worker} through {file.parent.parent} "
             f"({error.strerror or error}); save the scan and open the file instead."
         ) from error

@@ -70,7 +70,7 @@ class NetworkForm(QWidget):
             name="embedding",
             label="Channels",
             min=1,
-            max=512,
+            max=4096,
             value=32,
             tooltip="Channels of the embedding; those that show more than noise are added.",
         )

@@ -53,8 +53,8 @@ class LossPlot(PlotCanvas):
         if self._losses:
             epochs = range(1, len(self._losses) + 1)
             self._line.set(data=(epochs, self._losses), markevery=[-1])
-            self.axes.set_yscale("log" if _spans_a_decade(self._losses) else "linear")
             self.axes.relim()
+            self.axes.set_yscale("log" if _spans_a_decade(self._losses) else "linear")
             self.axes.autoscale()
             ends = sorted({min(self._losses), max(self._losses)})
             self.axes.set_yticks(ends, [f"{loss:.3g}" for loss in ends])

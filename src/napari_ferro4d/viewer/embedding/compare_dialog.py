@@ -59,7 +59,6 @@ class CompareDialog(QDialog):
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self._scan, self._found = scan, found
         self._table: Table | None = None
-        self._file = ""
         self._result: DifferenceComparison | None = None
         self._states: list[str] = []
         self.reference = ComboBox(

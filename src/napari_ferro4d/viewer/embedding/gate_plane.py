@@ -53,7 +53,9 @@ class GatePlane(PlotCanvas):
         super().__init__(height=(230, 260, 300), margins=(4.5, 1.0, 0.6, 3.0))
         self.axes.set_facecolor(_EMPTY)
         self.axes.locator_params(nbins=5)
-        self._image = self.axes.imshow([[0.0]], "viridis", origin="lower", aspect="auto")
+        self._image = self.axes.imshow(
+            [[0.0]], "viridis", origin="lower", aspect="auto", interpolation="nearest"
+        )
         self._patches: list[Polygon] = []
         self._lasso = LassoSelector(
             self.axes,

@@ -76,8 +76,8 @@ class PatternImage(PlotCanvas):
         ]
         self.live = (self._image, self._below, *self._values)
         self.axes.locator_params(nbins=5)
-        for event in ("motion_notify_event", "axes_leave_event"):
-            self.mpl_connect(event, self._on_mouse)
+        self.mpl_connect("motion_notify_event", self._on_mouse)
+        self.mpl_connect("figure_leave_event", self._on_leave)
         self.show_picture(None)
 
     @property
@@ -125,6 +125,9 @@ class PatternImage(PlotCanvas):
         if frame != self._frame:
             self._frame = frame
             self._image.set_extent(frame[:4])
+            # Pixels are seen as pixels, unless there are more of them than the screen has.
+            shrunk = picture.values.shape[1] > self.axes.bbox.width
+            self._image.set_interpolation("auto" if shrunk else "nearest")
             self._bar.set_cmap(frame[4])
             self.draw_idle()
         self.show_instead("")
@@ -150,7 +153,14 @@ class PatternImage(PlotCanvas):
         return left, right, bottom, top
 
     def _on_mouse(self, event: LocationEvent) -> None:
-        self._at = (event.ydata, event.xdata) if event.inaxes is self.axes else None
+        self._say_of((event.ydata, event.xdata) if event.inaxes is self.axes else None)
+
+    def _on_leave(self, event: LocationEvent) -> None:
+        self._say_of(None)
+
+    def _say_of(self, at: tuple[Any, Any] | None) -> None:
+        """Say what lies under the mouse, ``(ky, kx)`` in `unit`; None where it is elsewhere."""
+        self._at = at
         before = self.said
         self._below.set_text(self._now_said())
         if self.said != before:
@@ -181,7 +191,9 @@ def _limits(picture: Picture) -> tuple[float, float]:
     if picture.signed:
         high = float(np.percentile(np.abs(values), 99.8)) or float(np.abs(values).max()) or 1.0
         return -high, high
-    high = float(np.percentile(values, 99.9)) or float(values.max()) or 1.0
+    high = float(np.percentile(values, 99.9)) or float(values.max())
+    if high <= 0:  # all dark, or below zero as a dark image leaves it
+        high = 1.0
     if not picture.log:
         return 0.0, high
     positive = values[values > 0]

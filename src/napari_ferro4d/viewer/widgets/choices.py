@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -72,7 +73,11 @@ class LayerChoice(ComboBox):
             # A new choice is likelier meant than the oldest one when the chosen layer went away.
             self.value = before if before in self.choices else self.choices[-1]
         self.enabled = self.value is not None
-        self.changed.emit(self.value)
+        try:
+            self.changed.emit(self.value)
+        except Exception as error:
+            # It would end what napari does with its layers. As in a slot of Qt, it is told.
+            sys.excepthook(type(error), error, error.__traceback__)
 
     def _offered(self, widget: Any = None) -> list[tuple[str, Layer | None]]:
         layers = [layer for layer in self._viewer.layers if self._accept(layer)]

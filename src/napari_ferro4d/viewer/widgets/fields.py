@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from magicgui.widgets import CheckBox, Container, FloatSpinBox, LineEdit, PushButton
+from magicgui.widgets import CheckBox, Container, FloatSpinBox, Label, LineEdit, PushButton
 from magicgui.widgets.bases import Widget
 from qtpy.QtWidgets import QAbstractSpinBox, QFileDialog
 
@@ -62,8 +62,8 @@ class Number(FloatSpinBox):
         return number if self._decimals else int(number)
 
     def set_value(self, value: Any) -> None:
-        """Set the number; None for nothing."""
-        super().set_value(self.min if value is None else value)
+        """Set the number, or the nearest that the field has; None for nothing."""
+        super().set_value(self.min if value is None else min(max(value, self.min), self.max))
 
 
 class Pair(Container[Number]):
@@ -153,13 +153,13 @@ def rows(*fields: Widget) -> Container[Widget]:
 
 
 def beside(label: str, *fields: Widget) -> Container[Widget]:
-    """Return a row of fields side by side, under one label; boxes to tick take no room."""
+    """Return a row of fields side by side, under one label; ticks and words take no room."""
     row = Container(widgets=fields, layout="horizontal", labels=False, label=label)
     row.margins = (0, 0, 0, 0)
     layout = row.native.layout()
     layout.setSpacing(6)
     for field in fields:
         layout.setStretchFactor(
-            field.native, int(len(fields) == 1 or not isinstance(field, CheckBox))
+            field.native, int(len(fields) == 1 or not isinstance(field, CheckBox | Label))
         )
     return row
