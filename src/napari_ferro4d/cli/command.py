@@ -31,7 +31,7 @@ VERBS = {
     "simulate": "Make a scan with known truth.",
     "demo": "Do the main job on a small simulated scan with known truth.",
 }
-"""Each verb has a file of its name beside this one, with `add_options` and `run`."""
+"""Each verb has a file of its name in `verbs`, with `add_options` and `run`."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -68,7 +68,7 @@ class _VerbParser(OneLineParser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Load the file of the verb, and read what is for it."""
-        verb = import_module(f".{self.prog.rpartition(' ')[2]}", __package__)
+        verb = import_module(f"{__package__}.verbs.{self.prog.rpartition(' ')[2]}")
         self.add_argument("--json", action="store_true", help="print one JSON document")
         verb.add_options(self)
         self.set_defaults(run=verb.run)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from .parser import EMBEDDED, add_output, add_scan
-from .terminal import print_document, progress_bar
+from napari_ferro4d.cli.parser import EMBEDDED, add_output, add_scan
+from napari_ferro4d.cli.terminal import print_document, progress_bar
+
 from .verb_steps import opened
 
 

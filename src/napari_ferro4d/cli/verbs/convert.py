@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from .parser import add_output, shape
-from .terminal import print_document
+from napari_ferro4d.cli.parser import add_output, shape
+from napari_ferro4d.cli.terminal import print_document
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

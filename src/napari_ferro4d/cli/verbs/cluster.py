@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import re
 
-from .parser import EMBEDDED, add_seed, positive
-from .terminal import print_document
+from napari_ferro4d.cli.parser import EMBEDDED, add_seed, positive
+from napari_ferro4d.cli.terminal import print_document
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

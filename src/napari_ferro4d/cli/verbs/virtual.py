@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from .parser import add_output, add_pass, add_scan
-from .terminal import on_cluster, print_document, progress_bar
+from napari_ferro4d.cli.parser import add_output, add_pass, add_scan
+from napari_ferro4d.cli.terminal import on_cluster, print_document, progress_bar
+
 from .verb_steps import opened, written
 
 

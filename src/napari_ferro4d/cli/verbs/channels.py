@@ -6,8 +6,9 @@ import argparse
 import math
 from typing import TYPE_CHECKING, Any
 
-from .parser import EMBEDDED, add_open_options
-from .terminal import print_document, progress_bar
+from napari_ferro4d.cli.parser import EMBEDDED, add_open_options
+from napari_ferro4d.cli.terminal import print_document, progress_bar
+
 from .verb_steps import opened
 
 if TYPE_CHECKING:

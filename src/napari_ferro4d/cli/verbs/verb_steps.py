@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from .parser import open_options
-from .terminal import progress_bar, say
+from napari_ferro4d.cli.parser import open_options
+from napari_ferro4d.cli.terminal import progress_bar, say
 
 if TYPE_CHECKING:
     from napari_ferro4d.reduce import Saturation

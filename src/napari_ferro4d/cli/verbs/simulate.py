@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .parser import add_output
-from .terminal import print_document, progress_bar
+from napari_ferro4d.cli.parser import add_output
+from napari_ferro4d.cli.terminal import print_document, progress_bar
 
 if TYPE_CHECKING:
     from napari_ferro4d.simulate import Spec

@@ -10,10 +10,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_ferro4d.cli.parser import add_device, add_output, add_scan, add_seed, positive
+from napari_ferro4d.cli.terminal import print_document, progress_bar, say
 from napari_ferro4d.jobs import Cancelled
 
-from .parser import add_device, add_output, add_scan, add_seed, positive
-from .terminal import print_document, progress_bar, say
 from .verb_steps import opened
 
 if TYPE_CHECKING:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
+from napari_ferro4d.cli.parser import add_scan
+from napari_ferro4d.cli.terminal import print_document
 from napari_ferro4d.errors import ScanError
 
-from .parser import add_scan
-from .terminal import print_document
 from .verb_steps import opened
 
 

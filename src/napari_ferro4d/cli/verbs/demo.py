@@ -14,13 +14,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_ferro4d.cli.demo_folder import Log, clear_results, simulated, spec_in_words, write_table
+from napari_ferro4d.cli.display import virtual_display
+from napari_ferro4d.cli.parser import add_device
+from napari_ferro4d.cli.terminal import print_document, progress_bar
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.jobs import Cancelled, Report
-
-from .demo_folder import Log, clear_results, simulated, spec_in_words, write_table
-from .display import virtual_display
-from .parser import add_device
-from .terminal import print_document, progress_bar
 
 if TYPE_CHECKING:
     from napari_ferro4d.scan import Scan
@@ -103,6 +102,16 @@ def run_demo(
 def _run(
     folder: Path, headless: bool, device: str, seed: int, report: Report | None, log: Log
 ) -> dict[str, Any]:
+    from napari_ferro4d.cli.demo_scores import (
+        CLASSES,
+        COLOURS,
+        accuracy,
+        best_channel,
+        draw_labels,
+        panels,
+        separation,
+        wall_distance,
+    )
     from napari_ferro4d.domains import domain_table, walls
     from napari_ferro4d.learn import classify, embed, save_model, train
     from napari_ferro4d.open import open_scan
@@ -120,17 +129,6 @@ def _run(
         write_tiff,
     )
     from napari_ferro4d.simulate import preset, truth
-
-    from .demo_scores import (
-        CLASSES,
-        COLOURS,
-        accuracy,
-        best_channel,
-        draw_labels,
-        panels,
-        separation,
-        wall_distance,
-    )
 
     results = folder / "results.zarr"
     check_target(results)
