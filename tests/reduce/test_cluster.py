@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from distributed import Client, LocalCluster
+from distributed import Client, Future, LocalCluster
 
 from napari_ferro4d import Scan, ScanError, com, open_scan, virtual
 from napari_ferro4d.corrections import correct
@@ -77,6 +77,21 @@ def test_a_killed_worker_costs_a_retry_not_the_run(client, scan):
     assert killed.is_set()
     np.testing.assert_array_equal(here.com_y, there.com_y)
     client.wait_for_workers(2, timeout=30)
+
+
+def test_what_a_cluster_lost_is_handed_out_again(client, scan):
+    """As when a worker dies that is the only one to hold the reductions yet."""
+    here, lost = com(scan), []
+
+    def report(progress):
+        given = [key for key in client.futures if not str(key).startswith("_reduce_numbered")]
+        if given and not lost:
+            lost.extend(given)
+            client.cancel([Future(key, client=client) for key in given])
+
+    there = com(scan, report=report, client=client)
+    assert lost
+    np.testing.assert_array_equal(here.com_y, there.com_y)
 
 
 def test_cancel_reaches_the_cluster(client, scan):

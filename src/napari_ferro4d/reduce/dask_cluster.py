@@ -70,8 +70,10 @@ def blocks_on_cluster(
     together = min(_MOST_BLOCKS, max(1, len(where) // (4 * workers)))
     numbers = [range(n, min(n + together, len(where))) for n in range(0, len(where), together)]
     futures: list[Any] = [None] * len(numbers)
+    shared: Any = None  # while there is this future, workers keep what it stands for
 
     def hand_out(first: int) -> None:
+        nonlocal shared
         try:
             (shared,) = client.scatter([list(reductions)], broadcast=True, hash=False)
         except Exception as error:
