@@ -76,8 +76,10 @@ class LayerChoice(ComboBox):
         try:
             self.changed.emit(self.value)
         except Exception as error:
-            # It would end what napari does with its layers. As in a slot of Qt, it is told.
-            sys.excepthook(type(error), error, error.__traceback__)
+            # It would end what napari does with its layers. As in a slot of Qt, it is told; what
+            # went wrong is its cause, the signal only wraps that.
+            cause = error.__cause__ or error
+            sys.excepthook(type(cause), cause, cause.__traceback__)
 
     def _offered(self, widget: Any = None) -> list[tuple[str, Layer | None]]:
         layers = [layer for layer in self._viewer.layers if self._accept(layer)]
