@@ -67,12 +67,15 @@ def kill(scan: str, folder: str, kills: int, seed: int, options: dict) -> dict:
     rng = random.Random(seed)
     checkpoint = killed.with_name("c.safetensors")
     lost, moments, partial = [], [], 0
-    for _ in range(kills):
+    for number in range(kills):
         counter[:8] = struct.pack("q", epochs_in(checkpoint))
         child = live(scan, killed, options, counter)
         # From the first moment, while it reads, to some epochs later.
         moment = rng.uniform(0, first + 2 * each)
         time.sleep(moment)
+        # On a machine that has become busy since the first run, all could end before an epoch does.
+        while number == kills - 1 and not checkpoint.exists():
+            time.sleep(0.002)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         lost.append(struct.unpack("q", counter[:8])[0] - epochs_in(checkpoint))
