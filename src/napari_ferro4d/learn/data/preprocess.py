@@ -80,7 +80,24 @@ def prepare(
     centre: tuple[float, float] | None = None,
     where: str = "the scan",
 ) -> npt.NDArray[np.float32]:
-    """Turn patterns into network input.
+    """Turn patterns into network input: log(1 + counts) of what `count_patterns` returns.
+
+    Raises
+    ------
+    ScanError
+        If a count is negative, infinite or not a number.
+    """
+    counts = count_patterns(patterns, how, centre, where)
+    return np.log1p(counts, out=counts)
+
+
+def count_patterns(
+    patterns: npt.NDArray[Any],
+    how: Preprocess,
+    centre: tuple[float, float] | None = None,
+    where: str = "the scan",
+) -> npt.NDArray[np.float32]:
+    """Crop or pad patterns about the beam, and bin them.
 
     Parameters
     ----------
@@ -97,7 +114,7 @@ def prepare(
     Returns
     -------
     ndarray
-        ``[..., size, size]`` float32: log(1 + counts).
+        ``[..., size, size]`` float32, a copy.
 
     Raises
     ------
@@ -111,13 +128,10 @@ def prepare(
     ):
         patterns = _window(patterns, axis, side, first_pixel(length, side, middle))
     if how.binning == 1:
-        counts = patterns.astype(np.float32)
-    else:
-        b, shape = how.binning, patterns.shape[:-2]
-        counts = patterns.reshape(*shape, how.size, b, how.size, b).sum(
-            axis=(-3, -1), dtype=np.float32
-        )
-    return np.log1p(counts, out=counts)
+        return patterns.astype(np.float32)
+    b, shape = how.binning, patterns.shape[:-2]
+    binned = patterns.reshape(*shape, how.size, b, how.size, b)
+    return np.asarray(binned.sum(axis=(-3, -1), dtype=np.float32))
 
 
 def preprocess_of(model: Model, kind: str, scan: Scan) -> Preprocess:
