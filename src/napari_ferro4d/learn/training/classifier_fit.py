@@ -169,8 +169,9 @@ def _trained(
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
-                done += _finite(float(loss.detach()))
-                steps.add(1, f"epoch {len(losses) + 1} of {total}, loss {done:.4g}", state())
+                value = _finite(float(loss.detach()))
+                done += value
+                steps.add(1, f"epoch {len(losses) + 1} of {total}, loss {value:.4g}", state())
             losses.append(done / per_epoch)
             if judges.any:
                 plateau.step(judges.judge(network))
@@ -242,7 +243,7 @@ def _weight_per_class(lesson: Lesson, mapped: np.ndarray) -> npt.NDArray[np.floa
     found = np.zeros(count)
     for becomes in mapped:
         found[becomes] += own / len(mapped)
-    return lesson.areas / np.maximum(found, 1e-12)
+    return np.divide(lesson.areas, found, out=np.zeros(count), where=found > 0)
 
 
 def _weighted_loss(
