@@ -37,7 +37,7 @@ class Augment:
 
     classes: Sequence[int]
     shots: int = 1
-    dose: float = 0.5
+    dose: float = 0.7
     gain: float = 0.1
     shift: float = 0.3
     symmetry: Symmetry | None = None
