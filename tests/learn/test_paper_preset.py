@@ -8,6 +8,7 @@ import pytest
 from napari_ferro4d import LabelsError, ModelError, Scan, classify, load_model, save_model
 from napari_ferro4d.learn import Classification, Model, Symmetry
 from napari_ferro4d.learn.occlusion import occlusion_of
+from napari_ferro4d.learn.paper_preset import LabelUse
 
 
 def two_halves() -> tuple[Scan, np.ndarray]:
@@ -64,6 +65,24 @@ def test_what_becomes_of_the_classes_is_learnt_and_kept_in_the_model():
     assert (upside_down.prediction == expected).mean() > 0.9
     with pytest.raises(LabelsError, match="no position is labelled 3"):
         classify(scan, some(truth, 30), preset="paper", epochs=1, symmetry=symmetry)
+
+
+def test_the_halves_of_the_labels_held_out_lie_apart_and_hold_every_class():
+    labels = np.zeros((6, 40), int)
+    labels[2, ::2] = 1
+    labels[4, 1::2] = 2
+    test = np.argwhere(labels > 0)[:, 1] >= 20
+    train = np.argwhere(labels > 0)[:, 1] < 15
+    use = LabelUse.of(labels, train, test)
+    x, kind = np.argwhere(labels > 0)[:, 1], labels[labels > 0]
+    assert (use.part[train] == 0).all()
+    assert (use.part[(x >= 15) & (x < 20)] == -1).all()
+    for number in (1, 2):
+        assert np.count_nonzero((use.part == 1) & (kind == number)) == 5
+        assert np.count_nonzero((use.part == 2) & (kind == number)) == 5
+    assert x[use.part == 1].max() < x[use.part == 2].min()
+    assert use.evidence.tolist() == [1] * 40
+    assert use.areas.tolist() == [1, 1]
 
 
 def test_a_model_of_the_preset_that_is_gone_is_explained():

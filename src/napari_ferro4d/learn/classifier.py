@@ -180,11 +180,9 @@ def classify(
 def _use_of(labels: npt.NDArray[np.int64], seed: int) -> LabelUse:
     """Hold a fifth of the labels out, in two halves of whole blocks of the scan."""
     positions = np.argwhere(labels > 0)
-    classes, targets = np.unique(labels[labels > 0], return_inverse=True)
+    targets = np.unique(labels[labels > 0], return_inverse=True)[1]
     held = held_out(folds_of(positions, labels.shape, FOLDS, seed), targets, FOLDS)[0]
-    part = np.zeros(len(targets), np.int64)
-    part[held] = 1 + folds_of(positions[held], labels.shape, 2, seed)
-    return LabelUse(part, np.ones(len(targets)), np.ones(len(classes)))
+    return LabelUse.of(labels, ~held, held)
 
 
 def _judged(model: Model, logits: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> Model:

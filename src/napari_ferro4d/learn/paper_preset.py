@@ -45,6 +45,35 @@ class LabelUse:
     evidence: npt.NDArray[np.float64]
     areas: npt.NDArray[np.float64]
 
+    @classmethod
+    def of(
+        cls,
+        labels: npt.NDArray[np.int64],
+        train: npt.NDArray[np.bool_],
+        test: npt.NDArray[np.bool_],
+        evidence: npt.NDArray[np.float64] | None = None,
+        areas: npt.NDArray[np.float64] | None = None,
+    ) -> LabelUse:
+        """Return the use of labels ``[y, x]`` of which some ``[n]`` are to train, some to test.
+
+        Those to test are halved class by class, along the side on which they spread most, so that
+        few of one half lie near one of the other. Without `evidence` ``[n]``, labels count alike;
+        without `areas` ``[class]``, classes do.
+        """
+        positions = np.argwhere(labels > 0)
+        classes, targets = np.unique(labels[labels > 0], return_inverse=True)
+        part = np.where(train, 0, -1)
+        along = int(np.ptp(positions, axis=0).argmax())
+        for target in range(len(classes)):
+            own = np.flatnonzero(test & (targets == target))
+            own = own[np.argsort(positions[own, along], kind="stable")]
+            part[own] = 1 + (np.arange(len(own)) >= len(own) // 2)
+        return cls(
+            part,
+            np.ones(len(targets)) if evidence is None else evidence,
+            np.ones(len(classes)) if areas is None else areas,
+        )
+
 
 def train_paper(
     scan: Scan,
