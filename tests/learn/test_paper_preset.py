@@ -48,7 +48,7 @@ def test_its_model_classifies_again_and_tells_what_it_looks_at(trained, tmp_path
     assert np.array_equal(again.probability, trained.probability)
     upper, lower = occlusion_of(model).reshape(2, 2, 64, 128).mean(axis=(2, 3)).T
     # The lower half is the same in both classes.
-    assert (np.abs(upper) > 3 * np.abs(lower)).all()
+    assert upper.sum() > 4 * np.abs(lower).sum()
 
 
 def test_what_becomes_of_the_classes_is_learnt_and_kept_in_the_model():
