@@ -21,5 +21,7 @@ from .preprocess import first_pixel as first_pixel
 from .preprocess import fit_preprocess as fit_preprocess
 from .preprocess import prepare as prepare
 from .preprocess import preprocess_of as preprocess_of
+from .symmetry import Symmetry as Symmetry
 from .tiles import numbered_anew as numbered_anew
 from .tiles import sample_tiles as sample_tiles
+from .turns import Operation as Operation

@@ -46,6 +46,25 @@ class Preprocess:
         ky, kx = (int(n) for n in header["detector"])
         return cls((ky, kx), int(header["binning"]), int(header["size"]))
 
+    def beam(self, centre: tuple[float, float] | None = None) -> tuple[float, float]:
+        """Return where the undiffracted beam is in the input ``(ky, kx)``, in input pixels.
+
+        `centre` is where it is on the detector; None is the middle of that.
+
+        Examples
+        --------
+        >>> Preprocess((256, 256), 2, 128).beam(), Preprocess((60, 64), 1, 64).beam((30.0, 30.0))
+        ((63.5, 63.5), (32.0, 30.0))
+        """
+        side = self.size * self.binning
+        beam = [
+            (middle - first_pixel(length, side, middle) - (self.binning - 1) / 2) / self.binning
+            for length, middle in zip(
+                self.detector, centre or [(n - 1) / 2 for n in self.detector], strict=True
+            )
+        ]
+        return beam[0], beam[1]
+
 
 def fit_preprocess(detector: tuple[int, int], size: int) -> Preprocess:
     """Choose the binning that brings a detector closest to a square of `size` pixels.
