@@ -17,8 +17,11 @@ def test_classify_keeps_the_class_numbers(folder, classifier):
     assert set(np.unique(prediction.data)) == {3, 7}
     assert (prediction.data[:, :7] == 3).mean() > 0.95
     assert (prediction.data[:, 7:] == 7).mean() > 0.95
-    (probability,) = results.maps
-    np.testing.assert_allclose(probability.data.sum(0), 1, atol=1e-5)
+    maps = {one.name: one.data for one in results.maps}
+    assert set(maps) == {"probability", "novelty"}
+    probability = maps["probability"]
+    assert maps["novelty"].shape == (12, 14)
+    np.testing.assert_allclose(probability.sum(0), 1, atol=1e-5)
     entry = results.provenance[0]
     assert entry["command"] == "classify"
     assert entry["parameters"]["labels"].endswith("labels.npy")
@@ -51,9 +54,10 @@ def test_classify_keeps_the_users_labels_names_and_colours(capsys, folder, tmp_p
     run_json(capsys, "classify", folder / "other.npy", "--model", model, "-o", other)
     results = read_results(other)
     assert results.labels[0].classes == {3: "+P", 7: "-P"}
-    assert results.maps[0].channels == ("+P", "-P")
+    (probability,) = (one for one in results.maps if one.name == "probability")
+    assert probability.channels == ("+P", "-P")
     trained = results.provenance[0]["parameters"]["trained"]
-    assert trained["preset"] == "compact"
+    assert trained["preset"] == "fast"
     assert "history" not in trained
 
 
