@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from helpers.labelled_scans import some, three_domains
 from napari_ferro4d import (
     LabelsError,
     ModelError,
@@ -21,26 +22,6 @@ from napari_ferro4d import (
 from napari_ferro4d.jobs import Cancelled, Progress
 from napari_ferro4d.learn import Classification, TrainingState
 from napari_ferro4d.learn.data import Neighbourhood
-
-
-def three_domains(seed: int, classes=(2, 5, 9)) -> tuple[Scan, np.ndarray]:
-    """Return a scan whose weak discs tell three kinds of domain apart, and their numbers."""
-    rng = np.random.default_rng(seed)
-    y, x = np.indices((20, 21))
-    kind = (x // 7 + y // 10) % 3
-    ky, kx = np.indices((16, 16)) - 7.5
-    mean = np.full((20, 21, 16, 16), 0.5)
-    for number, (gy, gx) in enumerate(((-5, 0), (0, 5), (5, 0))):
-        disc = np.hypot(ky - gy, kx - gx) < 2
-        mean += (5.0 + 5.0 * (kind == number))[:, :, None, None] * disc
-    return Scan.from_array(rng.poisson(mean).astype(np.uint8)), np.array(classes)[kind]
-
-
-def some(truth: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
-    labels = np.zeros_like(truth)
-    chosen = np.random.default_rng(seed).permutation(truth.size)[:count]
-    labels.ravel()[chosen] = truth.ravel()[chosen]
-    return labels
 
 
 @pytest.fixture(scope="module")
