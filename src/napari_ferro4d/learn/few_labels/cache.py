@@ -142,10 +142,11 @@ def _make_room(folder: Path) -> None:
 def _load(key: str, how: Preprocess) -> Features | None:
     path = _folder() / f"{key}.npz"
     # Whatever is wrong with it, it can be computed again.
-    with suppress(Exception), np.load(path, allow_pickle=False) as stored:
-        arrays = {name: stored[name] for name in stored.files}
+    with suppress(Exception), path.open("rb") as file:
+        stored = np.load(file, allow_pickle=False)
+        found = _features({name: stored[name] for name in stored.files}, how)
         os.utime(path)
-        return _features(arrays, how)
+        return found
     return None
 
 
