@@ -67,6 +67,8 @@ class ClassesWidget(Dock):
                 "Space": self.skip,
                 "Enter": self.predict,
             },
+            # Of a labels layer that is active, napari's own undo.
+            {"Control-Z": self.undo},
         )
         self._lay_out()
         self._connect()
@@ -201,6 +203,12 @@ class ClassesWidget(Dock):
             return
         self._follow()
         self._go(position)
+
+    def undo(self) -> None:
+        """Undo the last change of the labels, whatever made it."""
+        layer = self.labels.labels()
+        if layer is not None:
+            layer.undo()
 
     def skip(self) -> None:
         """Go to the next suggestion without labelling this one."""
