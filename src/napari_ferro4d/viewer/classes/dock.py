@@ -288,7 +288,7 @@ class ClassesWidget(Dock):
         self._show_suggestions()
 
     def _on_moved(self, y: int, x: int) -> None:
-        self.suggested.visit((y, x))
+        self.suggestions.follow(self.suggested.left, self.suggested.visit((y, x)))
         self.pattern.show_position((y, x))
         self._say_position()
 
