@@ -63,7 +63,7 @@ class ClassMeans(LatestJob):
             self._update(request, scan, number, labels == number)
         self.tell(
             request,
-            {number: one.pattern / one.mask.sum() for number, one in self._sums.items()},
+            {number: one.pattern / one.mask.sum() for number, one in sorted(self._sums.items())},
         )
 
     def take(self, wanted: Any, what: Any) -> None:

@@ -6,7 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QAbstractButton, QComboBox, QDockWidget, QHBoxLayout, QLabel, QPushButton
 
 from napari_ferro4d.jobs import Report
 from napari_ferro4d.learn import Worker
@@ -100,6 +101,9 @@ class ClassesWidget(Dock):
         self.column.addWidget(self.pattern)
         self.column.addWidget(self.suggestions)
         self.column.addWidget(self.row)
+        for child in self.findChildren((QAbstractButton, QComboBox)):
+            # A click leaves the keys with the viewer; Space would press the button once more.
+            child.setFocusPolicy(Qt.FocusPolicy.TabFocus)
 
     def _connect(self) -> None:
         self.scans.changed.connect(self.labels.reset_choices)
@@ -227,7 +231,10 @@ class ClassesWidget(Dock):
         _, classifier = self.viewer.window.add_plugin_dock_widget("napari-ferro4d", "Classifier")
         classifier.scans.choose(self.scans.layer())
         classifier.labels.choose(layer)
+        # It comes as a tab over this one, whose pattern is what the user goes on looking at.
+        classifier.joined.connect(self._come_back)
         classifier.train()
+        self.row.say("The Classifier dock learns from these labels.")
 
     def suggest(self) -> None:
         """Find the positions to label next, in another process."""
@@ -257,6 +264,11 @@ class ClassesWidget(Dock):
             return said or f"{found} positions to label next, the most telling first."
 
         self.row.start(work, done, "Looking for positions")
+
+    def _come_back(self) -> None:
+        dock = self.parent()
+        if isinstance(dock, QDockWidget):
+            dock.raise_()
 
     def _go(self, position: Position) -> None:
         self.probe.move(*position)
