@@ -101,7 +101,7 @@ class ClassesWidget(Dock):
         )
         self.column.addWidget(self.table)
         self.column.addLayout(buttons)
-        self.column.addWidget(self.pattern)
+        self.column.addWidget(self.pattern, 100)
         self.column.addWidget(self.suggestions)
         self.column.addWidget(self.row)
         for child in self.findChildren((QAbstractButton, QComboBox)):
