@@ -228,10 +228,12 @@ def test_the_arrow_keys_stay_with_the_dock_that_is_left(on_screen, widget, dock)
 
 def test_undo_works_whichever_layer_is_active(on_screen, widget):
     viewer = on_screen
+    viewer.layers.selection.active = viewer.layers["wedge probe"]
     press(viewer, "2")
     layer = widget.labels.labels()
     assert layer.data[6, 7] == 2
-    viewer.layers.selection.active = viewer.layers["wedge probe"]
+    assert layer.mode == "pan_zoom"
+    assert viewer.layers.selection.active is viewer.layers["wedge probe"]
     undo(viewer)
     assert not layer.data.any()
 

@@ -171,6 +171,12 @@ class ClassesWidget(Dock):
         scan = self.scans.scan()
         if scan is None:
             return None
+        layer = self._add_labels(scan)
+        layer.mode = "paint"
+        self.viewer.layers.selection.active = layer
+        return layer
+
+    def _add_labels(self, scan: Scan) -> Labels:
         result = LabelResult(
             "labels",
             np.zeros(scan.scan_shape, np.uint8),
@@ -180,8 +186,6 @@ class ClassesWidget(Dock):
         layer = add_layers(self.viewer, [label_layer(Origin.of(scan), result, opacity=0.8)])[0]
         layer.brush_size = 2
         layer.selected_label = 1
-        layer.mode = "paint"
-        self.viewer.layers.selection.active = layer
         self.labels.choose(layer)
         return layer
 
@@ -190,8 +194,8 @@ class ClassesWidget(Dock):
         scan, position = self.scans.scan(), self.probe.position
         if scan is None:
             return
-        layer = self.labels.labels() or self.new_labels()
-        assert layer is not None
+        # Who labels by keys may be dragging the probe: the brush stays where it is.
+        layer = self.labels.labels() or self._add_labels(scan)
         if number and number not in self.table.counts:
             self.row.say(f"There is no class {number} yet: add it with Add class.")
             return
