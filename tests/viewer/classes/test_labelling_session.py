@@ -238,6 +238,18 @@ def test_undo_works_whichever_layer_is_active(on_screen, widget):
     assert not layer.data.any()
 
 
+def test_a_labels_layer_that_was_never_shown_is_labelled_and_shown(on_screen, widget, scan):
+    layer = on_screen.add_labels(np.zeros(scan.scan_shape, np.uint8), visible=False)
+    assert widget.labels.labels() is layer
+    widget.table.add_class()
+    press(on_screen, "1")
+    assert layer.visible
+    assert layer.data[6, 7] == 1
+    layer.visible = False
+    press(on_screen, "Backspace")
+    assert not layer.data.any()
+
+
 def test_backspace_after_a_stroke_takes_back_the_label_and_not_the_stroke(on_screen, widget):
     press(on_screen, "2")
     layer = widget.labels.labels()

@@ -357,6 +357,7 @@ class ClassesWidget(Dock):
         self._ended = True
         self.keys.turn(False)
         self.scans.changed.disconnect(self._on_scan)
+        self.labels.changed.disconnect(self._on_labels)
         self.session.decisions.recorded.disconnect(self._follow)
         self.table.set_layer(None)
         self.pattern.end()

@@ -69,6 +69,7 @@ class KeyedLabels:
             for one in (layer, *self._predictions(layer, position))
             if (before := int(one.data[position])) != number
         ]
+        layer.visible = True  # to see what is labelled
         for change in changes:
             write(change.layer, position, number)
         if changes:
@@ -100,5 +101,8 @@ class KeyedLabels:
 def write(layer: Labels, position: Position, number: int) -> None:
     """Write one position of a labels layer, in a way that napari's undo takes back."""
     y, x = position
+    visible = layer.visible
+    layer.visible = True  # napari fails to write to a layer that it never showed
     with layer.block_history():
         layer.data_setitem((np.array([y]), np.array([x])), number)
+    layer.visible = visible
