@@ -202,7 +202,7 @@ class ClassesWidget(Dock):
         if scan.missing is not None and scan.missing[position]:
             self.row.say("The file has no pattern at this position, so it cannot be labelled.")
             return
-        self.keyed.put(layer, position, number)
+        self.keyed.put(layer, scan, position, number)
         self._follow()
         following = self.suggested.next() if number else None
         if following is not None:
