@@ -170,12 +170,16 @@ def split(labels: npt.NDArray[np.int64], seed: int) -> tuple[list[Fold], float]:
     return folds, apart
 
 
-def _blocks(positions: npt.NDArray[np.int64], side: int, seed: int) -> npt.NDArray[np.int64]:
+def _blocks(
+    positions: npt.NDArray[np.int64], side: int, seed: int
+) -> npt.NDArray[np.int64]:
     """Return the fold of each position ``[n, 2]``; all of a block are in the same.
 
     Blocks with most labels first, each to the fold that has fewest so far.
     """
-    _, which, counts = np.unique(positions // side, axis=0, return_inverse=True, return_counts=True)
+    _, which, counts = np.unique(
+        positions // side, axis=0, return_inverse=True, return_counts=True
+    )
     shuffled = np.random.default_rng(seed).permutation(len(counts))
     filled = np.zeros(FOLDS, np.int64)
     fold = np.empty(len(counts), np.int64)

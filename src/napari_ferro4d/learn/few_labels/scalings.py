@@ -54,9 +54,7 @@ class Scaling:
 
 def find_scalings(values: dict[str, npt.NDArray[np.float32]]) -> tuple[Scaling, ...]:
     """Return the scalings of a scan with features ``[y, x, component]`` without gaps."""
-    stabilised, logarithm = (
-        values[kind].astype(np.float64) for kind in ("stabilised", "logarithm")
-    )
+    stabilised, logarithm = (values[kind].astype(np.float64) for kind in ("stabilised", "logarithm"))
     few = min(PLAIN, stabilised.shape[-1])
     spread = np.maximum(stabilised.std(axis=(0, 1))[:few], 1e-9)
     plain = np.eye(stabilised.shape[-1], few) / spread

@@ -185,7 +185,9 @@ class Grid:
         return np.asarray(1 / np.maximum(diagonal - back, own))
 
 
-def spread(probability: Array, grid: Grid, strength: Strength, seeds: Array | None = None) -> Array:
+def spread(
+    probability: Array, grid: Grid, strength: Strength, seeds: Array | None = None
+) -> Array:
     """Return the probabilities ``[y, x, class]`` as the neighbours change them.
 
     Parameters
