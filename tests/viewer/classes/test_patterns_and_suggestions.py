@@ -173,6 +173,38 @@ def test_a_scan_of_another_shape_has_other_labels(shown, widget, scan, counts, q
     assert widget.labels.labels().data[6, 7] == 1
 
 
+@pytest.mark.parametrize("method", ["informed", "boundary", "boundary, iterated", "random"])
+def test_suggested_positions_are_new_ones_to_go_to(shown, widget, finish, method):
+    widget.suggestions.method.setCurrentText(method)
+    widget.suggestions.budget.value = 5
+    truth = np.where(np.arange(14) < 7, 1, 2) * np.ones((12, 1), int)
+    before = set()
+    for _ in range(2):
+        widget.suggestions.button.click()
+        assert not widget.suggestions.button.isEnabled()
+        finish(widget.row)
+        positions = widget.suggested.positions
+        assert 4 <= len(set(positions)) == len(positions) <= 5
+        assert not before & set(positions)
+        assert widget.probe.position == positions[0]
+        for position in positions:
+            widget.label(int(truth[position]))
+        assert widget.suggested.left == []
+        before |= set(positions)
+    labels = widget.labels.labels().data
+    assert {tuple(place) for place in np.argwhere(labels).tolist()} == before
+
+
+def test_nothing_left_to_suggest_is_said(widget, finish):
+    layer = widget.new_labels()
+    layer.data_setitem(np.nonzero(layer.data == 0), 1)
+    widget.suggestions.button.click()
+    finish(widget.row)
+    assert "nothing to suggest" in widget.row.text
+    assert widget.suggested.layer is None
+    assert widget.suggestions.button.isEnabled()
+
+
 def test_another_scan_has_other_suggestions(shown, widget, scan, counts):
     widget.suggested.show(np.array([[1, 2]]))
     other = replace(scan, signature="another")

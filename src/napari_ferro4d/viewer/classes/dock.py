@@ -10,7 +10,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractButton, QComboBox, QDockWidget, QHBoxLayout, QLabel, QPushButton
 
 from napari_ferro4d.jobs import Report
-from napari_ferro4d.learn import Worker
+from napari_ferro4d.learn import Suggestion, Worker, suggest
 from napari_ferro4d.results import LabelResult
 from napari_ferro4d.viewer.layers import (
     Origin,
@@ -252,16 +252,14 @@ class ClassesWidget(Dock):
             return
         self.keep()
         method = METHODS[self.suggestions.method.currentText()]
-        budget = self.suggestions.budget.value
+        budget = int(self.suggestions.budget.value)
 
-        def work(report: Report) -> Any:
-            from napari_ferro4d.learn import suggest
-
+        def work(report: Report) -> Suggestion:
             return self._worker.run(
                 suggest, scan, labels, budget=budget, method=method, report=report
             )
 
-        def done(result: Any) -> str | None:
+        def done(result: Suggestion) -> str | None:
             if scan is not self.scans.scan():
                 return "Another scan is chosen by now."
             found = len(result.positions)
@@ -269,8 +267,8 @@ class ClassesWidget(Dock):
             self._follow()
             if found:
                 self._go(self.suggested.positions[0])
-            said = str(result.message)
-            return said or f"{found} positions to label next, the most telling first."
+            said = result.message or f"{found} positions to label next: a number key, or Space."
+            return said[:1].upper() + said[1:]
 
         self.row.start(work, done, "Looking for positions")
 
