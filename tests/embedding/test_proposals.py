@@ -75,20 +75,19 @@ def test_turning_the_field_and_the_sectors_together_changes_nothing(values, turn
     sectors = {n: Sector(120 * n, width) for n in (1, 2, 3)}
     turned = {n: Sector(s.direction + turn, s.width) for n, s in sectors.items()}
     angle = np.radians(turn)
-    # Counter-clockwise as drawn, where y points down.
-    right, up = x * np.cos(angle) + y * np.sin(angle), x * np.sin(angle) - y * np.cos(angle)
-    before, after = propose_directions(y, x, sectors), propose_directions(-up, right, turned)
-    off = np.abs((np.degrees(np.arctan2(-y, x)) + 60) % 120 - 60)
+    right, down = x * np.cos(angle) - y * np.sin(angle), x * np.sin(angle) + y * np.cos(angle)
+    before, after = propose_directions(y, x, sectors), propose_directions(down, right, turned)
+    off = np.abs((np.degrees(np.arctan2(y, x)) + 60) % 120 - 60)
     sure = np.abs(off - width / 2) > 1e-6
     np.testing.assert_array_equal(before[sure], after[sure])
 
 
-def test_directions_are_counter_clockwise_as_drawn_and_short_vectors_propose_nothing():
+def test_directions_go_from_right_to_down_and_short_vectors_propose_nothing():
     down = np.array([[0.0, -2.0, 0.0, 2.0, -0.1, np.nan, 0.0]])
     right = np.array([[2.0, 0.0, -2.0, 0.0, 0.0, 1.0, 0.0]])
-    quarters = {n + 1: Sector(90 * n, 80) for n in range(4)}  # right, up, left, down
+    quarters = {n + 1: Sector(90 * n, 80) for n in range(4)}  # right, down, left, up
     found = propose_directions(down, right, quarters, least=0.5)
-    assert found.tolist() == [[1, 2, 3, 4, 0, 0, 0]]
+    assert found.tolist() == [[1, 4, 3, 2, 0, 0, 0]]
 
 
 @given(

@@ -28,7 +28,7 @@ class Sector:
     Parameters
     ----------
     direction : float
-        Of its middle, in degrees: 0 is right, 90 up, counter-clockwise as drawn.
+        Of its middle, in degrees from x (right) towards y (down).
     width : float
         From its first to its last direction, in degrees, above 0 and at most 360.
     """
@@ -166,14 +166,14 @@ def propose_directions(
 
     Examples
     --------
-    >>> up, left = Sector(90, 60), Sector(180, 60)
-    >>> propose_directions([[-1.0, 0.0, 1.0]], [[0.0, -1.0, 0.0]], {1: up, 2: left}).tolist()
+    >>> down, left = Sector(90, 60), Sector(180, 60)
+    >>> propose_directions([[1.0, 0.0, -1.0]], [[0.0, -1.0, 0.0]], {1: down, 2: left}).tolist()
     [[1, 2, 0]]
     """
     y, x = plane(down).astype(np.float64), plane(right).astype(np.float64)
     if y.shape != x.shape:
         raise LabelsError(f"the components have shapes {y.shape} and {x.shape}; take those of one.")
-    angle, length = np.degrees(np.arctan2(-y, x)), np.hypot(y, x)
+    angle, length = np.degrees(np.arctan2(y, x)), np.hypot(y, x)
     long = (length >= least) & (length > 0)  # False for NaN
     masks = {
         number: long & (np.abs((angle - s.direction + 180) % 360 - 180) <= s.width / 2)

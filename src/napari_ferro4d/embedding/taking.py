@@ -60,7 +60,8 @@ def area_at(proposals: npt.ArrayLike, y: int, x: int) -> Bools:
     there = 0 <= y < image.shape[0] and 0 <= x < image.shape[1]
     if not there or image[y, x] == 0:
         return np.zeros(image.shape, bool)
-    return np.asarray(flood(image, (y, x), connectivity=1), bool)
+    area: Bools = flood(image, (y, x), connectivity=1)
+    return area
 
 
 def in_polygons(shape: tuple[int, int], polygons: Sequence[npt.ArrayLike]) -> Bools:
@@ -127,10 +128,10 @@ def taken(
     image, known, place = plane(proposals), plane(labels), np.asarray(where, bool)
     if not image.shape == known.shape == place.shape:
         raise LabelsError("proposals, labels and where have to be of one scan: of one shape.")
-    free = place & (image > 0) & (known == 0)
+    free: Bools = place & (image > 0) & (known == 0)
     if most is None:
         return free
-    chosen = np.zeros_like(free)
+    chosen: Bools = np.zeros(free.shape, bool)
     for number in np.unique(image[free]):
         for y, x in _spread(free & (image == number), image == number, most):
             chosen[y, x] = True

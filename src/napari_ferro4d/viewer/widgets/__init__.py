@@ -16,6 +16,8 @@ Files, in reading order:
 - `model_file`: Ask for a model file, load it, save it; the same for the autoencoder and the
   classifier.
 - `plot_canvas`: A plot of matplotlib in the colours and at the font size of the window around it.
+- `histogram_plot`: The histogram of a map; ranges are dragged on it with the mouse.
+- `gate_plane`: Two maps against each other: a 2-D histogram, with lasso gates.
 - `partial_maps`: Maps that are known in part, shown while the pass over a scan runs.
 """
 
