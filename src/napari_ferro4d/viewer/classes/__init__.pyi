@@ -1,0 +1,1 @@
+from .proposals import ProposalsPanel as ProposalsPanel
