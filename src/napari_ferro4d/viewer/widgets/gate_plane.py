@@ -76,9 +76,12 @@ class GatePlane(PlotCanvas):
         a: np.ndarray | None,
         b: np.ndarray | None,
         names: tuple[str, str],
-        down: bool = False,
+        vector: bool = False,
     ) -> None:
-        """Show channel `a` across and `b` upwards, or down; nothing if one is None."""
+        """Show channel `a` across and `b` upwards; nothing if one is None.
+
+        The components of a `vector`, right and down, are shown in its directions, as drawn.
+        """
         pairs = np.empty((2, 0)) if a is None or b is None else np.stack([a.ravel(), b.ravel()])
         pairs = pairs[:, np.isfinite(pairs).all(axis=0)]
         self._lasso.set_active(self._drawable and pairs.size > 0)
@@ -89,8 +92,9 @@ class GatePlane(PlotCanvas):
             self._image.set_clim(0, heights.max())
             # Room to draw around the values at the ends.
             across, up = ((low - (high - low) / 25, high + (high - low) / 25) for low, high in ends)
-            self.axes.set(xlim=across, ylim=up[::-1] if down else up)
+            self.axes.set(xlim=across, ylim=up[::-1] if vector else up)
             self.axes.set(xlabel=names[0], ylabel=names[1])
+            self.axes.set_aspect("equal" if vector else "auto", adjustable="datalim")
         self.show_instead("" if pairs.size else "Two channels are needed to draw gates.")
         self.draw_idle()
 

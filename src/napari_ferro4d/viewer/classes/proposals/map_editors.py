@@ -211,7 +211,7 @@ class PlaneEditor(QWidget):
         """
         self._maps, self._vector = (across, other), vector
         self.by.setVisible(vector)
-        self.plane.show_channels(across, other, names, down=vector)
+        self.plane.show_channels(across, other, names, vector)
         self._show()
 
     def set_class(self, number: int, classes: Classes) -> None:
@@ -259,9 +259,9 @@ class PlaneEditor(QWidget):
             self._sectors.setdefault(number, Sector(place * whole, min(0.75 * whole, 180)))
 
     def _sector_outlines(self) -> dict[int, list[list[Place]]]:
-        """Return the parts of the plane that sectors cover, as far as its axes go."""
+        """Return the parts of the plane that sectors cover, beyond the ends of its axes."""
         axes = self.plane.axes
-        far = float(np.abs([*axes.get_xlim(), *axes.get_ylim()]).max())
+        far = 4 * float(np.abs([*axes.get_xlim(), *axes.get_ylim()]).max())
         near = min(self.least.value, far)
         outlines = {}
         for number, one in self.sectors.items():

@@ -76,8 +76,8 @@ class ProposalForm(QWidget):
         self.range = RangeEditor()
         self.plane = PlaneEditor()
         self.smallest = Number(
-            label="Areas of",
-            suffix=" positions or more",
+            label="Areas from",
+            suffix=" positions",
             min=1,
             max=10_000,
             tooltip="Smaller connected areas propose nothing: noise that crossed a threshold.",
@@ -162,7 +162,8 @@ class ProposalForm(QWidget):
             event.disconnect(call)
         self._watched = []
         for layer in layers:
-            self._watched += [(layer.events.set_data, self.soon), (layer.events.data, self.soon)]
+            names = [n for n in ("data", "set_data", "paint") if n in layer.events.emitters]
+            self._watched += [(layer.events[name], self.soon) for name in names]
         labels = self._labels()
         if layers and labels is not None:
             events = labels.events
