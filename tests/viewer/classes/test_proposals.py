@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
@@ -240,7 +242,7 @@ def test_a_region_is_drawn_and_what_is_proposed_in_it_accepted(
     assert layer_info(region)["name"] == "region"
     around = [(-0.4, -0.4), (-0.4, 4.5), (6.5, 4.5), (6.5, -0.4), (-0.4, -0.4)]
     canvas.qtbot.wait(600)
-    canvas.drag([place for a, b in zip(around, around[1:], strict=False) for place in _line(a, b)])
+    canvas.drag([place for ends in itertools.pairwise(around) for place in _line(*ends)])
     assert len(region.data) == 1
     panel.take.accept_region.click()
     inside = np.zeros(SHAPE, bool)

@@ -50,7 +50,7 @@ class LayerChoice(ComboBox):
         self._accept = accept
         self._nothing = nothing
         self._optional = optional
-        super().__init__(choices=self._offered, label=label)
+        super().__init__(choices=self._offered, label=label, nullable=optional)
         # A long file name may not make the dock wide.
         narrow(self.native)
         events = self._viewer.layers.events
