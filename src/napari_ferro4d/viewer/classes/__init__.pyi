@@ -1,1 +1,6 @@
+from .class_table import ClassTable as ClassTable
+from .dock import ClassesWidget as ClassesWidget
+from .keyed_labels import KeyedLabels as KeyedLabels
+from .label_keys import LabelKeys as LabelKeys
 from .proposals import ProposalsPanel as ProposalsPanel
+from .suggested import Suggested as Suggested

@@ -29,12 +29,18 @@ from napari_ferro4d.viewer.layers import (
     map_layers,
     with_steps_of_scans,
 )
-from napari_ferro4d.viewer.widgets import RANGE_COLOUR, HistogramView, Range, enable
+from napari_ferro4d.viewer.widgets import (
+    RANGE_COLOUR,
+    HistogramView,
+    PatternImage,
+    Picture,
+    Range,
+    enable,
+)
 
 from .class_layers import add_class
 from .live_mean import LiveMean, Mean
 from .panel_host import PanelHost
-from .pattern_image import PatternImage, Picture
 from .shown_embedding import ShownEmbedding
 
 _OVERLAY = "embedding range"

@@ -28,6 +28,9 @@ TRUTH = "truth"
 PROPOSED = "proposed"
 """What the labels that other maps propose are called in our notes."""
 
+SUGGESTED = "suggested"
+"""What the points at positions to label next are called in our notes."""
+
 LOCKED = ("corrections", EARLIER_PREDICTION, TRUTH, PROPOSED)
 """Labels layers that are not painted on: derived, out of use, known, or proposed."""
 
