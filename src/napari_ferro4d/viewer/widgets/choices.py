@@ -50,6 +50,7 @@ class LayerChoice(ComboBox):
         self._accept = accept
         self._nothing = nothing
         self._optional = optional
+        self.null_string = nothing
         super().__init__(choices=self._offered, label=label, nullable=optional)
         # A long file name may not make the dock wide.
         narrow(self.native)
@@ -72,6 +73,8 @@ class LayerChoice(ComboBox):
     def reset_choices(self, *_: Any) -> None:
         """Read the layer list again; the choice stays where it can."""
         offered, box = self._offered(), self.native
+        if self._optional:  # magicgui adds it by itself
+            offered = [(self._nothing, None), *offered]
         if offered == [(box.itemText(n), box.itemData(n)) for n in range(box.count())]:
             return
         before = self.value
@@ -93,7 +96,7 @@ class LayerChoice(ComboBox):
     def _offered(self, widget: Any = None) -> list[tuple[str, Layer | None]]:
         layers = [layer for layer in self._viewer.layers if self._accept(layer)]
         offered: list[tuple[str, Layer | None]] = [(layer.name, layer) for layer in layers]
-        return offered if layers and not self._optional else [(self._nothing, None), *offered]
+        return offered if layers or self._optional else [(self._nothing, None)]
 
     def _describe(self) -> None:
         self.tooltip = self.current_choice

@@ -92,9 +92,11 @@ class GatePlane(PlotCanvas):
             self._image.set_clim(0, heights.max())
             # Room to draw around the values at the ends.
             across, up = ((low - (high - low) / 25, high + (high - low) / 25) for low, high in ends)
-            self.axes.set(xlim=across, ylim=up[::-1] if vector else up)
-            self.axes.set(xlabel=names[0], ylabel=names[1])
-            self.axes.set_aspect("equal" if vector else "auto", adjustable="datalim")
+            if vector:
+                reach = float(np.abs([across, up]).max())
+                across, up = (-reach, reach), (reach, -reach)
+            self.axes.set(xlim=across, ylim=up, xlabel=names[0], ylabel=names[1])
+            self.axes.set_aspect("equal" if vector else "auto")
         self.show_instead("" if pairs.size else "Two channels are needed to draw gates.")
         self.draw_idle()
 

@@ -118,6 +118,7 @@ class PlaneEditor(QWidget):
         self._sectors: dict[int, Sector] = {}
         self._classes: Classes = {}
         self._class = 0
+        self._directions: Mapping[int, float] = {}
         self._vector = False
         self.by = QComboBox()
         self.by.addItems(["lasso", _DIRECTION])
@@ -214,9 +215,9 @@ class PlaneEditor(QWidget):
         self.plane.show_channels(across, other, names, vector)
         self._show()
 
-    def set_class(self, number: int, classes: Classes) -> None:
-        """Say for which class is drawn, and what classes there are."""
-        self._class, self._classes = number, classes
+    def set_class(self, number: int, classes: Classes, directions: Mapping[int, float]) -> None:
+        """Say for which class is drawn, what classes there are, and which directions they have."""
+        self._class, self._classes, self._directions = number, classes, directions
         self._show()
 
     def proposals(self) -> np.ndarray:
@@ -252,11 +253,11 @@ class PlaneEditor(QWidget):
         )
 
     def _divide(self) -> None:
-        """Give the classes that have no direction yet directions all around."""
-        count = max(len(self._classes), 1)
+        """Begin with the directions that the classes have, or else with some all around."""
+        whole = 360 / max(len(self._classes), 1)
         for place, number in enumerate(self._classes):
-            whole = 360 / count
-            self._sectors.setdefault(number, Sector(place * whole, min(0.75 * whole, 180)))
+            direction = self._directions.get(number, place * whole)
+            self._sectors.setdefault(number, Sector(direction, min(0.75 * whole, 180)))
 
     def _sector_outlines(self) -> dict[int, list[list[Place]]]:
         """Return the parts of the plane that sectors cover, beyond the ends of its axes."""

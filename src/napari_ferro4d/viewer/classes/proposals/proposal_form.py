@@ -19,7 +19,9 @@ from napari_ferro4d.viewer.layers import (
     classes_of,
     colour_of,
     colours_of,
+    directions_of,
     set_class_style,
+    set_direction,
 )
 from napari_ferro4d.viewer.session import unwrapped
 from napari_ferro4d.viewer.widgets import LayerChoice, Number, enable, form
@@ -67,6 +69,7 @@ class ProposalForm(QWidget):
         self._scan, self._labels = scan, labels_layer
         self._watched: list[tuple[Any, Any]] = []
         self._chosen: tuple[Any, ...] = ()
+        self._ended = False
         self.source = LayerChoice(self._viewer, self._is_source, "nothing", "From", optional=True)
         self.against = LayerChoice(self._viewer, self._is_other, "nothing", "And", optional=True)
         self.file_button = QPushButton("File...")
@@ -121,6 +124,7 @@ class ProposalForm(QWidget):
 
     def end(self) -> None:
         """Follow the viewer no longer."""
+        self._ended = True
         self._later.stop()
         self._watch(())
 
@@ -173,6 +177,8 @@ class ProposalForm(QWidget):
             event.connect(call)
 
     def _on_source(self, *_: Any) -> None:
+        if self._ended:
+            return
         chosen = self.source.layer(), self.against.layer(), self._labels()
         if chosen != self._chosen:
             self._chosen = chosen
@@ -233,7 +239,8 @@ class ProposalForm(QWidget):
         across, up = (other, source) if are_components(other, source) else (source, other)
         names = across.name, up.name
         self.plane.show_maps(across.data, up.data, names, are_components(across, up))
-        self.plane.set_class(number, classes)
+        labels = self._labels()
+        self.plane.set_class(number, classes, {} if labels is None else directions_of(labels))
         return self.plane.proposals()
 
     def _on_picked(self, event: Any = None) -> None:
@@ -256,6 +263,8 @@ class ProposalForm(QWidget):
         colour = colours.get(value, colour_of(number))
         styles[number] = colour_of(number) if colour in styles.values() else colour
         set_class_style(labels, {**known, number: names.get(value, f"class {number}")}, styles)
+        if value in directions_of(source):
+            set_direction(labels, number, directions_of(source)[value])
         self.values.set_meant({**self.values.meant, value: number})
         self.update_proposals()
 
