@@ -390,3 +390,36 @@ def test_without_a_scan_or_labels_it_says_what_is_missing(shown, scan, labels, c
     assert "wedge proposed" not in shown.layers
     assert not panel.take.accept_all.isEnabled()
     panel.end()
+
+
+def test_simulated_states_are_proposed_from(make_napari_viewer, qtbot):
+    from napari_ferro4d.simulate import demo_scan, demo_truth
+    from napari_ferro4d.viewer.layers import scan_layers
+
+    viewer, demo = make_napari_viewer(), demo_scan()
+    add_layers(viewer, scan_layers(demo))
+    empty = np.zeros(demo.scan_shape, np.uint8)
+    layer = image(viewer, demo, "labels", empty, classes={1: "-P", 2: "other"})
+    panel = ProposalsPanel(viewer, session(viewer), lambda: demo, lambda: layer)
+    qtbot.addWidget(panel)
+    panel.form.states_button.click()
+    dialog = panel.form.states
+    qtbot.waitUntil(dialog.run.isEnabled, timeout=60_000)
+    assert dialog.form.reference.value == "ErMnO3"
+    dialog.form.known.value = True
+    dialog.run.click()
+    qtbot.waitUntil(lambda: panel.form.source.layer() is not None, timeout=120_000)
+    found = panel.form.source.layer()
+    assert found.name == "demo simulated states"
+    truth = demo_truth().labels
+    told = found.data > 0
+    assert np.mean(found.data[told] == truth[told]) > 0.998
+    # Named like a class of the user's, it means that.
+    assert panel.form.values.meant == {2: 1}
+    np.testing.assert_array_equal(viewer.layers["demo proposed"].data == 1, found.data == 2)
+    assert "half a turn" not in dialog.said.text()
+    assert layer_info(found)["provenance"][0]["command"] == "map_states"
+    qtbot.waitUntil(lambda: not dialog.row.busy)
+    dialog.close()
+    qtbot.waitUntil(lambda: panel.form.states is None)
+    panel.end()

@@ -15,6 +15,8 @@ Files, in reading order:
   are skipped.
 - `model_file`: Ask for a model file, load it, save it; the same for the autoencoder and the
   classifier.
+- `simulation_form`: The fields that say which simulation patterns are compared with, and how it is
+  laid onto them.
 - `plot_canvas`: A plot of matplotlib in the colours and at the font size of the window around it.
 - `histogram_plot`: The histogram of a map; ranges are dragged on it with the mouse.
 - `gate_plane`: Two maps against each other: a 2-D histogram, with lasso gates.

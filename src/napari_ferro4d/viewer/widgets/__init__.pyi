@@ -38,3 +38,4 @@ from .pattern_image import Picture as Picture
 from .plot_canvas import PlotCanvas as PlotCanvas
 from .probe import Probe as Probe
 from .scrolled_column import ScrolledColumn as ScrolledColumn
+from .simulation_form import SimulationForm as SimulationForm

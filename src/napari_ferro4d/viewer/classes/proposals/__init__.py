@@ -7,6 +7,8 @@ Files, in reading order:
   it means.
 - `map_editors`: What a map, or two, says about classes: ranges on a histogram, gates and sectors in
   a plane.
+- `states_dialog`: A window that asks which simulated state each pattern is likest, to propose
+  labels from.
 - `proposal_form`: From what labels are proposed: a layer, or two, and what its values say about the
   classes.
 - `proposed_layer`: The layer of proposed labels, and what becomes of them: taken to the user's

@@ -28,6 +28,7 @@ from napari_ferro4d.viewer.widgets import LayerChoice, Number, enable, form
 
 from .map_editors import Classes, PlaneEditor, RangeEditor
 from .sources import add_label_image, are_components, is_map, is_source, label_image, value_style
+from .states_dialog import StatesDialog
 from .value_table import ValueTable, class_box
 
 if TYPE_CHECKING:
@@ -72,7 +73,9 @@ class ProposalForm(QWidget):
         self._ended = False
         self.source = LayerChoice(self._viewer, self._is_source, "nothing", "From", optional=True)
         self.against = LayerChoice(self._viewer, self._is_other, "nothing", "And", optional=True)
-        self.file_button = QPushButton("File...")
+        self.file_button = QPushButton("Open image...")
+        self.states_button = QPushButton("Simulated states...")
+        self.states: StatesDialog | None = None
         self.class_choice = QComboBox()
         self.class_choice.setToolTip("The class that a range, a gate or a direction is for.")
         self.values = ValueTable()
@@ -92,17 +95,18 @@ class ProposalForm(QWidget):
         self.source.changed.connect(self._on_source)
         self.against.changed.connect(self._on_source)
         self.file_button.clicked.connect(self._on_file)
+        self.states_button.clicked.connect(self.open_states)
         self.class_choice.activated.connect(self.soon)
         self.values.wanted.connect(self._on_wanted)
         for changed in (self.values, self.range, self.plane, self.smallest):
             changed.changed.connect(self.soon)
 
     def _lay_out(self) -> None:
-        source = QHBoxLayout()
-        source.addWidget(self.source.native, 1)
-        source.addWidget(self.file_button)
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.file_button)
+        buttons.addWidget(self.states_button)
         self._top, below = form(), form()
-        self._top.addRow("From", source)
+        self._top.addRow("From", self.source.native)
         self._top.addRow("And", self.against.native)
         self._top.addRow("Class", self.class_choice)
         below.addRow(self.smallest.label, self.smallest.native)
@@ -110,6 +114,7 @@ class ProposalForm(QWidget):
         whole.setContentsMargins(0, 0, 0, 0)
         whole.setSpacing(4)
         whole.addLayout(self._top)
+        whole.addLayout(buttons)
         for editor in (self.values, self.range, self.plane):
             whole.addWidget(editor)
         whole.addLayout(below)
@@ -120,6 +125,9 @@ class ProposalForm(QWidget):
         self.against.reset_choices()
         no_scan = None if self._scan() is not None else "Open a scan first."
         enable(self.file_button, no_scan, "Open a label image of the scan: .npy or .tif.")
+        enable(
+            self.states_button, no_scan, "Find which simulated state the pattern is likest, a pass."
+        )
         self._on_source()
 
     def end(self) -> None:
@@ -127,6 +135,8 @@ class ProposalForm(QWidget):
         self._ended = True
         self._later.stop()
         self._watch(())
+        if self.states is not None:
+            self.states.close()
 
     def open_image(self, path: str) -> None:
         """Propose labels from a label image in a file."""
@@ -137,6 +147,15 @@ class ProposalForm(QWidget):
             self.source.choose(add_label_image(self._viewer, scan, path))
         except ScanError as error:
             show_error(str(error))
+
+    def open_states(self) -> None:
+        """Ask which simulated states to propose labels from, in a window of its own."""
+        scan = self._scan()
+        if scan is not None and self.states is None:
+            self.states = StatesDialog(self, self._viewer, scan)
+            self.states.mapped.connect(self.source.choose)
+            self.states.destroyed.connect(self._on_states_closed)
+            self.states.show()
 
     def classes(self) -> Classes:
         """Return the classes of the labels layer, name and colour by number."""
@@ -267,6 +286,9 @@ class ProposalForm(QWidget):
             set_direction(labels, number, directions_of(source)[value])
         self.values.set_meant({**self.values.meant, value: number})
         self.update_proposals()
+
+    def _on_states_closed(self) -> None:
+        self.states = None
 
     def _on_file(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Open a label image", "", _IMAGES)
