@@ -423,3 +423,22 @@ def test_simulated_states_are_proposed_from(make_napari_viewer, qtbot):
     dialog.close()
     qtbot.waitUntil(lambda: panel.form.states is None)
     panel.end()
+
+
+def test_the_classes_dock_lends_its_labels_to_the_panel(shown, scan, clusters, dock, qtbot):
+    widget = dock("Classes")
+    panel = widget.proposals
+    widget.proposals_fold.button.click()
+    assert panel.isVisibleTo(widget)
+    labels = widget.new_labels()
+    choose(panel, clusters, {1: 1, 2: 2})
+    panel.take.most.value = 4
+    panel.take.accept_all.click()
+    assert widget.table.counts == {1: 4, 2: 4}
+    labels.undo()
+    assert not labels.data.any()
+    widget.keep()
+    shown.window.remove_dock_widget(widget.parent())
+    assert "wedge proposed" not in shown.layers
+    again = dock("Classes")
+    assert again.proposals.take.most.value == 4

@@ -62,7 +62,7 @@ class StatesDialog(QDialog):
         whole = QVBoxLayout(self)
         for part in (self.form, self.run, self.row, self.said):
             whole.addWidget(part)
-        self.resize(640, self.sizeHint().height())
+        self.resize(780, self.sizeHint().height())
         self.form.loaded.connect(self.refresh)
         self.run.clicked.connect(self.compare)
         self.row.running.connect(self.refresh)
