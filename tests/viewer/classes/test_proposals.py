@@ -152,6 +152,13 @@ def test_ranges_of_a_virtual_image_are_dragged_and_proposed_for_two_classes(
     qtbot.waitUntil(lambda: np.array_equal(proposed(shown).data, expected))
     assert sorted(panel.form.range.ranges) == [1, 2]
     assert "83 up, 84 down" in panel.said.text()
+    # The ends can be typed, too; a value in the ranges of two classes proposes nothing.
+    panel.form.range.ends.low.setValue(0.0)
+    panel.form.range.ends.low.editingFinished.emit()
+    qtbot.waitUntil(lambda: np.array_equal(proposed(shown).data, np.where(expected == 2, 2, 0)))
+    panel.form.range.ends.low.setValue(0.7)
+    panel.form.range.ends.low.editingFinished.emit()
+    qtbot.waitUntil(lambda: np.array_equal(proposed(shown).data, expected))
     # Nothing is the user's yet, and what is proposed is not painted on.
     assert not labels.data.any()
     layer = proposed(shown)

@@ -37,5 +37,6 @@ from .pattern_image import PatternImage as PatternImage
 from .pattern_image import Picture as Picture
 from .plot_canvas import PlotCanvas as PlotCanvas
 from .probe import Probe as Probe
+from .range_ends import RangeEnds as RangeEnds
 from .scrolled_column import ScrolledColumn as ScrolledColumn
 from .simulation_form import SimulationForm as SimulationForm

@@ -25,6 +25,7 @@ from napari_ferro4d.viewer.widgets import (
     Number,
     Place,
     Range,
+    RangeEnds,
     beside,
     form,
 )
@@ -47,14 +48,18 @@ class RangeEditor(QWidget):
             "Drag to choose a range of values for the class above; drag its edges or the range\n"
             "itself to change it; a double click removes it. Triangles are peaks."
         )
+        self.ends = RangeEnds()
         self._map: np.ndarray | None = None
         self._ranges: dict[int, Range] = {}
         self._classes: Classes = {}
         self._class = 0
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
         column.addWidget(self.view)
-        self.view.dragged.connect(self._on_dragged)
+        column.addWidget(self.ends)
+        self.view.dragged.connect(self._on_chosen)
+        self.ends.typed.connect(self._on_chosen)
 
     @property
     def ranges(self) -> dict[int, Range]:
@@ -87,18 +92,21 @@ class RangeEditor(QWidget):
         except ScanError:  # no finite value: nothing to show
             shown = None
         self.view.show_histogram(shown, self._ranges.get(self._class))
+        if shown is not None:
+            self.ends.set_limits(float(shown.edges[0]), float(shown.edges[-1]))
         self._show_ranges()
 
     def _show_ranges(self) -> None:
         if self._class in self._classes:
             self.view.set_colour(self._classes[self._class][1])
         self.view.set_range(self._ranges.get(self._class))
+        self.ends.show_range(self._ranges.get(self._class))
         others = [
             (ends, self._classes[n][1]) for n, ends in self.ranges.items() if n != self._class
         ]
         self.view.show_others(others)
 
-    def _on_dragged(self, chosen: Range | None) -> None:
+    def _on_chosen(self, chosen: Range | None) -> None:
         if chosen is None:
             self._ranges.pop(self._class, None)
         else:

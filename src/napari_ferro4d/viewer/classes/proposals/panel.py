@@ -116,7 +116,7 @@ class ProposalsPanel(QWidget):
 
     def _on_painted(self, event: Any = None) -> None:
         """Propose nothing where something is labelled now, and again where it was erased."""
-        if self._proposed is not None:
+        if self._proposed is not None and self.form.source.layer() is not None:
             self._proposed.refresh()
             self._say()
 

@@ -162,5 +162,6 @@ class Proposed:
         active = layers.selection.active
         layer = insert_layer(self._viewer, *made)
         # Below the labels, and out of the way of who paints on them.
-        layers.move(layers.index(layer), layers.index(self.labels))
+        if self.labels in layers:
+            layers.move(layers.index(layer), layers.index(self.labels))
         layers.selection.active = active
