@@ -69,13 +69,13 @@ def main(folder: Path) -> None:
     done(embedding.row, "decode")
 
     classifier = dock("Classifier")
-    classifier.new_labels()
+    dock("Classes").new_labels()
     layer = classifier.labels.labels()
     layer.brush_size = 1
     for number, columns in ((1, (0, 7)), (2, (7, 14))):
         for y, column in zip(rng.integers(0, 12, 30), rng.integers(*columns, 30), strict=True):
             layer.paint((int(y), int(column)), number)
-    classifier.table.fill()
+    until(classifier.train_button.isEnabled)
     classifier.train_button.click()
     done(classifier.row, "classify")
     classifier.predict_button.click()

@@ -6,7 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QAbstractButton, QComboBox, QDockWidget, QHBoxLayout, QLabel, QPushButton
 
 from napari_ferro4d.jobs import Report
 from napari_ferro4d.learn import Worker
@@ -72,6 +73,8 @@ class ClassesWidget(Dock):
                 "Space": self.skip,
                 "Enter": self.predict,
             },
+            # Of a labels layer that is active, napari's own undo.
+            {"Control-Z": self.undo},
         )
         self._lay_out()
         self._connect()
@@ -104,6 +107,9 @@ class ClassesWidget(Dock):
         self.column.addWidget(self.suggestions)
         self.column.addWidget(self.proposals_fold)
         self.column.addWidget(self.row)
+        for child in self.findChildren((QAbstractButton, QComboBox)):
+            # A click leaves the keys with the viewer; Space would press the button once more.
+            child.setFocusPolicy(Qt.FocusPolicy.TabFocus)
 
     def _connect(self) -> None:
         self.scans.changed.connect(self.labels.reset_choices)
@@ -210,6 +216,12 @@ class ClassesWidget(Dock):
         self._follow()
         self._go(position)
 
+    def undo(self) -> None:
+        """Undo the last change of the labels, whatever made it."""
+        layer = self.labels.labels()
+        if layer is not None:
+            layer.undo()
+
     def skip(self) -> None:
         """Go to the next suggestion without labelling this one."""
         following = self.suggested.next()
@@ -227,7 +239,10 @@ class ClassesWidget(Dock):
         _, classifier = self.viewer.window.add_plugin_dock_widget("napari-ferro4d", "Classifier")
         classifier.scans.choose(self.scans.layer())
         classifier.labels.choose(layer)
+        # It comes as a tab over this one, whose pattern is what the user goes on looking at.
+        classifier.joined.connect(self._come_back)
         classifier.train()
+        self.row.say("The Classifier dock learns from these labels.")
 
     def suggest(self) -> None:
         """Find the positions to label next, in another process."""
@@ -257,6 +272,11 @@ class ClassesWidget(Dock):
             return said or f"{found} positions to label next, the most telling first."
 
         self.row.start(work, done, "Looking for positions")
+
+    def _come_back(self) -> None:
+        dock = self.parent()
+        if isinstance(dock, QDockWidget):
+            dock.raise_()
 
     def _go(self, position: Position) -> None:
         self.probe.move(*position)
@@ -290,7 +310,7 @@ class ClassesWidget(Dock):
         self._show_suggestions()
 
     def _on_moved(self, y: int, x: int) -> None:
-        self.suggested.visit((y, x))
+        self.suggestions.follow(self.suggested.left, self.suggested.visit((y, x)))
         self.pattern.show_position((y, x))
         self._say_position()
 

@@ -22,11 +22,19 @@ class LabelKeys:
         The viewer.
     actions : mapping of str to callable
         What each key does, by napari's name of the key.
+    otherwise : mapping of str to callable
+        The same for keys that do it only where the active layer does nothing with them.
     """
 
-    def __init__(self, viewer: ViewerModel, actions: Mapping[str, Callable[[], None]]) -> None:
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        actions: Mapping[str, Callable[[], None]],
+        otherwise: Mapping[str, Callable[[], None]],
+    ) -> None:
         self._viewer = viewer
         self._actions = {key: _bindable(action) for key, action in actions.items()}
+        self._otherwise = {key: _bindable(action) for key, action in otherwise.items()}
         self._bound: list[tuple[Any, dict[str, Any]]] = []
         self._on = False
 
@@ -53,12 +61,12 @@ class LabelKeys:
         self._bind()
 
     def _bind(self) -> None:
-        active = self._viewer.layers.selection.active
-        for owner in (self._viewer, active):
+        viewer, active = self._viewer, self._viewer.layers.selection.active
+        for owner, actions in ((viewer, self._actions | self._otherwise), (active, self._actions)):
             if owner is not None:
                 before = {
                     key: owner.bind_key(key, action, overwrite=True)
-                    for key, action in self._actions.items()
+                    for key, action in actions.items()
                 }
                 self._bound.append((owner, before))
 

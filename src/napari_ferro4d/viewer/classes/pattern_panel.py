@@ -187,5 +187,5 @@ class PatternPanel(QWidget):
 def _without(pattern: np.ndarray, mean: np.ndarray, log: bool) -> np.ndarray:
     """Return a pattern less the mean of a class; of their logarithms if `log`."""
     if log:
-        pattern, mean = (np.log1p(np.maximum(one, 0)) for one in (pattern, mean))
+        pattern, mean = (np.log1p(np.maximum(one, 0).astype(float)) for one in (pattern, mean))
     return np.asarray(pattern - mean)
