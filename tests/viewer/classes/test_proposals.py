@@ -379,6 +379,13 @@ def test_proposals_are_neither_kept_as_the_user_s_nor_offered_to_train_from(
     assert not panel.take.accept_all.isEnabled()
 
 
+def test_labels_of_another_shape_end_the_proposals(shown, panel, labels, clusters):
+    choose(panel, clusters, {1: 1})
+    labels.data = np.zeros((5, 5), np.uint8)
+    assert "wedge proposed" not in shown.layers
+    assert "Make a labels layer" in panel.take.accept_all.toolTip()
+
+
 def test_without_a_scan_or_labels_it_says_what_is_missing(shown, scan, labels, clusters):
     given = [None, None]
     panel = ProposalsPanel(shown, session(shown), lambda: given[0], lambda: given[1])
@@ -444,6 +451,24 @@ def test_the_classes_dock_lends_its_labels_to_the_panel(shown, scan, clusters, d
     assert widget.table.counts == {1: 4, 2: 4}
     labels.undo()
     assert not labels.data.any()
+    # With the mouse and the keys of the window, both of which mean what they meant before.
+    shown.window.show()
+    assert QTest.qWaitForWindowExposed(shown.window._qt_window, 60_000)
+    QTest.qWait(300)
+    shown.reset_view()
+    panel.take.accept_click.click()
+    canvas = Canvas(shown, labels, qtbot)
+    canvas.click(5, 3)
+    assert np.count_nonzero(labels.data == 2) == 4
+    qtbot.keyClick(canvas.canvas.native, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert not labels.data.any()
+    widget.probe.move(11, 13)
+    qtbot.keyClick(canvas.canvas.native, Qt.Key.Key_2)
+    assert np.argwhere(labels.data == 2).tolist() == [[11, 13]]
+    assert proposed(shown).data[11, 13] == 0
+    canvas.click(11, 0)
+    assert np.count_nonzero(labels.data == 1) == 4
+    assert labels.data[11, 13] == 2
     widget.keep()
     shown.window.remove_dock_widget(widget.parent())
     assert "wedge proposed" not in shown.layers

@@ -116,9 +116,14 @@ class ProposalsPanel(QWidget):
 
     def _on_painted(self, event: Any = None) -> None:
         """Propose nothing where something is labelled now, and again where it was erased."""
-        if self._proposed is not None and self.form.source.layer() is not None:
-            self._proposed.refresh()
-            self._say()
+        proposed = self._proposed
+        if proposed is None or self.form.source.layer() is None:
+            return
+        if self._given() is not proposed.labels:  # somebody gave the layer data of another shape
+            self.refresh()
+            return
+        proposed.refresh()
+        self._say()
 
     def _say(self, done: str = "") -> None:
         """Say what is proposed, after what was done."""

@@ -103,9 +103,9 @@ class Proposed:
 
     def restyle(self) -> None:
         """Take the names and colours of the classes from the labels again."""
-        if self.layer is not None:
-            names, colours = self._style()
-            set_class_style(self.layer, names, colours)
+        layer, style = self.layer, self._style()
+        if layer is not None and (classes_of(layer), colours_of(layer.colormap, style[1])) != style:
+            set_class_style(layer, *style)
 
     def take(self, area: np.ndarray, most: int | None = None) -> int:
         """Make proposals in an area labels, where there are none; return how many.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from qtpy.QtCore import Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_ferro4d.embedding import area_at, in_polygons
@@ -77,6 +77,8 @@ class TakeButtons(QWidget):
         grid.setSpacing(4)
         for row, pair in enumerate(self._pairs()):
             for column, button in enumerate(pair):
+                # After a click, keys go on labelling.
+                button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
                 grid.addWidget(button, row, column)
         grid.addWidget(self.back_button, 3, 0, 1, 2)
         whole = QVBoxLayout(self)
