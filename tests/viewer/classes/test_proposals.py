@@ -141,6 +141,7 @@ def test_ranges_of_a_virtual_image_are_dragged_and_proposed_for_two_classes(
     assert "wedge proposed" not in shown.layers
     choose(panel, halves)
     assert panel.form.range.isVisible()
+    assert "Drag a range" in panel.said.text()
     drag(panel.form.range.view, [(0.4, 1), (-0.01, 1)])
     panel.form.class_choice.setCurrentIndex(1)
     panel.form.class_choice.activated.emit(1)
@@ -298,6 +299,7 @@ def test_values_mean_what_their_names_or_the_labels_say_and_new_classes_are_made
     prediction = image(shown, scan, "match", model, classes={1: "down", 2: "P sideways"})
     choose(panel, prediction)
     assert panel.form.values.meant == {1: 2, 2: 1}
+    assert "down" in panel.said.text()
     box = panel.form.values.cellWidget(1, 2)
     box.setCurrentIndex(box.findText("new class"))
     box.activated.emit(box.currentIndex())
@@ -336,6 +338,7 @@ def test_directions_of_the_centre_of_mass_are_proposed_and_a_lasso_around_them(
     qtbot.waitUntil(lambda: np.array_equal(proposed(shown).data, np.where(expected == 1, 1, 0)))
     plane.remove.click()
     qtbot.waitUntil(lambda: not proposed(shown).data.any())
+    assert "Draw around" in panel.said.text()
 
 
 def test_small_areas_are_left_out_and_a_source_that_changes_proposes_anew(

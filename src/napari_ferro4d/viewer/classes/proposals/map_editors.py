@@ -194,6 +194,11 @@ class PlaneEditor(QWidget):
         """Polygons of corners ``(a, b)`` by class."""
         return {n: polygons for n, polygons in self._gates.items() if n in self._classes}
 
+    @property
+    def said(self) -> bool:
+        """Whether the plane is divided at all."""
+        return bool(self.sectors if self._by_direction else any(self.gates.values()))
+
     def begin(self) -> None:
         """Forget gates and directions: they were those of other maps."""
         self._gates, self._sectors = {}, {}

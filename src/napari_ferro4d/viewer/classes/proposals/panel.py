@@ -133,7 +133,7 @@ class ProposalsPanel(QWidget):
             found = dict(zip(numbers.tolist(), counts.tolist(), strict=True))
             names = {n: name for n, (name, _) in self.form.classes().items()}
             said = [f"{count:,} {names.get(n, n)}" for n, count in found.items() if n]
-            parts.append(f"Proposed: {', '.join(said) or 'nothing'}.")
+            parts.append(self.form.next_step() or f"Proposed: {', '.join(said) or 'nothing'}.")
         self.said.setText(" ".join(parts))
         self.take.refresh(self._why_not())
 

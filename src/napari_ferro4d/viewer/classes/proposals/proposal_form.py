@@ -167,6 +167,19 @@ class ProposalForm(QWidget):
         colours = colours_of(layer.colormap, numbers)
         return {n: (names.get(n, f"class {n}"), colours[n]) for n in numbers}
 
+    def next_step(self) -> str:
+        """Return what the user has to do before anything can be proposed, or nothing."""
+        source = self.source.layer()
+        if source is None:
+            return ""
+        if not self.classes():
+            return "Add a class first."
+        if label_image(source) is not None:
+            return "" if self.values.meant else "Say in the table which class a value means."
+        if self.against.layer() is None:
+            return "" if self.range.ranges else "Drag a range on the histogram, for this class."
+        return "" if self.plane.said else "Draw around values in the plane, for this class."
+
     def soon(self, *_: Any) -> None:
         """Propose again in a moment."""
         self._later.start(_SOON_MS)
