@@ -9,6 +9,7 @@ import pytest
 
 from napari_ferro4d.learn.data import Neighbourhood
 from napari_ferro4d.results import read_results
+from napari_ferro4d.scan import Scan
 from napari_ferro4d.viewer.classes import ClassMeans, Suggested, joined_pattern
 from napari_ferro4d.viewer.layers import add_layers, scan_layers
 
@@ -152,6 +153,24 @@ def test_a_picture_of_a_suggestion_is_there_to_click(widget, scan, qtbot):
     widget.label(1)
     assert widget.probe.position == (1, 2)
     assert "suggestion 1, 1 left" in widget.pattern.text.text()
+
+
+def test_a_scan_of_another_shape_has_other_labels(shown, widget, scan, counts, qtbot, notes):
+    widget.label(1)
+    assert widget.table.counts == {1: 1, 2: 0}
+    other = Scan.from_array(counts[:5, :6])
+    add_layers(shown, scan_layers(other)[:1])
+    widget.scans.value = widget.scans.choices[-1]
+    assert widget.labels.labels() is None
+    assert widget.person_labels() is None
+    widget.probe.move(4, 5)
+    widget.label(2)
+    assert widget.labels.labels().data.shape == (5, 6)
+    qtbot.waitUntil(lambda: set(widget.pattern.means) == {2}, timeout=60_000)
+    np.testing.assert_allclose(widget.pattern.means[2], counts[4, 5])
+    widget.scans.value = widget.scans.choices[0]
+    qtbot.waitUntil(lambda: set(widget.pattern.means) == {1}, timeout=60_000)
+    assert widget.labels.labels().data[6, 7] == 1
 
 
 def test_another_scan_has_other_suggestions(shown, widget, scan, counts):

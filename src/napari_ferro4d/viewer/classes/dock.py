@@ -34,6 +34,8 @@ from .suggested import Position, Suggested
 if TYPE_CHECKING:
     from napari.layers import Labels
 
+    from napari_ferro4d.scan import Scan
+
 
 class ClassesWidget(Dock):
     """Label probe positions: with keys, with napari's brush, and where it helps most.
@@ -49,6 +51,7 @@ class ClassesWidget(Dock):
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
         self._ended = False
+        self._scan: Scan | None = None
         # Kept between jobs: the features of a scan are computed there once.
         self._worker = Worker("suggestion")
         self.labels = LabelsChoice(self.viewer, self.scans.scan)
@@ -103,7 +106,7 @@ class ClassesWidget(Dock):
         )
         self.column.addWidget(self.table)
         self.column.addLayout(buttons)
-        self.column.addWidget(self.pattern)
+        self.column.addWidget(self.pattern, 100)
         self.column.addWidget(self.suggestions)
         self.column.addWidget(self.proposals_fold)
         self.column.addWidget(self.row)
@@ -167,6 +170,8 @@ class ClassesWidget(Dock):
         scan, layer = self.scans.scan(), self.labels.labels()
         decided = None if scan is None else self.session.decisions.decided(scan)
         painted = None if layer is None else np.array(layer.data)
+        if scan is None or (painted is not None and painted.shape != scan.scan_shape):
+            return None
         return painted if decided is None else training_labels(painted, decided)
 
     def new_labels(self) -> Labels | None:
@@ -282,7 +287,7 @@ class ClassesWidget(Dock):
         self.probe.move(*position)
 
     def _on_scan(self) -> None:
-        scan = self.scans.scan()
+        self._scan = scan = self.scans.scan()
         self.pattern.set_scan(scan)
         self.suggested.set_scan(scan)
         self.probe.set_scan(scan)
@@ -316,7 +321,7 @@ class ClassesWidget(Dock):
 
     def _follow(self, *_: Any) -> None:
         """Show what the labels are now."""
-        if self._ended:
+        if self._ended or self._scan is not self.scans.scan():  # which is about to be followed
             return
         labels, layer = self.person_labels(), self.labels.labels()
         self.suggested.follow(labels)
