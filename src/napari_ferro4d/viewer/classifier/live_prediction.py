@@ -133,6 +133,11 @@ class LabelsWatch(QObject):
         self._timer.setInterval(QUIET_MS)
         self._timer.timeout.connect(self.changed)
 
+    @property
+    def waiting(self) -> bool:
+        """Whether something changed a moment ago."""
+        return self._timer.isActive()
+
     def set_layer(self, layer: Labels | None) -> None:
         """Watch `layer` and no other."""
         if layer is self._layer:
