@@ -26,9 +26,7 @@ from napari_ferro4d.jobs import Report
 from napari_ferro4d.match import DifferenceComparison, compare_difference
 from napari_ferro4d.scan import Scan
 from napari_ferro4d.viewer.session import remember, remembered, session
-from napari_ferro4d.viewer.widgets import JobRow, Number, beside, rows
-
-from .pattern_image import PatternImage, Picture
+from napari_ferro4d.viewer.widgets import JobRow, Number, PatternImage, Picture, beside, rows
 
 if TYPE_CHECKING:
     from napari_ferro4d.simulate import Table

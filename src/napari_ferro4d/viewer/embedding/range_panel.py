@@ -29,13 +29,12 @@ from napari_ferro4d.viewer.layers import (
     map_layers,
     with_steps_of_scans,
 )
-from napari_ferro4d.viewer.widgets import enable
+from napari_ferro4d.viewer.widgets import PatternImage, Picture, enable
 
 from .class_layers import add_class
 from .histogram_plot import RANGE_COLOUR, HistogramView, Range
 from .live_mean import LiveMean, Mean
 from .panel_host import PanelHost
-from .pattern_image import PatternImage, Picture
 from .shown_embedding import ShownEmbedding
 
 _OVERLAY = "embedding range"

@@ -25,6 +25,9 @@ EARLIER_PREDICTION = "earlier prediction"
 TRUTH = "truth"
 """What the labels of a simulated scan are called in our notes."""
 
+SUGGESTED = "suggested"
+"""What the points at positions to label next are called in our notes."""
+
 LOCKED = ("corrections", EARLIER_PREDICTION, TRUTH)
 """Labels layers that are not painted on: derived, out of use, or known."""
 

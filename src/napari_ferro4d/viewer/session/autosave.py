@@ -31,6 +31,7 @@ from napari_ferro4d.viewer.layers import (
     Origin,
     classes_of,
     colours_of,
+    directions_of,
     label_layer,
     layer_info,
 )
@@ -174,6 +175,7 @@ def _write(file: Path, scan: Scan, layers: Sequence[Labels]) -> None:
                 "name": layer_info(layer).get("name", layer.name),
                 "classes": classes_of(layer),
                 "colours": colours_of(layer.colormap, numbers),
+                "directions": directions_of(layer),
                 "layer": layer.name,
                 "scan": scan.name,
                 "signature": scan.signature,
@@ -198,6 +200,8 @@ def _layer(scan: Scan | None, note: dict[str, Any], data: np.ndarray) -> LayerDa
         origin.scan_step,
         {int(n): str(name) for n, name in note["classes"].items()},
         {int(n): tuple(colour) for n, colour in note["colours"].items()},
+        # Files of an earlier version have none.
+        directions={int(n): float(v) for n, v in note.get("directions", {}).items()},
     )
     visible = note["name"] != "corrections"
     return label_layer(origin, result, name=note["layer"], visible=visible)

@@ -16,6 +16,9 @@ Files, in reading order:
 - `model_file`: Ask for a model file, load it, save it; the same for the autoencoder and the
   classifier.
 - `plot_canvas`: A plot of matplotlib in the colours and at the font size of the window around it.
+- `pattern_image`: A diffraction pattern with axes in 1/angstrom: several fit into one dock.
+- `probe`: The probe: a layer with one point, dragged with the mouse or stepped with the arrow
+  keys.
 - `partial_maps`: Maps that are known in part, shown while the pass over a scan runs.
 """
 

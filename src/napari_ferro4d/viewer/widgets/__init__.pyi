@@ -26,5 +26,8 @@ from .model_file import save_or_say as save_or_say
 from .partial_maps import PART as PART
 from .partial_maps import PartLayers as PartLayers
 from .partial_maps import reporting_layers as reporting_layers
+from .pattern_image import PatternImage as PatternImage
+from .pattern_image import Picture as Picture
 from .plot_canvas import PlotCanvas as PlotCanvas
+from .probe import Probe as Probe
 from .scrolled_column import ScrolledColumn as ScrolledColumn
