@@ -276,7 +276,10 @@ class ClassifierWidget(Dock):
         except LabelsError as error:
             self.row.say(str(error))
             return
-        if wanted is None or len(wanted.counts) < 2 or wanted.same_labels(self._learnt):
+        if wanted is None or wanted.same_labels(self._learnt):
+            return
+        if len(wanted.counts) < 2:
+            self._worker.warm()
             return
         self._learnt, self._asked_at = wanted, time.monotonic()
         self.live.ask(wanted)

@@ -55,7 +55,8 @@ def style_of(
         if one is not None:
             known = {n: v for n, v in classes_of(one).items() if n in names}
             names.update(known)
-            colours.update(colours_of(one.colormap, sorted(known)))
+            there = set(names) & {int(n) for n in np.unique(one.data)}
+            colours.update(colours_of(one.colormap, sorted({*known, *there})))
     if len(set(names.values())) < len(names):  # two classes of one name
         names = {n: f"{name} ({n})" for n, name in names.items()}
     return names, colours

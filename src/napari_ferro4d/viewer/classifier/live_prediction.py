@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from napari_ferro4d.errors import ScanError
 from napari_ferro4d.jobs import Cancelled, Progress, Report
 from napari_ferro4d.learn import Classification, Worker, classify
 from napari_ferro4d.scan import Scan
@@ -28,6 +30,7 @@ class SharedWorker(Worker):
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self._turn = threading.Lock()
+        self._over = False
 
     def in_turn(self, function: Callable[..., Any], /, *args: Any, **options: Any) -> Any:
         """Return what `Worker.run` does, once nothing else runs; ``report`` is called meanwhile."""
@@ -36,9 +39,25 @@ class SharedWorker(Worker):
             report(Progress(0, 1, "waiting for the prediction before"))
         try:
             report(Progress(0, 1, "starting"))
+            if self._over:
+                raise Cancelled
             return self.run(function, *args, **options)
         finally:
             self._turn.release()
+
+    def warm(self) -> None:
+        """Start the process, which takes seconds, before somebody waits for it."""
+        if self._child is None and not self._turn.locked():
+            threading.Thread(target=self._warm, name="ferro4d warming", daemon=True).start()
+
+    def end(self) -> None:
+        """End the process for good."""
+        self._over = True
+        super().end()
+
+    def _warm(self) -> None:
+        with suppress(Cancelled, ScanError):  # whoever needs it will be told
+            self.in_turn(abs, 0, report=lambda progress: None)
 
 
 @dataclass(frozen=True, eq=False)

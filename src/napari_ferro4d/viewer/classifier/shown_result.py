@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from napari_ferro4d.results import classification_results
-from napari_ferro4d.viewer.layers import colour_of, find_layer, made
+from napari_ferro4d.viewer.layers import colour_of, directions_of, find_layer, made
 
 if TYPE_CHECKING:
     from napari.layers import Labels
@@ -59,6 +59,8 @@ def show_prediction(
     scan, chosen = shown.scan, set(viewer.layers.selection)
     first = find_layer(viewer, scan.signature, "prediction") is None
     _, (image,) = classification_results(shown.result, scan, None, shown.names, shown.colours)
+    directions = {} if labels is None else directions_of(labels)
+    image = replace(image, directions={n: v for n, v in directions.items() if n in shown.names})
     layer = session.decisions.show(scan, image, made(shown.note, labels=[image]))
     if not first:
         return

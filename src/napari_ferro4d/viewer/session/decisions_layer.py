@@ -126,7 +126,9 @@ class Decisions(QObject):
         prediction, note = self._waiting.pop(layer)
         history.predict(prediction.data)
         _restyle(layer, prediction, history.decided)
-        changes = {} if note is None else {"provenance": [dict(note)]}
+        changes: dict[str, Any] = {} if note is None else {"provenance": [dict(note)]}
+        if prediction.directions:
+            changes["directions"] = dict(prediction.directions)
         renote(layer, machine=history.machine, decided=history.decided, **changes)
 
     def _on_inserted(self, event: Any) -> None:
