@@ -209,7 +209,7 @@ def test_names_given_to_the_prediction_are_learnt_where_there_is_no_labels_layer
     layer.paint((0, 0), 2)
     layer.paint((1, 1), 1)
     widget.session.decisions.flush()
-    wanted, _ = widget._wanted()
+    wanted = widget.wanted()
     assert wanted.counts == {2: 1}
     assert wanted.options["classes"] == {2: "right"}
     assert wanted.options["colours"] == {2: (0, 0, 1.0, 1.0)}

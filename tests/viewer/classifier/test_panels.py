@@ -82,7 +82,7 @@ def test_where_too_few_labels_are_apart_there_is_a_sentence_and_no_figure(widget
     widget.train()
     finish(widget.row, 120)
     panel = widget.figures
-    assert "oo few labels" in panel.said.text()
+    assert "Too few labels" in panel.said.text()
     assert "%" not in panel.said.text()
     assert not panel.confusion.isVisibleTo(panel)
     assert not panel.reliability.isVisibleTo(panel)

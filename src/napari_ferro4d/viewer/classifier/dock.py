@@ -30,7 +30,7 @@ from napari_ferro4d.viewer.widgets import (
     rows,
 )
 
-from .figures_panel import FiguresPanel
+from .figures_panel import FiguresPanel, sentence
 from .labels_to_learn import labels_to_learn, style_of
 from .live_prediction import LabelsWatch, Learning, LivePrediction, SharedWorker
 from .looks_panel import LooksPanel
@@ -84,7 +84,7 @@ class ClassifierWidget(Dock):
             text="Predict as I label",
             value=True,
             tooltip="Learn and predict again a moment after every change of the labels.\n"
-            "Only with the model 'fast'.",
+            "Only with the model 'fast'. Untick to stop.",
         )
         self.train_button = QPushButton("Train and predict")
         self.models = ModelPanel(self.viewer, self.scans.scan)
@@ -169,25 +169,24 @@ class ClassifierWidget(Dock):
 
     def train(self) -> None:
         """Learn from labels and corrections in another process, then show the prediction."""
-        scan = self.scans.scan()
         try:
-            wanted, contradicted = self._wanted()
+            wanted = self.wanted()
         except LabelsError as error:
             self.row.say(str(error))
             return
-        if scan is None or wanted is None:
+        if wanted is None:
             return
         self.keep()
         self._learnt = wanted
 
         def work(report: Report) -> Classification:
             found: Classification = self._worker.in_turn(
-                classify, scan, labels=wanted.labels, **wanted.options, report=report
+                classify, wanted.scan, labels=wanted.labels, **wanted.options, report=report
             )
             return found
 
         def done(result: Classification) -> str:
-            return self._take(wanted, result, contradicted)
+            return self._take(wanted, result)
 
         self.row.start(work, done, "Training")
 
@@ -246,14 +245,20 @@ class ClassifierWidget(Dock):
         if scan is not None:
             move_probe(self.viewer, scan, (y, x))
 
-    def _wanted(self) -> tuple[Learning | None, int]:
-        """Return what is to be learnt now, if anything is labelled, and contradictions in it."""
+    def wanted(self) -> Learning | None:
+        """Return what is to be learnt now; None where nothing is labelled.
+
+        Raises
+        ------
+        LabelsError
+            If the labels do not fit the scan.
+        """
         scan, layer = self.scans.scan(), self.labels.labels()
         if scan is None:
-            return None, 0
+            return None
         labels, contradicted = labels_to_learn(self.session, scan, layer)
         if labels is None or not labels.any():
-            return None, 0
+            return None
         bare = Learning(scan, labels)
         # Names and colours as they are now: the user goes on working while this runs.
         names, colours = style_of(self.viewer, scan, layer, bare.counts)
@@ -264,7 +269,7 @@ class ClassifierWidget(Dock):
             "classes": names,
             "colours": colours,
         }
-        return Learning(scan, labels, options), contradicted
+        return Learning(scan, labels, options, contradicted)
 
     def _follow(self) -> None:
         """Have the map follow the labels, if they are others than those it was made of."""
@@ -272,7 +277,7 @@ class ClassifierWidget(Dock):
         if not self.follows.value or self._preset.value != "fast":
             return
         try:
-            wanted, _ = self._wanted()
+            wanted = self.wanted()
         except LabelsError as error:
             self.row.say(str(error))
             return
@@ -296,11 +301,13 @@ class ClassifierWidget(Dock):
         self.row.say(f"The map could not follow the labels: {error}")
 
     def _on_follows(self, on: bool) -> None:
-        if not on:
+        if on:
+            self.watch.start()
+        else:
             self.live.stop()
         self.keep()
 
-    def _take(self, wanted: Learning, result: Classification, contradicted: int = 0) -> str:
+    def _take(self, wanted: Learning, result: Classification) -> str:
         """Show what was learnt; return a line on it."""
         name = f"{wanted.scan.name} classifier"
         options = {n: v for n, v in wanted.options.items() if n not in ("classes", "colours")}
@@ -309,15 +316,15 @@ class ClassifierWidget(Dock):
         held = result.held_out
         parts = [
             f"Predicted from {sum(wanted.counts.values())} labels.",
-            result.why_no_figure
+            sentence(result.why_no_figure)
             if held is None
             else f"Accuracy on labels held out: {100 * held.accuracy:.0f} %.",
-            result.warning,
+            sentence(result.warning),
         ]
-        if contradicted:
+        if count := wanted.contradicted:
             parts.append(
-                f"At {contradicted} position{'s' * (contradicted > 1)} your corrections say "
-                "otherwise than the labels layer: the corrections count."
+                f"At {count} position{'s' * (count > 1)} your corrections say otherwise than the "
+                "labels layer: the corrections count."
             )
         return " ".join(filter(None, parts))
 
@@ -325,15 +332,16 @@ class ClassifierWidget(Dock):
         if isinstance(result, ScanError):
             return f"{scan.name}: {result}"
         self._show(scan, result, name, {"device": self._device.value})
-        return f"{scan.name}: {result.warning or 'predicted.'}"
+        return f"{scan.name}: predicted. {sentence(result.warning)}".strip()
 
     def _show(self, scan: Scan, result: Classification, name: str, said: dict[str, Any]) -> None:
         """Show a prediction with the names and colours that its model was trained with."""
         entry = provenance("classify", {**model_note(result.model, name), **said}, scan)
         shown = self._results[scan.signature] = ShownResult(scan, result, entry)
-        show_prediction(self.viewer, self.session, shown, self.labels.labels())
         current = self.scans.scan()
-        if current is not None and current.signature == scan.signature:
+        chosen = current is not None and current.signature == scan.signature
+        show_prediction(self.viewer, self.session, shown, self.labels.labels() if chosen else None)
+        if chosen:
             self._show_panels()
 
     def _show_panels(self) -> None:
@@ -348,7 +356,7 @@ class ClassifierWidget(Dock):
         if self.labels.layer() is None and self.scans.scan() is not None:
             return "Make a labels layer and label a few positions of each class first."
         try:
-            wanted, _ = self._wanted()
+            wanted = self.wanted()
         except LabelsError as error:
             return str(error)
         if wanted is None or len(wanted.counts) < 2:
@@ -360,7 +368,7 @@ class ClassifierWidget(Dock):
         self.watch.set_layer(self.labels.labels())
         self.models.set_labels(self.labels.labels())
         try:
-            self._learnt, _ = self._wanted()
+            self._learnt = self.wanted()
         except LabelsError:
             self._learnt = None
         self._show_panels()

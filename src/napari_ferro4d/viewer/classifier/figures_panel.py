@@ -65,7 +65,8 @@ def said_of(result: Classification | None) -> str:
         return "Train a model to see how far it can be trusted."
     held, parts = result.held_out, []
     if held is None:
-        parts.append(result.why_no_figure or "This prediction has no labels to be tested on.")
+        why = result.why_no_figure or "This prediction has no labels to be tested on"
+        parts.append(sentence(why))
     else:
         parts.append(
             f"Right on {100 * held.accuracy:.1f} % of {len(held.labels)} labels that it had not "
@@ -79,5 +80,10 @@ def said_of(result: Classification | None) -> str:
             else "Spatial strength 0: neighbours do not help here."
         )
     if result.warning:
-        parts.append(f"<b>{result.warning}</b>")
+        parts.append(f"<b>{sentence(result.warning)}</b>")
     return " ".join(parts)
+
+
+def sentence(text: str) -> str:
+    """Return a text as a sentence among others, or nothing where it is empty."""
+    return text and f"{text[:1].upper()}{text[1:].rstrip('.')}."

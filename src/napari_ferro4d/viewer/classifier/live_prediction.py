@@ -72,11 +72,14 @@ class Learning:
         Integer ``[y, x]``, 0 = unlabelled.
     options : mapping
         Other parameters of `classify`.
+    contradicted : int
+        Positions at which corrections say otherwise than the labels layer.
     """
 
     scan: Scan
     labels: np.ndarray
     options: dict[str, Any] = field(default_factory=dict)
+    contradicted: int = 0
 
     @property
     def counts(self) -> dict[int, int]:
