@@ -135,20 +135,6 @@ def test_intensities_that_are_no_counts_are_learnt_too():
     assert (result.prediction == truth).mean() > 0.9
 
 
-def test_the_papers_network_learns_and_keeps_its_best_epoch():
-    rng = np.random.default_rng(0)
-    truth = 1 + (np.indices((8, 9)).sum(axis=0) > 7)
-    mean = np.full((8, 9, 128, 128), 1.0)
-    mean[truth == 1, :64] = 3.0
-    scan = Scan.from_array(rng.poisson(mean).astype(np.uint8))
-    result = classify(scan, some(truth, 30), preset="paper", epochs=6)
-    validation = result.history["validation"]
-    assert len(result.history["losses"]) == len(validation) == 6
-    assert min(validation) < 0.5 * np.log(2)
-    assert (result.prediction == truth).all()
-    assert result.model.header["network"] == {"classes": 2, "size": 128}
-
-
 def test_progress_carries_the_losses_and_cancel_acts_wherever_it_comes():
     scan, truth = three_domains(0)
     seen: list[Progress] = []

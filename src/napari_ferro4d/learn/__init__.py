@@ -8,6 +8,9 @@ Files and rooms, in reading order:
 - `classifier`: The few-label classifier: which class is every probe position, and how sure is
   that.
 - `inference`: A trained network over a whole scan, block by block.
+- `paper_preset`: The preset "paper" on a scan: its network trained on labelled positions, and
+  applied to all.
+- `occlusion`: What the paper's classifier looks at: where a pattern must not be covered.
 - `moran`: Which channels show something: spatial structure against counting noise. Knows no torch.
 - `traversal`: What a channel means to the decoder: patterns along it.
 - `paper_checkpoint`: Models trained with the paper's own code: its checkpoint files, converted.

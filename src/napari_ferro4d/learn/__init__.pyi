@@ -7,6 +7,7 @@ from .classifier import classify as classify
 from .compute import devices as devices
 from .compute import launched as launched
 from .data import Preprocess as Preprocess
+from .data import Symmetry as Symmetry
 from .data import first_pixel as first_pixel
 from .model_files import Model as Model
 from .model_files import check_model_target as check_model_target

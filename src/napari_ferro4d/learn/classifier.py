@@ -8,24 +8,23 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import softmax
 
 from napari_ferro4d.corrections import not_negative
 from napari_ferro4d.errors import LabelsError, ModelError, ScanError
 from napari_ferro4d.jobs import Report
-from napari_ferro4d.learn.compute import choose_device, import_torch, working_on
+from napari_ferro4d.learn.compute import choose_device, import_torch
 from napari_ferro4d.learn.data import (
     Neighbourhood,
-    Samples,
+    Symmetry,
     check_labels,
-    compact_size,
-    fit_preprocess,
     folds_of,
     held_out,
-    preprocess_of,
-    read_samples,
 )
-from napari_ferro4d.learn.model_files import Model, scan_record, versions
+from napari_ferro4d.learn.model_files import Model
 from napari_ferro4d.scan import Scan
+
+from .paper_preset import LabelUse, paper_logits, train_paper
 
 FOLDS = 5
 """One fifth of the labels is held out at a time, as in the paper."""
@@ -84,12 +83,13 @@ def classify(
     labels: npt.ArrayLike | None = None,
     *,
     model: Model | None = None,
-    preset: str = "compact",
+    preset: str = "paper",
     neighbourhood: int = 0,
     neighbourhood_reduce: str = "mean",
     epochs: int | None = None,
     classes: Mapping[int, str] | None = None,
     colours: Mapping[int, Colour] | None = None,
+    symmetry: Symmetry | None = None,
     device: str = "auto",
     seed: int = 0,
     report: Report | None = None,
@@ -106,7 +106,7 @@ def classify(
         From an earlier `classify`. Exactly one of `labels` and `model` is given; with a model, all
         parameters but `device` and `report` are its own.
     preset : str
-        ``"compact"`` (seconds on a CPU) or ``"paper"`` (the paper's network on 128 x 128).
+        ``"paper"`` (the paper's network on 128 x 128).
     neighbourhood : int
         Radius of the square of probe positions whose patterns are reduced to one; 0 is none.
     neighbourhood_reduce : str
@@ -115,6 +115,8 @@ def classify(
         Passes over the labels; None is the preset's choice.
     classes, colours : mapping, optional
         Names, and colours (red, green, blue, alpha in 0..1), by class number; kept in the model.
+    symmetry : Symmetry, optional
+        What becomes of the classes when a pattern is turned or mirrored.
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
     seed : int
@@ -146,8 +148,8 @@ def classify(
     if model is not None:
         return replace(_predict(scan, model, device, report), validation_accuracy=None)
     assert labels is not None
-    if preset not in ("compact", "paper"):
-        raise ScanError(f"preset {preset!r} is unknown; choose one of compact, paper.")
+    if preset != "paper":
+        raise ScanError(f"preset {preset!r} is unknown; choose paper.")
     if epochs is not None and epochs < 1:
         raise ScanError(f"{epochs} epochs train nothing; ask for 1 or more.")
     around = Neighbourhood(neighbourhood, neighbourhood_reduce)
@@ -156,120 +158,60 @@ def classify(
     checked = check_labels(labels, scan.scan_shape)
     import_torch()
     choose_device(device)
-    size = 128 if preset == "paper" else compact_size(scan.detector_shape)
-    header = {
-        "preset": preset,
-        "preprocess": fit_preprocess(scan.detector_shape, size).to_json(),
-        "neighbourhood": around.to_json(),
-        "classes": [int(c) for c in np.unique(checked[checked > 0])],
+    trained, logits = train_paper(
+        scan,
+        checked,
+        _use_of(checked, seed),
+        around=around,
+        symmetry=symmetry,
+        epochs=epochs,
+        device=device,
+        seed=seed,
+        report=report,
+    )
+    given = {
         "class_names": {str(n): str(name) for n, name in (classes or {}).items()},
         "class_colours": {str(n): [float(v) for v in c] for n, c in (colours or {}).items()},
-        "labels": int(np.count_nonzero(checked)),
-        "seed": seed,
-        "scans": [scan_record(scan)],
-        "versions": versions(),
     }
-    how = fit_preprocess(scan.detector_shape, size)
-    samples = read_samples(around.of(scan), checked > 0, how, report)
-    trained = _train(
-        header, samples, checked, _shots(scan, checked, around), epochs, device, report
-    )
+    trained = _judged(replace(trained, header={**trained.header, **given}), logits, checked)
     return _predict(scan, trained, device, report)
 
 
-def _train(
-    header: dict[str, Any],
-    samples: Samples,
-    labels: npt.NDArray[np.int64],
-    shots: int,
-    epochs: int | None,
-    device: str,
-    report: Report | None,
-) -> Model:
+def _use_of(labels: npt.NDArray[np.int64], seed: int) -> LabelUse:
+    """Hold a fifth of the labels out, in two halves of whole blocks of the scan."""
+    positions = np.argwhere(labels > 0)
+    targets = np.unique(labels[labels > 0], return_inverse=True)[1]
+    held = held_out(folds_of(positions, labels.shape, FOLDS, seed), targets, FOLDS)[0]
+    return LabelUse.of(labels, ~held, held)
+
+
+def _judged(model: Model, logits: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> Model:
+    """Return the model with what the labels held out tell."""
     import torch
 
-    from napari_ferro4d.learn.compute import single_thread
-    from napari_ferro4d.learn.data import Augment
-    from napari_ferro4d.learn.model_files import network_arrays, seeded
-    from napari_ferro4d.learn.networks import CompactClassifier, build_classifier
-    from napari_ferro4d.learn.training import RECIPES, Task, fit, held_out_logits, temperature
+    from napari_ferro4d.learn.training import temperature
 
-    where = choose_device(device)
-    positions = np.argwhere(labels > 0)
-    classes = np.array(header["classes"])
-    targets = np.searchsorted(classes, labels[labels > 0])
-    fold = folds_of(positions, labels.shape, FOLDS, header["seed"])
-    held = held_out(fold, targets, FOLDS)
-    augment = Augment(shots)
-    header["network"] = {
-        "classes": len(classes),
-        "size": int(header["preprocess"]["size"]),
-    }
-    one = single_thread(header["preset"] == "compact")
-    with working_on(where), seeded(header["seed"], where), one:
-        network = build_classifier(header)
-        network.start(torch.from_numpy(samples.sampled)[:, None])
-        network.to(where)
-        # Every fold has its members in the compact ensemble; the paper's one network has a fold.
-        members = len(network.skip) if isinstance(network, CompactClassifier) else 1
-        task = Task(
-            torch.from_numpy(samples.labelled)[:, None].to(where),
-            torch.from_numpy(targets).to(where),
-            torch.from_numpy(held[np.arange(members) % FOLDS]).to(where),
-            len(classes),
-        )
-        history = fit(network, task, RECIPES[header["preset"]], augment, epochs, report)
-        logits, truth = held_out_logits(network, task)
-    enough = len(truth) >= ENOUGH
-    right = float((logits.argmax(dim=1) == truth).double().mean()) if enough else None
-    header |= {
-        "temperature": temperature(logits, truth) if enough else 1.0,
-        "validation_accuracy": right,
-        "history": {"losses": list(history.losses), "validation": list(history.validation)},
-    }
-    return Model("classifier", header, network_arrays(network))
-
-
-def _shots(scan: Scan, labels: npt.NDArray[np.int64], around: Neighbourhood) -> int:
-    """Return how many patterns a labelled one is the mean of; 0 if its noise is not Poisson's."""
-    if around.radius and around.reduce == "max":
-        return 0
-    y, x = np.argwhere(labels > 0)[0]
-    # Other than whole numbers are no counts: intensities in some unit, or already averaged.
-    pattern = np.asarray(scan.data[int(y), int(x)])
-    whole = pattern.dtype.kind in "ui" or bool(np.all(pattern == np.rint(pattern)))
-    return int((2 * around.radius + 1) ** 2) if whole else 0
+    judged = np.isfinite(logits[:, 0])
+    targets = np.searchsorted(model.header["classes"], labels[labels > 0])[judged]
+    enough = len(targets) >= ENOUGH
+    found: dict[str, Any] = {"validation_accuracy": None}
+    if enough:
+        right = logits[judged].argmax(axis=1) == targets
+        scale = temperature(torch.from_numpy(logits[judged]), torch.from_numpy(targets))
+        found = {"validation_accuracy": float(right.mean()), "temperature": scale}
+    return replace(model, header={**model.header, **found})
 
 
 def _predict(scan: Scan, model: Model, device: str, report: Report | None) -> Classification:
-    torch = import_torch()
-    from napari_ferro4d.learn.compute import single_thread
-    from napari_ferro4d.learn.model_files import load_network
-    from napari_ferro4d.learn.networks import build_classifier
-
-    from .inference import apply
-
-    where = choose_device(device)
-    how = preprocess_of(model, "classifier", scan)
-    network = build_classifier(model.header)
-    load_network(network, model.weights)
+    logits = paper_logits(scan, model, device=device, report=report)
     try:
         classes = tuple(int(c) for c in model.header["classes"])
         temperature = float(model.header["temperature"])
-        around = Neighbourhood.from_json(model.header["neighbourhood"])
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(
             f"the model's header is incomplete ({error!r}); train it again."
         ) from error
-
-    def probabilities(x: Any) -> Any:
-        return torch.softmax(network(x).mean(dim=0) / temperature, dim=1)
-
-    with working_on(where), single_thread(model.header["preset"] == "compact"):
-        network.to(where).eval()
-        probability = apply(
-            around.of(scan), how, probabilities, network, where, report, "classifying patterns"
-        )
+    probability = softmax(logits / np.float32(temperature), axis=0)
     numbers = np.array(classes, np.uint8 if max(classes) < 256 else np.uint16)
     return Classification(
         prediction=_most_probable(numbers, probability, scan.missing),

@@ -1,13 +1,12 @@
-"""Neighbourhoods of positions, and variations of patterns."""
+"""Neighbourhoods of positions."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
 from napari_ferro4d import Scan, ScanError
-from napari_ferro4d.learn.data import Augment, Neighbourhood
+from napari_ferro4d.learn.data import Neighbourhood
 
 RNG = np.random.default_rng(0)
 
@@ -34,22 +33,3 @@ def test_an_impossible_neighbourhood_is_refused():
         Neighbourhood(1, "median")
     with pytest.raises(ScanError, match="-1"):
         Neighbourhood(-1)
-
-
-def test_variations_keep_the_mean_and_have_the_noise_of_counting():
-    torch.manual_seed(0)
-    x = torch.log1p(torch.full((4000, 1, 4, 4), 9.0))
-    for shots, variance in ((1, 9.0), (9, 1.0), (0, 0.0)):
-        counts = torch.expm1(Augment(shots, gain=0.0, shift=0.3)(x))
-        assert float(counts.mean()) == pytest.approx(9.0, rel=0.01)
-        assert float(counts.var()) == pytest.approx(variance, rel=0.05, abs=1e-6)
-
-
-def test_a_shift_moves_the_centre_of_mass_by_at_most_that_much():
-    torch.manual_seed(0)
-    counts = torch.zeros(200, 1, 9, 9)
-    counts[:, 0, 4, 4] = 100.0
-    moved = torch.expm1(Augment(0, gain=0.0, shift=0.3)(torch.log1p(counts)))[:, 0]
-    com = (moved.sum(2) * torch.arange(9.0)).sum(1) / moved.sum((1, 2)) - 4
-    assert float(com.abs().max()) <= 0.3 + 1e-4
-    assert float(com.max()) > 0.2 > -0.2 > float(com.min())

@@ -23,6 +23,26 @@ def test_the_papers_networks_have_the_papers_number_of_parameters():
     assert parameters(PaperClassifier(3)) == 2_120_963
 
 
+def test_the_papers_classifier_is_the_published_one_though_it_pools_first():
+    torch.manual_seed(0)
+    network, x = PaperClassifier(3, 32), torch.randn(4, 1, 32, 32)
+    layers = list(network.layers)
+    for pool in (1, 4, 7):
+        layers[pool : pool + 2] = reversed(layers[pool : pool + 2])
+    published = torch.nn.Sequential(*layers)
+    kinds = [type(layer).__name__ for layer in published]
+    block = ["Conv2d", "ReLU", "MaxPool2d"]
+    assert kinds == [*block * 3, "Flatten", "Linear", "ReLU", "Linear"]
+    results = []
+    for model in (network, published):
+        model.zero_grad()
+        out = model(x)
+        torch.nn.functional.cross_entropy(out, torch.tensor([0, 1, 2, 0])).backward()
+        results += [out.detach(), [p.grad.clone() for p in network.parameters()]]
+    torch.testing.assert_close(results[0], results[2])
+    torch.testing.assert_close(results[1], results[3])
+
+
 def test_the_papers_autoencoder_maps_256_to_256_through_a_sparse_embedding():
     network = PaperAutoencoder(32, filters=2)
     with torch.inference_mode():
@@ -61,3 +81,5 @@ def test_a_header_that_describes_no_network_is_a_model_error():
     for build in (build_autoencoder, build_classifier):
         with pytest.raises(ModelError, match="train it again"):
             build({"preset": "huge", "network": {}})
+    with pytest.raises(ModelError, match=r"'compact', .* train it again from its labels"):
+        build_classifier({"preset": "compact", "network": {"classes": 3, "size": 64}})

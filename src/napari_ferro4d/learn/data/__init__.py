@@ -11,7 +11,11 @@ Files, in reading order:
 - `batch_order`: In which order the patterns are learnt. Knows no torch.
 - `batch_loader`: Batches of patterns on the device, ready when they are wanted.
 - `label_checks`: Labels to learn from: what is acceptable, and which to hold out. Knows no torch.
-- `augment`: Variations of labelled patterns that leave their class as it is.
+- `turns`: Turning and mirroring a pattern about the undiffracted beam. Knows no torch.
+- `symmetry`: What becomes of the classes when a pattern is turned or mirrored, as the user declares
+  it. Knows no torch.
+- `augment`: Variations of labelled patterns: the same specimen at another dose, descan and
+  orientation.
 """
 
 import lazy_loader

@@ -16,9 +16,12 @@ from .pattern_cache import read_samples as read_samples
 from .pattern_cache import thinning as thinning
 from .preprocess import Preprocess as Preprocess
 from .preprocess import compact_size as compact_size
+from .preprocess import count_patterns as count_patterns
 from .preprocess import first_pixel as first_pixel
 from .preprocess import fit_preprocess as fit_preprocess
 from .preprocess import prepare as prepare
 from .preprocess import preprocess_of as preprocess_of
+from .symmetry import Symmetry as Symmetry
 from .tiles import numbered_anew as numbered_anew
 from .tiles import sample_tiles as sample_tiles
+from .turns import Operation as Operation

@@ -46,6 +46,25 @@ class Preprocess:
         ky, kx = (int(n) for n in header["detector"])
         return cls((ky, kx), int(header["binning"]), int(header["size"]))
 
+    def beam(self, centre: tuple[float, float] | None = None) -> tuple[float, float]:
+        """Return where the undiffracted beam is in the input ``(ky, kx)``, in input pixels.
+
+        `centre` is where it is on the detector; None is the middle of that.
+
+        Examples
+        --------
+        >>> Preprocess((256, 256), 2, 128).beam(), Preprocess((60, 64), 1, 64).beam((30.0, 30.0))
+        ((63.5, 63.5), (32.0, 30.0))
+        """
+        side = self.size * self.binning
+        beam = [
+            (middle - first_pixel(length, side, middle) - (self.binning - 1) / 2) / self.binning
+            for length, middle in zip(
+                self.detector, centre or [(n - 1) / 2 for n in self.detector], strict=True
+            )
+        ]
+        return beam[0], beam[1]
+
 
 def fit_preprocess(detector: tuple[int, int], size: int) -> Preprocess:
     """Choose the binning that brings a detector closest to a square of `size` pixels.
@@ -80,7 +99,24 @@ def prepare(
     centre: tuple[float, float] | None = None,
     where: str = "the scan",
 ) -> npt.NDArray[np.float32]:
-    """Turn patterns into network input.
+    """Turn patterns into network input: log(1 + counts) of what `count_patterns` returns.
+
+    Raises
+    ------
+    ScanError
+        If a count is negative, infinite or not a number.
+    """
+    counts = count_patterns(patterns, how, centre, where)
+    return np.log1p(counts, out=counts)
+
+
+def count_patterns(
+    patterns: npt.NDArray[Any],
+    how: Preprocess,
+    centre: tuple[float, float] | None = None,
+    where: str = "the scan",
+) -> npt.NDArray[np.float32]:
+    """Crop or pad patterns about the beam, and bin them.
 
     Parameters
     ----------
@@ -97,7 +133,7 @@ def prepare(
     Returns
     -------
     ndarray
-        ``[..., size, size]`` float32: log(1 + counts).
+        ``[..., size, size]`` float32, a copy.
 
     Raises
     ------
@@ -111,13 +147,10 @@ def prepare(
     ):
         patterns = _window(patterns, axis, side, first_pixel(length, side, middle))
     if how.binning == 1:
-        counts = patterns.astype(np.float32)
-    else:
-        b, shape = how.binning, patterns.shape[:-2]
-        counts = patterns.reshape(*shape, how.size, b, how.size, b).sum(
-            axis=(-3, -1), dtype=np.float32
-        )
-    return np.log1p(counts, out=counts)
+        return patterns.astype(np.float32)
+    b, shape = how.binning, patterns.shape[:-2]
+    binned = patterns.reshape(*shape, how.size, b, how.size, b)
+    return np.asarray(binned.sum(axis=(-3, -1), dtype=np.float32))
 
 
 def preprocess_of(model: Model, kind: str, scan: Scan) -> Preprocess:

@@ -2,6 +2,7 @@ from .checkpoint import BEST as BEST
 from .checkpoint import OPTIMIZER as OPTIMIZER
 from .checkpoint import finished as finished
 from .checkpoint import sweep as sweep
+from .model import EXAMPLES as EXAMPLES
 from .model import Model as Model
 from .model import check_model_target as check_model_target
 from .model import digest as digest

@@ -18,6 +18,9 @@ from napari_ferro4d.io import atomic_file
 _KEY = "ferro4d"
 _KINDS = ("autoencoder", "classifier")
 
+EXAMPLES = "examples."
+"""Prefix of the patterns that a classifier keeps, to tell what it looks at."""
+
 
 @dataclass(frozen=True, eq=False)
 class Model:

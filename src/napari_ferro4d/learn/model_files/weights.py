@@ -16,6 +16,7 @@ from napari_ferro4d.errors import ModelError
 from napari_ferro4d.learn.networks import build_autoencoder
 
 from .checkpoint import BEST, OPTIMIZER
+from .model import EXAMPLES
 
 
 def network_arrays(network: nn.Module) -> dict[str, np.ndarray]:
@@ -43,7 +44,7 @@ def load_network(network: nn.Module, weights: Mapping[str, np.ndarray]) -> None:
     state = {
         name: torch.from_numpy(np.array(value))
         for name, value in weights.items()
-        if not name.startswith((OPTIMIZER, BEST))
+        if not name.startswith((OPTIMIZER, BEST, EXAMPLES))
     }
     try:
         network.load_state_dict(state)

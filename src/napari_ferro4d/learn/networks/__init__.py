@@ -13,8 +13,7 @@ Files, in reading order:
 - `variational`: The beta-VAE that the paper compares its autoencoder with, around any autoencoder.
 - `linear_autoencoders`: The linear baselines as networks, of the arrays that `training.linear_fit`
   makes.
-- `classifiers`: The networks of the classifier: the paper's own, exactly, and a compact one for
-  CPUs.
+- `paper_classifier`: The classifier of the paper, exactly.
 """
 
 import lazy_loader

@@ -1,13 +1,11 @@
 from .base import Autoencoder as Autoencoder
-from .base import Classifier as Classifier
 from .base import conv as conv
 from .base import principal_components as principal_components
 from .build import build_autoencoder as build_autoencoder
 from .build import build_classifier as build_classifier
-from .classifiers import CompactClassifier as CompactClassifier
-from .classifiers import PaperClassifier as PaperClassifier
 from .compact_autoencoder import CompactAutoencoder as CompactAutoencoder
 from .paper_autoencoder import PaperAutoencoder as PaperAutoencoder
+from .paper_classifier import PaperClassifier as PaperClassifier
 from .variational import VariationalAutoencoder as VariationalAutoencoder
 from .variational import kullback_leibler as kullback_leibler
 from .variational import precise as precise

@@ -73,18 +73,6 @@ class Autoencoder(nn.Module, ABC):
         return self.encode(x), x.new_zeros(())
 
 
-class Classifier(nn.Module, ABC):
-    """What training and prediction need of a classifier."""
-
-    @abstractmethod
-    def start(self, patterns: torch.Tensor) -> None:
-        """Take over what is to be known of all patterns ``[n, 1, size, size]`` of a scan."""
-
-    @abstractmethod
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return logits ``[member, n, class]`` of inputs ``[n, 1, size, size]``."""
-
-
 def principal_components(centred: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Return up to `count` axes ``[pixel, axis]`` of ``[n, pixel]`` and the deviations along them.
 

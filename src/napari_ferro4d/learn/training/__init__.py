@@ -15,8 +15,8 @@ Files, in reading order:
 - `training_state`: What a training shows while it runs.
 - `linear_fit`: Linear baselines: principal, non-negative and independent components of the
   patterns.
-- `classifier_fit`: The training loop of the classifier, with batches and a learning rate of its
-  own: few labels, many small steps.
+- `classifier_fit`: The training loop of the paper's classifier, with batches and a learning rate
+  of its own: few labels, many small steps.
 """
 
 import lazy_loader

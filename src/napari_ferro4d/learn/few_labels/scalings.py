@@ -1,0 +1,112 @@
+"""In which units the features of a scan are compared: three answers, none of which always holds.
+
+A convex classifier with a penalty sees first what varies most in the units that it is given. With
+`plain` every component of the stabilised counts varies by 1; with `calm` the components are those
+that vary most in units of what neighbouring patterns differ by, and those that vary no more than
+noise are shrunk (maximum noise fraction, Green et al., 1988); with `relative` the components of the
+logarithm keep their sizes. Weak ghost disks need the first two, few counts or few labels the last.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+PLAIN = 20
+"""Components of `plain` and `relative`."""
+
+CALM_SHARE = 0.7
+"""Of the differences of neighbours: the calmer part, which has no wall in it."""
+
+NOISE_ROOM = 0.3
+"""By how much the noise may be underestimated, in its own units."""
+
+LEAST_SHARE = 0.1
+"""Of a component of `calm`: least signal to noise."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scaling:
+    """A linear map of one set of features.
+
+    Parameters
+    ----------
+    name : str
+        ``plain``, ``calm`` or ``relative``.
+    kind : str
+        The set of features it takes, a key of `Features.values`.
+    matrix : ndarray
+        ``[component, feature]``.
+    """
+
+    name: str
+    kind: str
+    matrix: Array
+
+    def of(self, values: dict[str, npt.NDArray[np.float32]]) -> Array:
+        """Return ``[..., feature]`` of features ``[..., component]``."""
+        return np.asarray(values[self.kind].astype(np.float64) @ self.matrix)
+
+
+def find_scalings(values: dict[str, npt.NDArray[np.float32]]) -> tuple[Scaling, ...]:
+    """Return the scalings of a scan with features ``[y, x, component]`` without gaps."""
+    stabilised, logarithm = (values[kind].astype(np.float64) for kind in ("stabilised", "logarithm"))
+    few = min(PLAIN, stabilised.shape[-1])
+    spread = np.maximum(stabilised.std(axis=(0, 1))[:few], 1e-9)
+    plain = np.eye(stabilised.shape[-1], few) / spread
+    few = min(PLAIN, logarithm.shape[-1])
+    common = np.sqrt((logarithm[..., :few] ** 2).mean()) or 1.0
+    return (
+        Scaling("plain", "stabilised", plain),
+        Scaling("calm", "stabilised", _calm(stabilised)),
+        Scaling("relative", "logarithm", np.eye(logarithm.shape[-1], few) / common),
+    )
+
+
+def _calm(values: Array) -> Array:
+    from scipy.linalg import eigh
+
+    flat = values.reshape(-1, values.shape[-1])
+    total = np.atleast_2d(np.cov(flat.T))
+    noise = noise_covariance(values)
+    ridge = 1e-6 * np.trace(noise) / len(noise) + 1e-12
+    ratio, axes = eigh(total, noise + ridge * np.eye(len(noise)))
+    ratio, axes = ratio[::-1], axes[:, ::-1]
+    signal = np.maximum(ratio - 1 - NOISE_ROOM, 0)
+    kept = signal > LEAST_SHARE
+    if not kept.any():
+        kept = np.arange(len(ratio)) < 1
+    shrunk = signal / (signal + 1) + 1e-3
+    return np.asarray((axes * shrunk / np.sqrt(ratio))[:, kept])
+
+
+def noise_covariance(values: Array) -> Array:
+    """Return the covariance of the noise of ``[y, x, component]``, from neighbours that are calm.
+
+    Of normally distributed differences the calmest part would look too narrow; the median of
+    their squared lengths, which for k components is about k - 2/3, sets the scale.
+    """
+    k = values.shape[-1]
+    steps = [np.diff(values, axis=axis).reshape(-1, k) for axis in (0, 1)]
+    differences = np.concatenate(steps)
+    covariance = _regular(differences.T @ differences / max(1, len(differences)))
+    for _ in range(4):
+        squared = squared_lengths(differences, covariance)
+        calm = differences[squared <= np.quantile(squared, CALM_SHARE)]
+        covariance = _regular(calm.T @ calm / len(calm))
+    usual = float(np.median(squared_lengths(differences, covariance)))
+    return covariance * usual / max(k - 2 / 3, 1 / 3) / 2
+
+
+def squared_lengths(vectors: Array, covariance: Array) -> Array:
+    """Return the squared lengths of ``[n, k]`` in units of a covariance."""
+    return np.asarray(np.einsum("nk,nk->n", vectors @ np.linalg.inv(covariance), vectors))
+
+
+def _regular(covariance: Array) -> Array:
+    unit = float(np.trace(covariance)) / len(covariance) or 1.0
+    return covariance + 1e-9 * unit * np.eye(len(covariance))
