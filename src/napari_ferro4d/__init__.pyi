@@ -6,6 +6,7 @@ from .learn import classify as classify
 from .learn import embed as embed
 from .learn import load_model as load_model
 from .learn import save_model as save_model
+from .learn import suggest as suggest
 from .learn import train as train
 from .open import open_scan as open_scan
 from .reduce import com as com

@@ -27,6 +27,7 @@ VERBS = {
     "channels": "Rank the channels of an embedding, and say which are extrinsic.",
     "difference": "Subtract the mean patterns of a channel's lowest and highest values.",
     "cluster": "Divide the probe positions into classes by their embedding.",
+    "suggest": "Say which probe positions to label next.",
     "classify": "Classify every probe position from a few labels.",
     "simulate": "Make a scan with known truth.",
     "demo": "Do the main job on a small simulated scan with known truth.",

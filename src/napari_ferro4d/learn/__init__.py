@@ -7,6 +7,7 @@ Files and rooms, in reading order:
 - `autoencoder`: The convolutional autoencoder: train it on scans, embed a scan with it.
 - `classifier`: The few-label classifier: which class is every probe position, and how sure is
   that.
+- `suggestion`: Which probe positions to label next: the face of the samplers.
 - `inference`: A trained network over a whole scan, block by block.
 - `paper_preset`: The preset "paper" on a scan: its network trained on labelled positions, and
   applied to all.
@@ -20,6 +21,8 @@ Files and rooms, in reading order:
   baselines.
 - `model_files`: Models as files: header, weights, checkpoints.
 - `data`: Patterns to network input, and batches of them.
+- `few_labels`: Few labels and many patterns: the preset "fast", held-out figures, what to label
+  next.
 - `training`: Losses, schedules and loops of training.
 - `worker`: All of this, called in a process of its own.
 """

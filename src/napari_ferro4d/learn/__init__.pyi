@@ -2,13 +2,17 @@ from .autoencoder import Embedding as Embedding
 from .autoencoder import embed as embed
 from .autoencoder import train as train
 from .autoencoder import train_with_options as train_with_options
+from .classifier import CLASSIFIERS as CLASSIFIERS
 from .classifier import Classification as Classification
 from .classifier import classify as classify
+from .classifier import looks_at as looks_at
 from .compute import devices as devices
 from .compute import launched as launched
 from .data import Preprocess as Preprocess
 from .data import Symmetry as Symmetry
 from .data import first_pixel as first_pixel
+from .few_labels import Disagreement as Disagreement
+from .few_labels import HeldOut as HeldOut
 from .model_files import Model as Model
 from .model_files import check_model_target as check_model_target
 from .model_files import digest as digest
@@ -19,6 +23,9 @@ from .model_files import save_model as save_model
 from .moran import active_channels as active_channels
 from .moran import morans_i as morans_i
 from .paper_checkpoint import convert as convert
+from .suggestion import METHODS as METHODS
+from .suggestion import Suggestion as Suggestion
+from .suggestion import suggest as suggest
 from .training import AUTO as AUTO
 from .training import BETA as BETA
 from .training import LINEAR as LINEAR

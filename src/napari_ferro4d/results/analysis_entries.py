@@ -88,7 +88,7 @@ def classification_results(
     classes: Mapping[int, str] | None = None,
     colours: Mapping[int, tuple[float, float, float, float]] | None = None,
 ) -> tuple[list[MapResult], list[LabelResult]]:
-    """Return ``probability`` and ``prediction``, and the ``labels`` it was trained on.
+    """Return ``probability``, ``novelty`` where it is known, ``prediction``, and its ``labels``.
 
     Parameters
     ----------
@@ -117,4 +117,8 @@ def classification_results(
     images = [LabelResult("prediction", result.prediction, *style)]
     if labels is not None:
         images.append(LabelResult("labels", labels, *style))
-    return [probability], images
+    maps = [probability]
+    if result.novelty is not None:
+        step, of = scan.scan_step, _of(scan)
+        maps.append(MapResult("novelty", result.novelty, step, colormap="magma", scan=of))
+    return maps, images

@@ -16,6 +16,7 @@ Files, in reading order:
   extrinsic.
 - `difference`: ``ferro4d difference``: the difference pattern of a channel, or of two.
 - `cluster`: ``ferro4d cluster``: classes of probe positions that are alike in their embedding.
+- `suggest`: ``ferro4d suggest``: which probe positions to label next.
 - `classify`: ``ferro4d classify``: a class for every probe position, from a few labels.
 - `simulate`: ``ferro4d simulate``: a scan with known truth.
 - `demo`: ``ferro4d demo``: the main job on a simulated scan, scored against its known truth.

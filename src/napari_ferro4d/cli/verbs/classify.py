@@ -3,52 +3,101 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from napari_ferro4d.cli.parser import add_device, add_output, add_scan, add_seed, positive
-from napari_ferro4d.cli.terminal import print_document, progress_bar
+from napari_ferro4d.cli.terminal import print_document, progress_bar, say
+from napari_ferro4d.errors import ScanError
 
 from .verb_steps import opened, written
+
+if TYPE_CHECKING:
+    from napari_ferro4d.learn import Classification, Model
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the verb."""
-    add_scan(parser)
+    add_scan(parser, "+")
     given = parser.add_mutually_exclusive_group(required=True)
     given.add_argument("--labels", metavar="LABELS", help="label image [y, x], 0 = unlabelled")
-    given.add_argument("--model", metavar="MODEL.safetensors", help="a trained classifier")
-    parser.add_argument("--preset", choices=("paper", "compact"), default="compact")
+    given.add_argument(
+        "--model", metavar="MODEL.safetensors", help="a trained classifier, for one scan or many"
+    )
+    parser.add_argument("--preset", choices=("fast", "paper"), default="fast")
     parser.add_argument(
         "--neighbourhood", type=int, default=0, metavar="R", help="average (2R+1)^2 patterns"
     )
     parser.add_argument("--neighbourhood-reduce", choices=("mean", "max"), default="mean")
-    parser.add_argument("--epochs", type=positive, metavar="N", help="instead of the preset's own")
+    parser.add_argument("--epochs", type=positive, metavar="N", help="paper: instead of its own")
+    parser.add_argument(
+        "--symmetry",
+        action="append",
+        metavar="OPERATION",
+        help='what becomes of the classes of a turned pattern, such as "rot90: 1->2, 2->1, 3->3"',
+    )
     parser.add_argument("--save-model", metavar="MODEL.safetensors", help="keep the classifier")
     add_device(parser)
     add_seed(parser)
-    add_output(parser)
+    add_output(
+        parser, text="results folder (OME-Zarr), new or to be added to; of many scans, their folder"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Train a classifier on the labels, or take a trained one, and write what it says."""
-    from napari_ferro4d.learn import (
-        check_model_target,
-        classify,
-        load_model,
-        model_record,
-        save_model,
-    )
-    from napari_ferro4d.results import (
-        LabelResult,
-        check_target,
-        classification_results,
-        read_label_result,
-    )
+    from napari_ferro4d.learn import check_model_target, load_model, save_model
+    from napari_ferro4d.results import check_target
 
-    check_target(args.output)
+    many = len(args.scan) > 1
+    if many and args.labels:
+        raise ScanError(
+            "labels are of one scan; train on that with --save-model, then apply the model to the "
+            "others with --model."
+        )
+    targets = _targets(args) if many else [args.output]
+    for target in targets:
+        check_target(target)
     if args.save_model:
         check_model_target(args.save_model)
     model = load_model(args.model) if args.model else None
-    scan = opened(args)
+    documents = []
+    for path, target in zip(args.scan, targets, strict=True):
+        args.output = target
+        document, result = _one(args, path, model)
+        documents.append(document)
+        if result.warning:
+            say(f"{path}: {result.warning}")
+    if args.save_model:
+        save_model(result.model, args.save_model)
+        documents[0]["model"] = args.save_model
+    return print_document({"scans": documents} if many else documents[0], as_json=args.json)
+
+
+def _targets(args: argparse.Namespace) -> list[str]:
+    """Return a results folder for each of several scans, named after it."""
+    folder = Path(args.output)
+    if folder.is_file():
+        raise ScanError(f"{folder}: is a file; choose a folder for the results of many scans.")
+    names = [f"{Path(path).stem}.zarr" for path in args.scan]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ScanError(
+            f"{folder}: {twice[0]} would hold results of several scans of that name; classify "
+            "them one at a time."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    return [str(folder / name) for name in names]
+
+
+def _one(
+    args: argparse.Namespace, path: str, model: Model | None
+) -> tuple[dict[str, Any], Classification]:
+    """Classify one scan, and write the results."""
+    from napari_ferro4d.learn import Symmetry, classify, model_record
+    from napari_ferro4d.results import LabelResult, classification_results, read_label_result
+
+    scan = opened(args, path)
     labels = read_label_result(args.labels, scan.scan_shape) if args.labels else None
     with progress_bar() as report:
         result = classify(
@@ -61,6 +110,7 @@ def run(args: argparse.Namespace) -> int:
             epochs=args.epochs,
             classes=None if labels is None else labels.classes,
             colours=None if labels is None else labels.colours,
+            symmetry=Symmetry.parse(args.symmetry) if args.symmetry else None,
             device=args.device,
             seed=args.seed,
             report=report,
@@ -72,12 +122,32 @@ def run(args: argparse.Namespace) -> int:
         images.append(LabelResult("trained_on", labels.data, *style))
     parameters = {"labels": args.labels, "model": args.model, "trained": model_record(result.model)}
     document = written(args, scan, "classify", parameters, maps=maps, labels=images)
-    if args.save_model:
-        save_model(result.model, args.save_model)
-        document["model"] = args.save_model
-    document |= {
+    return document | _figures(result), result
+
+
+def _figures(result: Classification) -> dict[str, Any]:
+    """Return what is said of the map, as JSON types."""
+    held_out = result.held_out
+    figures: dict[str, Any] = {
         "classes": [int(c) for c in result.classes],
         "positions_per_class": [int((result.prediction == c).sum()) for c in result.classes],
         "validation_accuracy": result.validation_accuracy,
+        "spatial_strength": result.spatial_strength,
     }
-    return print_document(document, as_json=args.json)
+    if held_out is not None:
+        figures |= {
+            "validation_accuracy_range": list(held_out.accuracy_range),
+            "balanced_accuracy": held_out.balanced_accuracy,
+            "calibration_error": held_out.calibration_error,
+            "confusion": held_out.confusion.tolist(),
+        }
+    if result.why_no_figure:
+        figures["why_no_figure"] = result.why_no_figure
+    if result.disagreements:
+        figures["disagreements"] = [
+            [one.y, one.x, one.label, one.predicted, round(one.probability, 3)]
+            for one in result.disagreements
+        ]
+    if result.warning:
+        figures["warning"] = result.warning
+    return figures

@@ -22,6 +22,25 @@ def check_labels(labels: npt.ArrayLike, scan_shape: tuple[int, int]) -> npt.NDAr
         If they have another shape than the scan, are no integers, or negative, or hold fewer than
         two classes.
     """
+    array = check_label_image(labels, scan_shape)
+    classes = np.unique(array[array > 0])
+    if not len(classes):
+        raise LabelsError("no position is labelled; paint a few positions of each class.")
+    if len(classes) == 1:
+        raise LabelsError(
+            f"only class {classes[0]} is labelled; paint positions of at least one more class."
+        )
+    return array
+
+
+def check_label_image(labels: npt.ArrayLike, scan_shape: tuple[int, int]) -> npt.NDArray[np.int64]:
+    """Return labels as integers ``[y, x]``; there may be none.
+
+    Raises
+    ------
+    LabelsError
+        If they have another shape than the scan, are no integers, or negative.
+    """
     array: npt.NDArray[Any] = np.asarray(labels)
     if array.shape != scan_shape:
         raise LabelsError(
@@ -36,13 +55,6 @@ def check_labels(labels: npt.ArrayLike, scan_shape: tuple[int, int]) -> npt.NDAr
     if low < 0 or high > LARGEST:
         raise LabelsError(
             f"the labels run from {low} to {high}; use 0 for unlabelled and classes 1 to {LARGEST}."
-        )
-    classes = np.unique(array[array > 0])
-    if not len(classes):
-        raise LabelsError("no position is labelled; paint a few positions of each class.")
-    if len(classes) == 1:
-        raise LabelsError(
-            f"only class {classes[0]} is labelled; paint positions of at least one more class."
         )
     return array.astype(np.int64)
 

@@ -44,9 +44,7 @@ def best_strength(
 ) -> int:
     """Return which of several log-probabilities ``[n, class]`` makes the labels most likely."""
     worth = [
-        likelihood(
-            log_softmax(one / temperature(one, targets, weights)), targets, weights
-        )
+        likelihood(log_softmax(one / temperature(one, targets, weights)), targets, weights)
         for one in candidates
     ]
     return int(np.argmax(worth))

@@ -60,13 +60,46 @@ class Fit:
         """Return the probabilities with a strength of the spatial model, ``[y, x, class]``."""
         return spread(np.exp(self.log_probability), self.grid, strength, self.seeds)
 
+    @property
+    def usual(self) -> Array:
+        """The probabilities with the usual strength, ``[y, x, class]``."""
+        return self.spread(USUAL)
+
+
+@dataclass(frozen=True, eq=False)
+class Copies:
+    """Labelled patterns turned and mirrored, where the user says what becomes of their classes.
+
+    Parameters
+    ----------
+    inputs : tuple of ndarray
+        ``[copy, n, feature]`` in each scaling; labels in scan order.
+    targets : ndarray
+        ``[copy, n]``: index of the class.
+    positions : ndarray
+        ``[n, 2]``: of the labels.
+    """
+
+    inputs: tuple[Array, ...]
+    targets: npt.NDArray[np.int64]
+    positions: npt.NDArray[np.int64]
+
+    def of(self, labelled: npt.NDArray[np.bool_]) -> Copies:
+        """Return the copies of those labels that are at the positions ``[y, x]``."""
+        kept = labelled[self.positions[:, 0], self.positions[:, 1]]
+        inputs = tuple(one[:, kept] for one in self.inputs)
+        return Copies(inputs, self.targets[:, kept], self.positions[kept])
+
 
 def fit(
     inputs: Sequence[Array],
     targets: npt.NDArray[np.int64],
     weights: Array,
     classes: int,
+    *,
     missing: npt.NDArray[np.bool_] | None = None,
+    copies: Copies | None = None,
+    rounds: int = ROUNDS,
     check: Callable[[], None] | None = None,
 ) -> Fit:
     """Fit the model.
@@ -83,28 +116,54 @@ def fit(
         Number of classes.
     missing : ndarray, optional
         bool ``[y, x]``: positions without a pattern.
+    copies : Copies, optional
+        Turned copies of the labelled patterns; those of other labels are left out.
+    rounds : int
+        Times that the classifiers are fitted again.
     check : callable, optional
         Called between steps; may raise `Cancelled`.
     """
     labelled = targets >= 0
+    turned = None if copies is None else copies.of(labelled)
     seeds = np.zeros((*targets.shape, classes))
     seeds[labelled, targets[labelled]] = weights[labelled]
     chosen, taught, worth = labelled, targets, weights
     evidence = float(weights.sum())
-    for number in range(ROUNDS + 1):
+    for number in range(rounds + 1):
         if check is not None:
             check()
         heads = tuple(
-            fit_head(one[chosen], taught[chosen], worth[chosen], evidence, classes)
-            for one in inputs
+            fit_head(*_taught(n, one, chosen, taught, worth, weights, turned), evidence, classes)
+            for n, one in enumerate(inputs)
         )
         logits = [head.logits(one) for head, one in zip(heads, inputs, strict=True)]
         log_probability = mean_log_probability(logits, [1 / len(heads)] * len(heads))
         fitted = Fit(heads, log_probability, Grid(*edges(log_probability, missing)), seeds)
-        if number < ROUNDS:
-            probability = fitted.spread(USUAL)
+        if number < rounds:
+            probability = fitted.usual
             chosen, taught, worth = _borrow(probability, targets, weights, missing)
     return fitted
+
+
+def _taught(
+    number: int,
+    features: Array,
+    chosen: npt.NDArray[np.bool_],
+    taught: npt.NDArray[np.int64],
+    worth: Array,
+    weights: Array,
+    turned: Copies | None,
+) -> tuple[Array, npt.NDArray[np.int64], Array]:
+    """Return the features, classes and weights to fit a head to; copies share a label's weight."""
+    if turned is None:
+        return features[chosen], taught[chosen], worth[chosen]
+    each = weights[turned.positions[:, 0], turned.positions[:, 1]]
+    inputs, count = turned.inputs[number], len(turned.targets)
+    return (
+        np.concatenate([features[chosen], inputs.reshape(-1, inputs.shape[-1])]),
+        np.concatenate([taught[chosen], turned.targets.ravel()]),
+        np.concatenate([worth[chosen], np.tile(each / max(1, count), count)]),
+    )
 
 
 def _borrow(

@@ -8,7 +8,7 @@ that doubles counts as much as a bright one, and the noise of few counts little.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.io import over_blocks
 from napari_ferro4d.jobs import Report
-from napari_ferro4d.learn.data import Preprocess, count_patterns
+from napari_ferro4d.learn.data import Preprocess, Symmetry, count_patterns
 from napari_ferro4d.scan import Scan
 
 Array = npt.NDArray[np.float32]
@@ -58,7 +58,7 @@ class Basis:
     def of(self, counts: Array) -> dict[str, Array]:
         """Return the features ``[n, component]`` of patterns ``[n, pixel]``, of either set."""
         return {
-            kind: (transformed(counts, kind, self.unit) - self.means[kind]) @ axes
+            kind: np.asarray((transformed(counts, kind, self.unit) - self.means[kind]) @ axes)
             for kind, axes in self.axes.items()
         }
 
@@ -87,8 +87,8 @@ def transformed(counts: Array, kind: str, unit: float) -> Array:
     """
     scaled = counts if unit == 1 else counts / np.float32(unit)
     if kind == "logarithm":
-        return np.log1p(scaled)
-    return 2 * np.sqrt(scaled + np.float32(0.375))
+        return np.asarray(np.log1p(scaled))
+    return np.asarray(2 * np.sqrt(scaled + np.float32(0.375)))
 
 
 def input_side(detector: tuple[int, int]) -> int:
@@ -96,10 +96,13 @@ def input_side(detector: tuple[int, int]) -> int:
     return min(SIDE, max(detector))
 
 
-def read_features(scan: Scan, how: Preprocess, report: Report | None = None) -> Features:
+def read_features(
+    scan: Scan, how: Preprocess, report: Report | None = None, symmetry: Symmetry | None = None
+) -> Features:
     """Find the principal components of a scan, and those of every pattern.
 
-    A scan of up to twice `SAMPLES` patterns is read once, a larger one twice.
+    A scan of up to twice `SAMPLES` patterns is read once, a larger one twice. Where patterns are
+    to be turned or mirrored, the components are those of their copies, too.
 
     Raises
     ------
@@ -117,23 +120,25 @@ def read_features(scan: Scan, how: Preprocess, report: Report | None = None) -> 
     if wanted.sum() < 2:
         raise ScanError(f"{scan.where()}: holds fewer than two patterns; nothing can be learnt.")
     counts = _read(scan, wanted, how, report)
-    basis = find_basis(counts, wanted, how)
-    if every == 1:
-        values = _placed(basis, counts, there)
-    else:
-        values = project(scan, basis, report).values
-    return Features(basis, values)
+    unit = _unit(counts, wanted)
+    sample = counts[:: -(-len(counts) // SAMPLES)]
+    if symmetry is not None:
+        turned = sample[:: len(symmetry.operations)].reshape(-1, how.size, how.size)
+        copies = [one.turn(turned, how.beam(scan.centre)) for one in symmetry.operations]
+        sample = np.concatenate(copies).reshape(-1, how.size**2)
+    basis = find_basis(sample, unit, how)
+    if every > 1:
+        return project(scan, basis, report)
+    return Features(basis, _placed(basis, counts, there))
 
 
-def find_basis(counts: Array, where: npt.NDArray[np.bool_], how: Preprocess) -> Basis:
-    """Find the principal components of patterns ``[n, pixel]`` at the positions `where`."""
+def find_basis(counts: Array, unit: float, how: Preprocess) -> Basis:
+    """Find the principal components of patterns ``[n, pixel]``."""
     from sklearn.utils.extmath import randomized_svd
 
-    unit = _unit(counts, where)
-    step = -(-len(counts) // SAMPLES)
     means, axes = {}, {}
     for kind, components in COMPONENTS.items():
-        values = transformed(counts[::step], kind, unit)
+        values = transformed(counts, kind, unit)
         means[kind] = values.mean(axis=0)
         values -= means[kind]
         k = min(components, *values.shape)
@@ -223,9 +228,13 @@ def _unit(counts: Array, where: npt.NDArray[np.bool_]) -> float:
     return 1.0 if counted or not np.isfinite(slope) or slope <= 0 else slope
 
 
-def without_missing(features: Features, missing: npt.NDArray[np.bool_] | None) -> Features:
-    """Return features with the mean (zero) where the file lacks a pattern."""
-    if missing is None:
-        return features
-    values = {kind: np.nan_to_num(one, nan=0.0) for kind, one in features.values.items()}
-    return replace(features, values=values)
+def without_gaps(
+    values: dict[str, Array], missing: npt.NDArray[np.bool_] | None
+) -> dict[str, Array]:
+    """Return features ``[y, x, component]`` with those of the nearest pattern where one lacks."""
+    from scipy.ndimage import distance_transform_edt
+
+    if missing is None or not missing.any():
+        return values
+    nearest = distance_transform_edt(missing, return_distances=False, return_indices=True)
+    return {kind: one[tuple(nearest)] for kind, one in values.items()}

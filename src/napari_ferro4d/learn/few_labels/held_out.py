@@ -13,8 +13,11 @@ FOLDS = 5
 LEAST_APART = 3.0
 """Probe positions: a label held out is never nearer to one trained on."""
 
-ENOUGH = 20.0
-"""Pieces of evidence held out from which a figure is worth stating."""
+ENOUGH = 25
+"""Labels held out from which a figure is worth stating."""
+
+ENOUGH_EFFECTIVE = 8.0
+"""How many labels of equal area they have to be worth."""
 
 ENOUGH_PER_CLASS = 2
 """Labels of every class held out: a class that is never tested has no figure."""
@@ -38,7 +41,8 @@ class HeldOut:
     probability : ndarray
         float32 ``[n, class]``, calibrated as those of the maps are.
     weights : ndarray
-        ``[n]``: how many observations each label is worth, see `evidence`.
+        ``[n]``: for how much of the map each label stands, see `areas`; their sum is how many
+        labels of equal area tell as much.
     classes : tuple of int
         Class numbers.
     apart : float
@@ -55,8 +59,16 @@ class HeldOut:
 
     @property
     def accuracy(self) -> float:
-        """Share of the evidence predicted right."""
+        """Share of the map predicted right, as the labels tell it."""
         return float(np.average(self.predicted == self.labels, weights=self.weights))
+
+    @property
+    def accuracy_range(self) -> tuple[float, float]:
+        """Between which shares the true one lies, at 95 % confidence (Wilson, 1927)."""
+        n, share = max(float(self.weights.sum()), 1.0), self.accuracy
+        middle = (share + 1.92 / n) / (1 + 3.84 / n)
+        half = 1.96 / (1 + 3.84 / n) * np.sqrt(share * (1 - share) / n + 0.96 / n**2)
+        return max(0.0, float(middle - half)), min(1.0, float(middle + half))
 
     @property
     def balanced_accuracy(self) -> float:
@@ -99,7 +111,7 @@ def reliability(
 ) -> tuple[npt.NDArray[np.float64], ...]:
     """Return mean probability, share right and weight of equal bins of probability."""
     place = np.minimum((sure * BINS).astype(int), BINS - 1)
-    weight = np.bincount(place, weights, BINS)
+    weight = np.bincount(place, weights, BINS).astype(np.float64)
     there = weight > 0
     mean = np.bincount(place, weights * sure, BINS)[there] / weight[there]
     share = np.bincount(place, weights * right, BINS)[there] / weight[there]
@@ -131,14 +143,14 @@ def distance_apart(labels: npt.NDArray[np.int64]) -> float:
     far = distance_transform_edt(labels == 0)
     unlabelled = far[labels == 0]
     usual = float(np.median(unlabelled)) if unlabelled.size else LEAST_APART
-    return max(LEAST_APART, min(usual, max(labels.shape) / 8))
+    return float(max(LEAST_APART, min(usual, max(labels.shape) / 8)))
 
 
 def split(labels: npt.NDArray[np.int64], seed: int) -> tuple[list[Fold], float]:
     """Deal the labels of ``[y, x]`` out to folds, in spatial blocks and apart by a distance.
 
     Blocks are as wide as the distance. A class of which fewer than two labels would be left to
-    train on is not tested in that fold.
+    train on is not tested in that fold, and all its labels are trained on, near or far.
 
     Returns
     -------
@@ -162,7 +174,7 @@ def split(labels: npt.NDArray[np.int64], seed: int) -> tuple[list[Fold], float]:
         train = far & ~test
         for target in np.unique(targets):
             own = targets == target
-            if np.count_nonzero(train & own) < min(2, np.count_nonzero(own)):
+            if int((train & own).sum()) < min(2, int(own.sum())):
                 test &= ~own
                 train |= own
         if test.any():
@@ -170,16 +182,12 @@ def split(labels: npt.NDArray[np.int64], seed: int) -> tuple[list[Fold], float]:
     return folds, apart
 
 
-def _blocks(
-    positions: npt.NDArray[np.int64], side: int, seed: int
-) -> npt.NDArray[np.int64]:
+def _blocks(positions: npt.NDArray[np.int64], side: int, seed: int) -> npt.NDArray[np.int64]:
     """Return the fold of each position ``[n, 2]``; all of a block are in the same.
 
     Blocks with most labels first, each to the fold that has fewest so far.
     """
-    _, which, counts = np.unique(
-        positions // side, axis=0, return_inverse=True, return_counts=True
-    )
+    _, which, counts = np.unique(positions // side, axis=0, return_inverse=True, return_counts=True)
     shuffled = np.random.default_rng(seed).permutation(len(counts))
     filled = np.zeros(FOLDS, np.int64)
     fold = np.empty(len(counts), np.int64)
@@ -213,5 +221,6 @@ def why_too_few(
     labels: npt.NDArray[np.int64], weights: npt.NDArray[np.float64], classes: tuple[int, ...]
 ) -> str:
     """Return why the tested labels ``[n]`` allow no figure, or an empty text."""
-    scarce = [c for c in classes if np.count_nonzero(labels == c) < ENOUGH_PER_CLASS]
-    return TOO_FEW if weights.sum() < ENOUGH or scarce else ""
+    scarce = any(np.count_nonzero(labels == c) < ENOUGH_PER_CLASS for c in classes)
+    few = len(labels) < ENOUGH or effective(weights) < ENOUGH_EFFECTIVE
+    return TOO_FEW if few or scarce else ""

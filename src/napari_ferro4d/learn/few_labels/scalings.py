@@ -54,7 +54,9 @@ class Scaling:
 
 def find_scalings(values: dict[str, npt.NDArray[np.float32]]) -> tuple[Scaling, ...]:
     """Return the scalings of a scan with features ``[y, x, component]`` without gaps."""
-    stabilised, logarithm = (values[kind].astype(np.float64) for kind in ("stabilised", "logarithm"))
+    stabilised, logarithm = (
+        values[kind].astype(np.float64) for kind in ("stabilised", "logarithm")
+    )
     few = min(PLAIN, stabilised.shape[-1])
     spread = np.maximum(stabilised.std(axis=(0, 1))[:few], 1e-9)
     plain = np.eye(stabilised.shape[-1], few) / spread
@@ -99,7 +101,7 @@ def noise_covariance(values: Array) -> Array:
         calm = differences[squared <= np.quantile(squared, CALM_SHARE)]
         covariance = _regular(calm.T @ calm / len(calm))
     usual = float(np.median(squared_lengths(differences, covariance)))
-    return covariance * usual / max(k - 2 / 3, 1 / 3) / 2
+    return np.asarray(covariance * (usual / max(k - 2 / 3, 1 / 3) / 2))
 
 
 def squared_lengths(vectors: Array, covariance: Array) -> Array:

@@ -54,7 +54,7 @@ STRENGTHS = (Strength(0, np.inf), Strength(1, 0.5), Strength(2, 0.05))
 """From none: the classifier alone, about 8 neighbours, and about 80 where nothing is abrupt."""
 
 SEED = 1.0
-"""Weight of a label, times its evidence: a wrong one is outvoted by a region that says otherwise."""
+"""Weight of a label, times its evidence: a region that says otherwise outvotes a wrong one."""
 
 
 def edges(logits: Array, missing: npt.NDArray[np.bool_] | None = None) -> tuple[Array, Array]:
@@ -107,7 +107,7 @@ def _steps(values: Array, axis: int) -> Array:
 
 
 def _sizes(steps: Array) -> Array:
-    """Return the squared sizes of steps ``[n, k]``, in units of the calm ones; their median is 1."""
+    """Return the squared sizes of steps ``[n, k]``, in units of the calm ones: the median is 1."""
     calm = steps
     for _ in range(5):
         covariance = calm.T @ calm / len(calm)
@@ -185,9 +185,7 @@ class Grid:
         return np.asarray(1 / np.maximum(diagonal - back, own))
 
 
-def spread(
-    probability: Array, grid: Grid, strength: Strength, seeds: Array | None = None
-) -> Array:
+def spread(probability: Array, grid: Grid, strength: Strength, seeds: Array | None = None) -> Array:
     """Return the probabilities ``[y, x, class]`` as the neighbours change them.
 
     Parameters

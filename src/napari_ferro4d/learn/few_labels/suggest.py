@@ -10,12 +10,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from .learner import Task, quick
 from .spatial import Grid
 
 Array = npt.NDArray[np.float64]
 
 OWN = 0.02
-"""Weight of a position against its edges, where what a label tells is spread: about 14 positions."""
+"""Weight of a position against its edges: what a label tells reaches about 7 positions far."""
 
 CUT_OFF = 0.3
 """Exponent by which positions that are cut off from others count less: a label there tells nothing
@@ -57,21 +58,103 @@ def most_informative(
 
 
 def first_grid(
-    features: Array, there: npt.NDArray[np.bool_], budget: int, seed: int
+    features: Array,
+    free: npt.NDArray[np.bool_],
+    labelled: npt.NDArray[np.bool_],
+    budget: int,
+    seed: int,
 ) -> list[tuple[int, int]]:
     """Return positions that stand for the kinds of patterns and for the parts of the scan.
 
     Positions are clustered by features and place together; of each cluster the middlemost is
-    taken, the largest first.
+    taken: the largest first, or where there are labels those least like them.
     """
     from sklearn.cluster import MiniBatchKMeans
 
-    positions = np.argwhere(there)
+    positions = np.argwhere(free)
+    budget = min(budget, len(positions))
     spacing = np.sqrt(len(positions) / budget)
-    points = np.concatenate([features[there], FIRST_SPACE * positions / spacing], axis=1)
+    points = np.concatenate([features[free], FIRST_SPACE * positions / spacing], axis=1)
     some = points[:: -(-len(points) // 8192)]
-    clusters = MiniBatchKMeans(budget, n_init=3, batch_size=2048, random_state=seed).fit(some)
+    count = min(budget, len(some))
+    clusters = MiniBatchKMeans(count, n_init=3, batch_size=2048, random_state=seed).fit(some)
     middle = [int(((points - c) ** 2).sum(axis=1).argmin()) for c in clusters.cluster_centers_]
-    size = np.bincount(clusters.labels_, minlength=budget)
-    order = dict.fromkeys(middle[i] for i in np.argsort(-size, kind="stable"))
+    rank = np.bincount(clusters.labels_, minlength=count).astype(float)
+    if labelled.any():
+        known = features[labelled]
+        rank = np.array(
+            [((features[free][i] - known) ** 2).sum(axis=1).min() for i in middle], float
+        )
+    order = dict.fromkeys(middle[i] for i in np.argsort(-rank, kind="stable"))
     return [(int(positions[i, 0]), int(positions[i, 1])) for i in order]
+
+
+def at_random(free: npt.NDArray[np.bool_], budget: int, seed: int) -> list[tuple[int, int]]:
+    """Return positions drawn evenly."""
+    positions = np.random.default_rng(seed).permutation(np.argwhere(free))[:budget]
+    return [(int(y), int(x)) for y, x in positions]
+
+
+def at_boundaries(
+    task: Task, step: float, budget: int, *, iterated: bool
+) -> tuple[list[tuple[int, int]], str]:
+    """Return positions halfway between labels of different classes, and what is to be said of it.
+
+    Of each label the nearest of another class counts, up to sqrt(2) times `step` away; of these
+    pairs the widest first. Iterated, the class of a position found is what the model says, and it
+    is halved again from there, so that positions close in on the boundary. Where no more are to be
+    found, those of which the model is least sure follow.
+    """
+    classes = np.array(task.classes)
+    labels = task.labels.copy()
+    closed = labels > 0
+    if task.missing is not None:
+        closed |= task.missing
+    fitted = quick(task)
+    probability = fitted.usual
+    found: list[tuple[int, int]] = []
+    message = ""
+    reach, widest = np.sqrt(2) * step, float(np.hypot(*labels.shape))
+    while len(found) < budget:
+        new = _halfway(labels, closed, reach)[: budget - len(found)]
+        if not new and not found and reach < widest:
+            reach *= 2
+            message = (
+                f"no labels of different classes were within sqrt(2) x {step:g} positions; those "
+                f"up to {reach:.3g} apart were taken."
+            )
+            continue
+        found += new
+        for place in new:
+            closed[place] = True
+            if iterated:
+                labels[place] = classes[probability[place].argmax()]
+        if not new or not iterated:
+            break
+    if len(found) < budget:
+        rest = most_informative(probability, fitted.grid, closed, budget - len(found))
+        message = (
+            f"between labels of different classes there were only {len(found)} positions; the "
+            "others are those of which the model is least sure."
+        )
+        found += rest
+    return found, message
+
+
+def _halfway(
+    labels: npt.NDArray[np.int64], closed: npt.NDArray[np.bool_], reach: float
+) -> list[tuple[int, int]]:
+    from scipy.spatial import cKDTree
+
+    positions = np.argwhere(labels > 0)
+    numbers = labels[labels > 0]
+    pairs: dict[tuple[int, int], float] = {}
+    for number in np.unique(numbers):
+        own, others = positions[numbers == number], positions[numbers != number]
+        far, which = cKDTree(others).query(own, distance_upper_bound=reach * (1 + 1e-9))
+        for place, distance, other in zip(own, far, which, strict=True):
+            if np.isfinite(distance):
+                middle = (place + others[other]) // 2
+                pairs.setdefault((int(middle[0]), int(middle[1])), float(distance))
+    open_pairs = [place for place in pairs if not closed[place]]
+    return sorted(open_pairs, key=lambda place: -pairs[place])

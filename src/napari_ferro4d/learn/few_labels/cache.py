@@ -1,0 +1,163 @@
+"""Features of scans, kept: in memory for the next correction, on disk for the next day.
+
+A file on disk is only ever a copy of what can be computed again: where it cannot be written or
+read, the features are computed anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import OrderedDict
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_ferro4d.errors import ScanError
+from napari_ferro4d.io import atomic_file
+from napari_ferro4d.jobs import Report
+from napari_ferro4d.learn.data import Neighbourhood, Preprocess, Symmetry, fit_preprocess
+from napari_ferro4d.scan import Scan
+
+from .features import COMPONENTS, Basis, Features, input_side, read_features
+
+VERSION = 1
+"""Of the features: another number makes old files useless."""
+
+IN_MEMORY = 4
+"""Scans whose features stay in memory."""
+
+MOST_BYTES = 2**28
+"""Largest features that are written to disk: those of about 900,000 positions."""
+
+FOLDER_BYTES = 2**31
+"""Of all of them together; the oldest go first."""
+
+_memory: OrderedDict[str, Features] = OrderedDict()
+
+
+def features_of(
+    scan: Scan,
+    around: Neighbourhood,
+    symmetry: Symmetry | None = None,
+    report: Report | None = None,
+) -> Features:
+    """Return the features of a scan, from memory or disk where they are there.
+
+    Raises
+    ------
+    ScanError
+        If counts are negative or not finite, or a file cannot be read.
+    """
+    how = fit_preprocess(scan.detector_shape, input_side(scan.detector_shape))
+    key = _key(scan, how, around, symmetry)
+    found = _memory.get(key) or _load(key, how)
+    if found is None:
+        found = read_features(around.of(scan), how, report, symmetry)
+        if scan.source is not None:
+            _save(key, found)
+    _memory[key] = found
+    _memory.move_to_end(key)
+    while len(_memory) > IN_MEMORY:
+        _memory.popitem(last=False)
+    return found
+
+
+def _key(scan: Scan, how: Preprocess, around: Neighbourhood, symmetry: Symmetry | None) -> str:
+    """Return a name for the features of a scan as its file is now.
+
+    The signature looks at a few patterns only; so the file's time and size count, too.
+    """
+    parts: dict[str, Any] = {
+        "version": VERSION,
+        "components": COMPONENTS,
+        "scan": [scan.signature, scan.shape, scan.centre, repr(scan.correction)],
+        "missing": None if scan.missing is None else _digest(np.packbits(scan.missing).tobytes()),
+        "how": asdict(how),
+        "around": around.to_json(),
+        "symmetry": None if symmetry is None else symmetry.to_json(),
+        "files": [] if scan.source is None else _files(scan.source.path),
+    }
+    return _digest(json.dumps(parts, sort_keys=True, default=str).encode())
+
+
+def _files(path: str) -> list[Any]:
+    """Return name, size and time of the file, or of all files of a folder, and beside a header."""
+    found: list[Any] = [os.path.abspath(path)]
+    with suppress(OSError):
+        paths = [Path(path)]
+        if Path(path).is_dir():
+            paths = sorted(one for one in Path(path).rglob("*") if one.is_file())
+        else:
+            # A header (.hdr, .json) names the data file beside it.
+            paths += sorted(Path(path).parent.glob(f"{Path(path).stem}.*"))
+        for one in paths:
+            known = one.stat()
+            found.append([one.name, known.st_size, known.st_mtime_ns])
+    return [found[0], _digest(repr(found).encode())]
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def _folder() -> Path:
+    from platformdirs import user_cache_path
+
+    return user_cache_path("napari-ferro4d") / "features"
+
+
+def _save(key: str, features: Features) -> None:
+    arrays = _arrays(features)
+    if sum(one.nbytes for one in arrays.values()) > MOST_BYTES:
+        return
+    folder = _folder()
+    with suppress(OSError, ScanError):
+        folder.mkdir(parents=True, exist_ok=True)
+        with atomic_file(folder / f"{key}.npz") as path, path.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+        _make_room(folder)
+
+
+def _make_room(folder: Path) -> None:
+    known = sorted(
+        (one.stat().st_mtime_ns, one.stat().st_size, one) for one in folder.glob("*.npz")
+    )
+    total = sum(size for _, size, _ in known)
+    for _, size, path in known[:-1]:
+        if total <= FOLDER_BYTES:
+            return
+        path.unlink(missing_ok=True)
+        total -= size
+
+
+def _load(key: str, how: Preprocess) -> Features | None:
+    path = _folder() / f"{key}.npz"
+    # Whatever is wrong with it, it can be computed again.
+    with suppress(Exception), np.load(path, allow_pickle=False) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+        os.utime(path)
+        return _features(arrays, how)
+    return None
+
+
+def _arrays(features: Features) -> dict[str, np.ndarray]:
+    basis = features.basis
+    arrays: dict[str, np.ndarray] = {"unit": np.array(basis.unit)}
+    for kind in COMPONENTS:
+        arrays[f"mean.{kind}"] = basis.means[kind]
+        arrays[f"axes.{kind}"] = basis.axes[kind]
+        arrays[f"values.{kind}"] = features.values[kind]
+    return arrays
+
+
+def _features(arrays: Mapping[str, np.ndarray], how: Preprocess) -> Features:
+    means = {kind: arrays[f"mean.{kind}"] for kind in COMPONENTS}
+    axes = {kind: arrays[f"axes.{kind}"] for kind in COMPONENTS}
+    values = {kind: arrays[f"values.{kind}"] for kind in COMPONENTS}
+    return Features(Basis(how, float(arrays["unit"]), means, axes), values)

@@ -1,0 +1,276 @@
+"""The preset "fast" on a scan: learnt from its labels, and applied to it or to another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_ferro4d.errors import ModelError
+from napari_ferro4d.jobs import Report, Steps
+from napari_ferro4d.learn.data import (
+    Neighbourhood,
+    Symmetry,
+    count_patterns,
+    preprocess_of,
+)
+from napari_ferro4d.learn.model_files import Model, scan_record, versions
+from napari_ferro4d.scan import Scan
+
+from .cache import features_of
+from .fast_model import SURE, Copies
+from .features import COMPONENTS, Basis, project, without_gaps
+from .head import log_softmax, mean_log_probability
+from .learner import FITS, Learnt, Task, learn
+from .scalings import Scaling, find_scalings
+from .spatial import STRENGTHS, Grid, edges, spread
+
+Array = npt.NDArray[np.float64]
+
+REFERENCES = 1000
+"""Patterns kept in a model, to tell whether others are like them."""
+
+USUAL_SHARE = 0.99
+"""Of positions like those: their distance is what a pattern may be away."""
+
+UNLIKE = 0.2
+"""Share of a scan unlike the patterns of a model from which a warning is due."""
+
+
+@dataclass(frozen=True, eq=False)
+class Mapped:
+    """What a model says of a scan.
+
+    Parameters
+    ----------
+    probability : ndarray
+        float32 ``[class, y, x]``; NaN where the file lacks a pattern.
+    novelty : ndarray
+        float32 ``[y, x]``: distance to the most alike pattern that the model knows, in units of
+        what is usual; above 1 the pattern is unlike anything the model was sure of. NaN where the
+        file lacks a pattern.
+    """
+
+    probability: npt.NDArray[np.float32]
+    novelty: npt.NDArray[np.float32]
+
+
+def prepare(
+    scan: Scan,
+    labels: npt.NDArray[np.int64],
+    around: Neighbourhood,
+    symmetry: Symmetry | None,
+    report: Report | None,
+) -> tuple[Task, Basis, tuple[Scaling, ...]]:
+    """Return what to learn from, reading the scan where its features are not known yet."""
+    features = features_of(scan, around, symmetry, report)
+    values = without_gaps(features.values, scan.missing)
+    scalings = find_scalings(values)
+    inputs = [one.of(values) for one in scalings]
+    copies = None
+    if symmetry is not None and labels.any():
+        copies = _copies(around.of(scan), labels, symmetry, features.basis, scalings)
+    return Task(inputs, labels, scan.missing, copies), features.basis, scalings
+
+
+def learn_scan(
+    scan: Scan,
+    labels: npt.NDArray[np.int64],
+    *,
+    around: Neighbourhood,
+    symmetry: Symmetry | None = None,
+    seed: int = 0,
+    report: Report | None = None,
+) -> tuple[Model, Learnt, Mapped]:
+    """Learn from the labels of a scan.
+
+    Raises
+    ------
+    LabelsError
+        If the classes do not fit the symmetry.
+    ScanError
+        If counts are negative or not finite, or a file cannot be read.
+    """
+    if symmetry is not None:
+        symmetry.check(np.unique(labels[labels > 0]).tolist(), scan.k_step)
+    task, basis, scalings = prepare(scan, labels, around, symmetry, report)
+    steps = Steps(report, 3 * FITS, "learning from the labels")
+    learnt = learn(_with_check(task, steps), seed)
+    reference, reach = _references(task, scalings, learnt)
+    novelty = _distances(task.inputs[1], reference) / reach
+    probability = learnt.probability.astype(np.float32)
+    mapped = Mapped(np.moveaxis(probability, -1, 0).copy(), novelty.astype(np.float32))
+    if scan.missing is not None:
+        mapped.probability[:, scan.missing] = np.nan
+        mapped.novelty[scan.missing] = np.nan
+    header = {
+        "preset": "fast",
+        "preprocess": {**basis.how.to_json(), "values": "principal components of counts"},
+        "neighbourhood": around.to_json(),
+        "classes": list(task.classes),
+        "network": {"unit": basis.unit, "reach": reach, "scalings": [s.name for s in scalings]},
+        "labels": int(np.count_nonzero(labels)),
+        "seed": seed,
+        "symmetry": [] if symmetry is None else symmetry.to_json(),
+        "temperature": learnt.temperature,
+        "spatial_strength": learnt.strength.number,
+        "scans": [scan_record(scan)],
+        "versions": versions(),
+        "history": {},
+    }
+    return Model("classifier", header, _arrays(basis, scalings, learnt, reference)), learnt, mapped
+
+
+def map_scan(scan: Scan, model: Model, report: Report | None = None) -> Mapped:
+    """Apply a model to a scan.
+
+    Raises
+    ------
+    ModelError
+        If the model is no such classifier, or for another detector.
+    ScanError
+        If counts are negative or not finite, or a file cannot be read.
+    """
+    how = preprocess_of(model, "classifier", scan)
+    try:
+        network, weights = model.header["network"], model.weights
+        means = {kind: np.asarray(weights[f"mean.{kind}"]) for kind in COMPONENTS}
+        axes = {kind: np.asarray(weights[f"axes.{kind}"]) for kind in COMPONENTS}
+        basis = Basis(how, float(network["unit"]), means, axes)
+        names = [str(name) for name in network["scalings"]]
+        heads = [(str(name), weights[f"head.{name}"], weights[f"bias.{name}"]) for name in names]
+        calm, reference = weights["calm"], weights["reference"]
+        reach, warm = float(network["reach"]), float(model.header["temperature"])
+        strength = STRENGTHS[int(model.header["spatial_strength"])]
+        around = Neighbourhood.from_json(model.header["neighbourhood"])
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise ModelError(
+            f"the model's header is incomplete ({error!r}); train it again."
+        ) from error
+    values = without_gaps(project(around.of(scan), basis, report).values, scan.missing)
+    logits = [values[_KINDS[name]].astype(np.float64) @ head + bias for name, head, bias in heads]
+    log_probability = mean_log_probability(logits, [1 / len(logits)] * len(logits))
+    grid = Grid(*edges(log_probability, scan.missing))
+    said = spread(np.exp(log_probability), grid, strength)
+    probability = np.exp(log_softmax(np.log(said) / warm)).astype(np.float32)
+    novelty = _distances(values["stabilised"].astype(np.float64) @ calm, reference) / reach
+    mapped = Mapped(np.moveaxis(probability, -1, 0).copy(), novelty.astype(np.float32))
+    if scan.missing is not None:
+        mapped.probability[:, scan.missing] = np.nan
+        mapped.novelty[scan.missing] = np.nan
+    return mapped
+
+
+def warning_of(novelty: npt.NDArray[np.float32]) -> str:
+    """Return a sentence where much of a scan is unlike what a model knows, else an empty text."""
+    known = novelty[np.isfinite(novelty)]
+    share = float(np.mean(known > 1)) if known.size else 0.0
+    if share < UNLIKE:
+        return ""
+    return (
+        f"{100 * share:.0f} % of the patterns are unlike all that the model was trained on: "
+        "its classes and probabilities may mean nothing there; see the novelty map, label some "
+        "positions of this scan and train on them."
+    )
+
+
+def looks_at(model: Model) -> npt.NDArray[np.float32]:
+    """Return what one standard deviation of counting noise in a pixel does to each class.
+
+    Returns
+    -------
+    ndarray
+        float32 ``[class, ky, kx]``, in the model's input pixels: change of the log-odds at the
+        mean pattern. Positive where more counts speak for the class.
+    """
+    names = model.header["network"]["scalings"]
+    side = int(model.header["preprocess"]["size"])
+    total = np.zeros((side**2, len(model.header["classes"])))
+    for name in names:
+        kind = _KINDS[name]
+        mean = np.asarray(model.weights[f"mean.{kind}"], np.float64)
+        head = np.asarray(model.weights[f"head.{name}"], np.float64)
+        counts = np.expm1(mean) if kind == "logarithm" else (mean / 2) ** 2 - 0.375
+        counts = np.maximum(counts, 0)
+        slope = 1 / (1 + counts) if kind == "logarithm" else 1 / np.sqrt(counts + 0.375)
+        per_pixel = model.weights[f"axes.{kind}"] @ head
+        total += per_pixel * (slope * np.sqrt(counts))[:, None] / len(names)
+    return total.astype(np.float32).T.reshape(-1, side, side)
+
+
+_KINDS = {"plain": "stabilised", "calm": "stabilised", "relative": "logarithm"}
+
+
+def _with_check(task: Task, steps: Steps) -> Task:
+    return Task(task.inputs, task.labels, task.missing, task.copies, lambda: steps.add(1))
+
+
+def _copies(
+    scan: Scan,
+    labels: npt.NDArray[np.int64],
+    symmetry: Symmetry,
+    basis: Basis,
+    scalings: tuple[Scaling, ...],
+) -> Copies:
+    """Return turned copies of the labelled patterns, without the patterns themselves."""
+    positions = np.argwhere(labels > 0)
+    patterns = np.stack([np.asarray(scan.data[int(y), int(x)]) for y, x in positions])
+    counts = count_patterns(patterns, basis.how, scan.centre, scan.where())
+    beam = basis.how.beam(scan.centre)
+    turned, classes = symmetry.copies(counts, labels[labels > 0], beam)
+    n = len(positions)
+    values = basis.of(turned[n:].reshape(len(turned) - n, -1))
+    targets = np.searchsorted(np.unique(labels[labels > 0]), classes[n:])
+    shape = (len(symmetry.operations) - 1, n)
+    inputs = tuple(one.of(values).reshape(*shape, one.matrix.shape[1]) for one in scalings)
+    return Copies(inputs, targets.reshape(shape), positions)
+
+
+def _references(
+    task: Task, scalings: tuple[Scaling, ...], learnt: Learnt
+) -> tuple[npt.NDArray[np.float32], float]:
+    """Return patterns of which the model is sure, and how far others of them are from these."""
+    sure = (learnt.probability.max(axis=-1) > SURE) | (task.labels > 0)
+    if task.missing is not None:
+        sure &= ~task.missing
+    known = task.inputs[1][sure]
+    order = np.random.default_rng(0).permutation(len(known))
+    half = max(1, min(REFERENCES, len(known) // 2))
+    reference, rest = known[order[:half]], known[order[half : 3 * half]]
+    far = _distances(rest, reference) if len(rest) else np.ones(1)
+    reach = float(np.quantile(far, USUAL_SHARE))
+    return reference.astype(np.float32), reach if reach > 0 else 1.0
+
+
+def _distances(features: Array, reference: npt.NDArray[Any]) -> Array:
+    """Return the distance of features ``[..., k]`` to the nearest of ``[n, k]``."""
+    flat = features.reshape(-1, features.shape[-1])
+    known = reference.astype(np.float64)
+    squares = (known**2).sum(axis=1)
+    found = np.empty(len(flat))
+    for start in range(0, len(flat), 4096):
+        part = flat[start : start + 4096]
+        apart = (part**2).sum(axis=1)[:, None] + squares - 2 * part @ known.T
+        found[start : start + 4096] = apart.min(axis=1)
+    return np.asarray(np.sqrt(np.maximum(found, 0)).reshape(features.shape[:-1]))
+
+
+def _arrays(
+    basis: Basis,
+    scalings: tuple[Scaling, ...],
+    learnt: Learnt,
+    reference: npt.NDArray[np.float32],
+) -> Mapping[str, np.ndarray]:
+    arrays: dict[str, np.ndarray] = {"reference": reference}
+    for kind in COMPONENTS:
+        arrays[f"mean.{kind}"] = basis.means[kind]
+        arrays[f"axes.{kind}"] = basis.axes[kind]
+    for scaling, head in zip(scalings, learnt.heads, strict=True):
+        arrays[f"head.{scaling.name}"] = scaling.matrix @ head.coefficients
+        arrays[f"bias.{scaling.name}"] = head.intercept
+        if scaling.name == "calm":
+            arrays["calm"] = scaling.matrix
+    return {name: np.ascontiguousarray(one, np.float32) for name, one in arrays.items()}
