@@ -6,7 +6,6 @@ from .analysis_entries import saturation_result as saturation_result
 from .analysis_entries import virtual_result as virtual_result
 from .classification_maps import confidence_result as confidence_result
 from .classification_maps import mixture_result as mixture_result
-from .classification_maps import novelty_result as novelty_result
 from .embedding_parts import channel_of as channel_of
 from .embedding_parts import cluster_results as cluster_results
 from .embedding_parts import gate_result as gate_result

@@ -1,4 +1,4 @@
-"""Maps of a classification beside the prediction: how sure, how new, and all classes in colours."""
+"""Maps made of the probabilities of a classification: how sure, and all classes in colours."""
 
 from __future__ import annotations
 
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
 Colour = tuple[float, float, float, float]
 
-UNLIKE = 1.0
-"""Novelty from which on a pattern is unlike anything labelled."""
-
 
 def confidence_result(result: Classification, scan: Scan) -> MapResult:
     """Return the probability of the class predicted at every position."""
@@ -28,20 +25,6 @@ def confidence_result(result: Classification, scan: Scan) -> MapResult:
         scan.scan_step,
         colormap="viridis",
         contrast_limits=(1 / len(result.classes), 1.0),
-        scan=(scan.name, scan.signature),
-    )
-
-
-def novelty_result(result: Classification, scan: Scan) -> MapResult | None:
-    """Return how unlike the labelled ones every pattern is, from 1 on unlike; None if not known."""
-    if result.novelty is None:
-        return None
-    return MapResult(
-        "novelty",
-        result.novelty,
-        scan.scan_step,
-        colormap="magma",
-        contrast_limits=(0.0, 2 * UNLIKE),
         scan=(scan.name, scan.signature),
     )
 

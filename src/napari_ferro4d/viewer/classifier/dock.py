@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QPushButton
 
 from napari_ferro4d.errors import LabelsError, ScanError
 from napari_ferro4d.jobs import Progress, Report
-from napari_ferro4d.learn import Classification, Model, classify, looks_at
+from napari_ferro4d.learn import CLASSIFIERS, Classification, Model, classify, looks_at
 from napari_ferro4d.results import provenance
 from napari_ferro4d.scan import Scan
 from napari_ferro4d.viewer.layers import scans_in
@@ -35,7 +35,7 @@ from .labels_to_learn import labels_to_learn, style_of
 from .live_prediction import LabelsWatch, Learning, LivePrediction, SharedWorker
 from .looks_panel import LooksPanel
 from .maps_panel import MapsPanel
-from .model_panel import PRESETS, ModelPanel
+from .model_panel import ModelPanel
 from .probe_position import move_probe
 from .shown_result import ShownResult, show_prediction
 
@@ -67,7 +67,7 @@ class ClassifierWidget(Dock):
         self.labels = LabelsChoice(self.viewer, self.scans.scan)
         self._preset = ComboBox(
             label="Model",
-            choices=PRESETS,
+            choices=CLASSIFIERS,
             tooltip="fast: a light model on features of the patterns, about a second.\n"
             "paper: the network of Hardy et al. (2025), for a GPU.",
         )

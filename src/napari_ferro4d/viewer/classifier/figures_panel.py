@@ -75,7 +75,7 @@ def said_of(result: Classification | None) -> str:
         )
     if result.spatial_strength is not None:
         parts.append(
-            f"Spatial strength {result.spatial_strength:.2g}."
+            f"Spatial strength {result.spatial_strength:.2g} of 2."
             if result.spatial_strength
             else "Spatial strength 0: neighbours do not help here."
         )

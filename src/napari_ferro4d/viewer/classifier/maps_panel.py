@@ -28,9 +28,9 @@ from napari_ferro4d.results import (
     classification_results,
     confidence_result,
     mixture_result,
-    novelty_result,
 )
 from napari_ferro4d.viewer.layers import (
+    KEY,
     LayerData,
     Origin,
     add_layers,
@@ -43,7 +43,7 @@ from napari_ferro4d.viewer.widgets import hint
 
 from .shown_result import ShownResult
 
-_KEY = Qt.ItemDataRole.UserRole
+_ROLE = Qt.ItemDataRole.UserRole
 _ROWS = 7  # at most seen at once
 _PURE = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 
@@ -142,7 +142,7 @@ class MapsPanel(QWidget):
         self.list.clear()
         for key, (text, tip) in {**_SAID, **said}.items():
             item = QListWidgetItem(text)
-            item.setData(_KEY, key)
+            item.setData(_ROLE, key)
             item.setToolTip(tip)
             item.setCheckState(Qt.CheckState.Checked if key in kept else Qt.CheckState.Unchecked)
             if self._shown is None or (key == NOVELTY and not known):
@@ -172,7 +172,7 @@ class MapsPanel(QWidget):
     def _on_ticked(self, item: QListWidgetItem) -> None:
         if self._busy or self._shown is None:
             return
-        key = item.data(_KEY)
+        key = item.data(_ROLE)
         self._choice.setVisible(RGB in self.ticked)
         with self._quiet():
             if key in self.ticked:
@@ -199,41 +199,38 @@ class MapsPanel(QWidget):
         shown = self._shown
         if shown is None or not keys:
             return
-        numbers = {int(key.split()[1]) for key in keys if key.startswith("probability ")}
+        results = {one.name: one for one in self._results()}
         layers: list[LayerData] = []
         maps: list[MapResult] = []
+        numbers = {int(key.split()[1]) for key in keys if key.startswith("probability ")}
         if numbers:
-            stack = classification_results(
-                shown.result, shown.scan, None, shown.names, shown.colours
-            )[0][0]
             channels = {shown.names[n] for n in numbers}
+            stack = results["probability"]
             planes = map_layers(Origin.of(shown.scan), stack)
-            layers += [
-                one for one in planes if one[1]["metadata"]["ferro4d"]["channel"] in channels
-            ]
+            layers += [one for one in planes if one[1]["metadata"][KEY]["channel"] in channels]
             maps.append(stack)
-        for key in (CONFIDENCE, NOVELTY, MIXTURE, RGB):
-            result = self._map(key) if key in keys else None
-            if result is not None:
-                layers += map_layers(Origin.of(shown.scan), result)
-                maps.append(result)
+        for name in (CONFIDENCE, NOVELTY, MIXTURE, RGB):
+            if name in keys and name in results:
+                layers += map_layers(Origin.of(shown.scan), results[name])
+                maps.append(results[name])
         for _, keywords, _ in layers:
             keywords["visible"] = True
         add_layers(self._viewer, layers, made(shown.note, maps))
 
-    def _map(self, key: str) -> MapResult | None:
+    def _results(self) -> list[MapResult]:
+        """Return all maps there are."""
         assert self._shown is not None
-        result, scan = self._shown.result, self._shown.scan
-        if key == CONFIDENCE:
-            return confidence_result(result, scan)
-        if key == NOVELTY:
-            return novelty_result(result, scan)
-        if key == MIXTURE:
-            return mixture_result(result, scan, MIXTURE, self._shown.colours)
-        chosen = {
-            int(box.currentData() or 0): pure for box, pure in zip(self.boxes, _PURE, strict=True)
-        }
-        return mixture_result(result, scan, RGB, chosen)
+        shown, chosen = self._shown, {}
+        for box, pure in zip(self.boxes, _PURE, strict=True):
+            chosen[int(box.currentData() or 0)] = pure
+        result, scan = shown.result, shown.scan
+        maps, _ = classification_results(result, scan, None, shown.names, shown.colours)
+        return [
+            *maps,
+            confidence_result(result, scan),
+            mixture_result(result, scan, MIXTURE, shown.colours),
+            mixture_result(result, scan, RGB, chosen),
+        ]
 
     def _layer(self, key: str) -> Any:
         assert self._shown is not None
@@ -255,7 +252,7 @@ class MapsPanel(QWidget):
         return item
 
     def _key(self, index: int) -> str:
-        return str(self._item(index).data(_KEY))
+        return str(self._item(index).data(_ROLE))
 
     def _is_on(self, index: int) -> bool:
         return self._item(index).checkState() == Qt.CheckState.Checked

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QGridLayout, QPushButton, QVBoxLayout, QWidget
 
-from napari_ferro4d.learn import Model
+from napari_ferro4d.learn import CLASSIFIERS, Model
 from napari_ferro4d.scan import Scan
 from napari_ferro4d.viewer.layers import scans_in, shown_name
 from napari_ferro4d.viewer.widgets import ask_and_load, ask_and_save, enable, hint, model_text
@@ -18,9 +18,6 @@ from .labels_to_learn import misfit
 
 if TYPE_CHECKING:
     from napari.layers import Labels
-
-PRESETS = ("fast", "paper")
-"""Of models that can be trained and used."""
 
 
 class ModelPanel(QWidget):
@@ -76,10 +73,10 @@ class ModelPanel(QWidget):
     def set_model(self, model: Model, name: str) -> None:
         """Use `model`, called `name`, for predictions; say so if it is of another version."""
         preset = model.header.get("preset")
-        if preset not in PRESETS:
+        if preset not in CLASSIFIERS:
             self.said.emit(
                 f"{name} was trained by another version of the plugin (its preset is {preset!r}, "
-                f"not one of {', '.join(PRESETS)}): train it again from its labels."
+                f"not one of {', '.join(CLASSIFIERS)}): train it again from its labels."
             )
             return
         self.model, self.name = model, name

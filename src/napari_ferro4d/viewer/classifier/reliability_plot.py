@@ -26,7 +26,7 @@ class ReliabilityPlot(PlotCanvas):
             "Below the dotted line the model is too sure of itself. Large circles: many labels."
         )
 
-    def show_bins(self, bins: tuple[np.ndarray, np.ndarray, np.ndarray] | None) -> None:
+    def show_bins(self, bins: tuple[np.ndarray, ...] | None) -> None:
         """Show confidence, accuracy and weight of every bin; None shows nothing."""
         confidence, accuracy, weight = (
             (np.empty(0),) * 3 if bins is None else (np.asarray(one, float) for one in bins)
