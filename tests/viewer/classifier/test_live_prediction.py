@@ -43,6 +43,7 @@ def test_the_map_follows_labels_and_leaves_the_user_alone(
         labels.paint((y, 2), 1)
     quiet()
     assert find_layer(shown, scan.signature, "prediction") is None  # one class is none
+    assert "another class" in widget.row.text
     for y in range(0, 12, 2):
         labels.paint((y, 11), 2)
     quiet()

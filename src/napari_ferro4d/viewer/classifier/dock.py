@@ -10,7 +10,7 @@ from typing import Any
 
 from magicgui.widgets import CheckBox, ComboBox
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QPushButton
+from qtpy.QtWidgets import QPushButton, QWidget
 
 from napari_ferro4d.errors import LabelsError, ScanError
 from napari_ferro4d.jobs import Progress, Report
@@ -126,6 +126,7 @@ class ClassifierWidget(Dock):
         self.session.decisions.recorded.connect(self.watch.start)
         self.watch.changed.connect(self._follow)
         self.live.predicted.connect(self._on_predicted)
+        self.live.prepared.connect(self._on_prepared)
         self.live.progressed.connect(self._on_progressed)
         self.live.failed.connect(self._on_live_failed)
         self.train_button.clicked.connect(self.train)
@@ -236,6 +237,7 @@ class ClassifierWidget(Dock):
             self.looks.show_maps(found, classes)
             if model is not self.model:
                 self.looks.outdated()
+            self._reveal(self.looks)
 
         self.row.start(work, done, "Looking at the model")
 
@@ -283,15 +285,18 @@ class ClassifierWidget(Dock):
             return
         if wanted is None or wanted.same_labels(self._learnt):
             return
-        if len(wanted.counts) < 2:
-            self._worker.warm()
-            return
         self._learnt, self._asked_at = wanted, time.monotonic()
-        self.live.ask(wanted)
+        if len(wanted.counts) < 2:
+            self.live.prepare(wanted)
+        else:
+            self.live.ask(wanted)
 
     def _on_predicted(self, wanted: Learning, result: Classification) -> None:
         if any(scan.signature == wanted.scan.signature for _, scan in scans_in(self.viewer)):
             self.row.say(self._take(wanted, result))
+
+    def _on_prepared(self) -> None:
+        self.row.say("All patterns are read. Label positions of another class.")
 
     def _on_progressed(self, progress: Progress) -> None:
         if time.monotonic() - self._asked_at > _PATIENCE_S:
@@ -379,8 +384,17 @@ class ClassifierWidget(Dock):
         self.refresh()
 
     def _on_fold(self, fold: Fold, opened: bool) -> None:
-        if opened:  # once it has its height
-            QTimer.singleShot(50, partial(self._scroll.ensureWidgetVisible, fold, 0, 0))
+        if opened:
+            self._reveal(fold)
+
+    def _reveal(self, widget: QWidget) -> None:
+        """Scroll to a widget, once it has its height."""
+
+        def reveal() -> None:
+            if not self._ended:
+                self._scroll.ensureWidgetVisible(widget, 0, 0)
+
+        QTimer.singleShot(50, reveal)
 
     def _end(self) -> None:
         if not self._ended:

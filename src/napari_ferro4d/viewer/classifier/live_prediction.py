@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_ferro4d.errors import ScanError
 from napari_ferro4d.jobs import Cancelled, Progress, Report
-from napari_ferro4d.learn import Classification, Worker, classify
+from napari_ferro4d.learn import Classification, Worker, classify, suggest
 from napari_ferro4d.scan import Scan
 from napari_ferro4d.viewer.widgets import LatestJob, Request
 
@@ -45,19 +43,10 @@ class SharedWorker(Worker):
         finally:
             self._turn.release()
 
-    def warm(self) -> None:
-        """Start the process, which takes seconds, before somebody waits for it."""
-        if self._child is None and not self._turn.locked():
-            threading.Thread(target=self._warm, name="ferro4d warming", daemon=True).start()
-
     def end(self) -> None:
         """End the process for good."""
         self._over = True
         super().end()
-
-    def _warm(self) -> None:
-        with suppress(Cancelled, ScanError):  # whoever needs it will be told
-            self.in_turn(abs, 0, report=lambda progress: None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,9 +95,21 @@ class LivePrediction(LatestJob):
     predicted = Signal(object, object)
     """What was learnt, and the `Classification`."""
 
+    prepared = Signal()
+    """All patterns of a scan are read, before there are two classes to learn."""
+
     def __init__(self, worker: SharedWorker) -> None:
         super().__init__()
         self._worker = worker
+        self._read: set[str] = set()
+
+    def prepare(self, wanted: Learning) -> None:
+        """Read the patterns while the user labels the first class: a first map has to wait for it.
+
+        Done once for a scan; what is read is kept by the process.
+        """
+        if wanted.scan.signature not in self._read and not wanted.options["neighbourhood"]:
+            self.ask(wanted)
 
     def work(self, request: Request) -> None:
         """See `LatestJob`."""
@@ -123,15 +124,21 @@ class LivePrediction(LatestJob):
                 raise Cancelled
             goes_on(progress)
 
-        result = self._worker.in_turn(
-            classify, wanted.scan, labels=wanted.labels, **wanted.options, report=report
-        )
-        self.tell(request, result)
+        run, scan = self._worker.in_turn, wanted.scan
+        if len(wanted.counts) < 2:
+            run(suggest, scan, budget=1, report=report)
+            self.tell(request, None)
+        else:
+            found = run(classify, scan, labels=wanted.labels, **wanted.options, report=report)
+            self.tell(request, found)
+        self._read.add(scan.signature)
 
     def take(self, wanted: Any, what: Any) -> None:
         """See `LatestJob`."""
         if isinstance(what, Classification):
             self.predicted.emit(wanted, what)
+        elif what is None:
+            self.prepared.emit()
         else:
             self.progressed.emit(what)
 

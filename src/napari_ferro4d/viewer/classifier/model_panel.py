@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QGridLayout, QPushButton, QVBoxLayout, QWidget
 from napari_ferro4d.learn import CLASSIFIERS, Model
 from napari_ferro4d.scan import Scan
 from napari_ferro4d.viewer.layers import scans_in, shown_name
-from napari_ferro4d.viewer.widgets import ask_and_load, ask_and_save, enable, hint, model_text
+from napari_ferro4d.viewer.widgets import ask_and_load, ask_and_save, enable, hint
 
 from .apply_dialog import ApplyDialog
 from .labels_to_learn import misfit
@@ -121,7 +121,8 @@ class ModelPanel(QWidget):
     def _describe(self) -> None:
         if self.model is not None:
             said = misfit(_names(self.model), self._layer)
-            self.about.setText(f"{model_text(self.model, self.name)}. {said}".strip())
+            preset, classes = self.model.header["preset"], ", ".join(self.classes())
+            self.about.setText(f"{self.name}: {preset}; {classes}. {said}".strip())
 
     def _on_predict(self) -> None:
         scan = self._chosen()
