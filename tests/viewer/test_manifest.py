@@ -37,6 +37,7 @@ def test_one_reader_and_every_widget_the_menus_name(manifest):
         "Centre of mass",
         "Autoencoder",
         "Embedding",
+        "Classes",
         "Classifier",
     }
     commands = {command.id for command in contributions.commands}

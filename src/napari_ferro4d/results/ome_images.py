@@ -74,6 +74,9 @@ class LabelResult:
         Red, green, blue and alpha in 0..1 by class number.
     scan : tuple of str
         Name and signature of the scan it is of; empty strings if unknown.
+    directions : mapping of int to float
+        In-plane direction of the polarization by class number, in degrees from x (right) towards
+        y (down); classes without one are not in it.
     """
 
     name: str
@@ -82,6 +85,7 @@ class LabelResult:
     classes: Mapping[int, str] = field(default_factory=dict)
     colours: Mapping[int, tuple[float, float, float, float]] = field(default_factory=dict)
     scan: tuple[str, str] = ("", "")
+    directions: Mapping[int, float] = field(default_factory=dict)
 
 
 def write_map(folder: Path, one: MapResult) -> None:
@@ -105,13 +109,15 @@ def write_map(folder: Path, one: MapResult) -> None:
 def write_label(folder: Path, one: LabelResult) -> None:
     """Write a label image as a new group."""
     group = _write_image(folder, one.name, one.data, one.scan_step)
-    numbers = sorted({*one.classes, *one.colours})
+    numbers = sorted({*one.classes, *one.colours, *one.directions})
     colours = [
         {"label-value": n, "rgba": [round(255 * float(c)) for c in one.colours[n]]}
         for n in numbers
         if n in one.colours
     ]
-    properties = [{"label-value": n, "class": one.classes[n]} for n in numbers if n in one.classes]
+    known = {"class": one.classes, "direction": one.directions}
+    said = {n: {key: of[n] for key, of in known.items() if n in of} for n in numbers}
+    properties = [{"label-value": n, **said[n]} for n in numbers if said[n]]
     image_label: dict[str, Any] = {"version": "0.5"}
     if colours:
         image_label["colors"] = colours
@@ -211,4 +217,9 @@ def read_label(name: str, group: zarr.Group) -> LabelResult:
             for c in image_label.get("colors", ())
         },
         scan=scan_of(group),
+        directions={
+            int(p["label-value"]): float(p["direction"])
+            for p in image_label.get("properties", ())
+            if "direction" in p
+        },
     )

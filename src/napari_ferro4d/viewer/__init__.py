@@ -15,6 +15,7 @@ Files and rooms, in reading order:
 - `centre_of_mass`: Dock "Centre of mass".
 - `autoencoder`: Dock "Autoencoder".
 - `embedding`: Dock "Embedding".
+- `classes`: Dock "Classes": where probe positions are labelled.
 - `classifier`: Dock "Classifier".
 - `screenshot`: A picture of a napari window that shows a scan and its results; what the demo ends
   with.

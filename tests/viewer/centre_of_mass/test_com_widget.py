@@ -253,7 +253,7 @@ def test_parameters_are_remembered(shown, widget, finish):
 
 
 def test_images_go_below_painted_labels(shown, dock, widget, finish):
-    dock("Classifier").new_labels()
+    dock("Classes").new_labels()
     widget.run.click()
     finish(widget.row)
     names = [layer.name for layer in shown.layers]

@@ -56,7 +56,7 @@ def test_known_steps_are_nm_and_inverse_angstrom(shown):
 def test_a_label_painted_at_a_position_in_nm_is_that_probe_position_everywhere(
     shown, scan, counts, tmp_path, dock
 ):
-    widget = dock("Classifier")
+    widget = dock("Classes")
     widget.new_labels()
     labels, itself = shown.layers["wedge labels"], shown.layers["wedge"]
     where_nm = (4 * 1.5, 9 * 2.0)
@@ -194,7 +194,7 @@ def test_a_scan_opened_again_with_a_step_takes_all_its_layers_along(
     com = dock(PLUGIN, "Centre of mass")[1]
     com.run.click()
     finish(com.row)
-    dock(PLUGIN, "Classifier")[1].new_labels()
+    dock(PLUGIN, "Classes")[1].new_labels()
     diffraction = dock(PLUGIN, "Diffraction")[1]
     names = {layer.name for layer in viewer.layers}
     assert "wedge probe" in names

@@ -27,7 +27,7 @@ from napari_ferro4d.viewer.session import autosave_file
 viewer = napari.Viewer(show=False)
 get_plugin_settings("napari-ferro4d").general.autosave_seconds = 1.0
 viewer.open(sys.argv[1], plugin="napari-ferro4d")
-widget = viewer.window.add_plugin_dock_widget("napari-ferro4d", "Classifier")[1]
+widget = viewer.window.add_plugin_dock_widget("napari-ferro4d", "Classes")[1]
 widget.new_labels()
 labels = viewer.layers["wedge labels"]
 labels.brush_size = 1
@@ -67,7 +67,7 @@ def test_labels_come_back_after_kill_9(make_napari_viewer, scan_file, notes, tmp
 @pytest.fixture
 def painted(shown, dock):
     """A viewer in which one position was painted, not saved yet."""
-    dock("Classifier").new_labels()
+    dock("Classes").new_labels()
     layer = shown.layers["wedge labels"]
     layer.brush_size = 1
     layer.paint((5, 6), 1)
@@ -141,7 +141,7 @@ def test_a_layer_that_the_user_removed_can_be_had_back(
 
 def test_removing_one_layer_of_two_keeps_both(painted, dock, scan):
     painted.layers["wedge labels"].name = "first"
-    dock("Classifier").new_labels()
+    dock("Classes").new_labels()
     painted.layers["wedge labels"].data_setitem((np.array([1]), np.array([1])), 2)
     session(painted).autosave()
     painted.layers.remove("first")

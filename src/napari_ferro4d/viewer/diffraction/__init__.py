@@ -10,8 +10,6 @@ Files, in reading order:
   main viewer.
 - `pattern_reader`: Read one diffraction pattern at a time, off the GUI thread, always the latest
   one wanted.
-- `probe`: The probe: a layer with one point, dragged with the mouse or stepped with the arrow
-  keys.
 - `dock`: Dock widget "Diffraction": the pattern at the probe, in a canvas of its own, in
   1/angstrom.
 """

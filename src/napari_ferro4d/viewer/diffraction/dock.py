@@ -14,11 +14,10 @@ from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton, QVBoxLay
 from napari_ferro4d.scan import Scan
 from napari_ferro4d.viewer.layers import beam_centre
 from napari_ferro4d.viewer.session import remember, remembered, session, unwrapped
-from napari_ferro4d.viewer.widgets import ScanChoice
+from napari_ferro4d.viewer.widgets import Probe, ScanChoice
 
 from .detector_panel import DetectorPanel
 from .pattern_reader import PatternReader
-from .probe import Probe
 
 
 class PatternView(QtViewer):

@@ -4,10 +4,7 @@ Files, in reading order:
 
 - `channel_table`: The channels of an embedding in a table: which are seen, how structured, what
   they follow.
-- `gate_plane`: Two channels against each other: a 2-D histogram, with lasso gates.
-- `histogram_plot`: The histogram of a channel; a range is dragged on it with the mouse.
 - `live_mean`: Mean patterns of probe positions while the user drags a range, off the GUI thread.
-- `pattern_image`: A diffraction pattern with axes in 1/angstrom: several fit into one dock.
 - `compare_dialog`: A window that holds a measured difference pattern against that of two simulated
   states.
 - `shown_embedding`: The embeddings in a viewer: all their channels, the layers that show some,

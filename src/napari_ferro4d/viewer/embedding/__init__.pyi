@@ -1,6 +1,2 @@
 from .compare_dialog import CompareDialog as CompareDialog
 from .dock import EmbeddingWidget as EmbeddingWidget
-from .gate_plane import GatePlane as GatePlane
-from .histogram_plot import HistogramView as HistogramView
-from .pattern_image import PatternImage as PatternImage
-from .pattern_image import Picture as Picture

@@ -27,10 +27,17 @@ from napari_ferro4d.learn import (
     traverse,
 )
 from napari_ferro4d.viewer.layers import beam_centre
-from napari_ferro4d.viewer.widgets import Dock, ask_and_load, enable, hint, model_text
+from napari_ferro4d.viewer.widgets import (
+    Dock,
+    PatternImage,
+    Picture,
+    ask_and_load,
+    enable,
+    hint,
+    model_text,
+)
 
 from .panel_host import PanelHost
-from .pattern_image import PatternImage, Picture
 from .shown_embedding import ShownEmbedding
 
 _STEPS = 21

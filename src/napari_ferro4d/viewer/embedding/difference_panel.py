@@ -21,12 +21,11 @@ from napari_ferro4d.jobs import Report
 from napari_ferro4d.results import LabelResult, provenance
 from napari_ferro4d.scan import Scan
 from napari_ferro4d.viewer.layers import colour_of
-from napari_ferro4d.viewer.widgets import enable, form, narrow
+from napari_ferro4d.viewer.widgets import PatternImage, Picture, enable, form, narrow
 
 from .class_layers import put_labels
 from .compare_dialog import CompareDialog
 from .panel_host import PanelHost
-from .pattern_image import PatternImage, Picture
 from .shown_embedding import ShownEmbedding
 
 SURE = 3.0

@@ -2,10 +2,10 @@
 
 Files, in reading order:
 
-- `class_colours`: Names and colours of the classes in a labels layer.
 - `pattern_space`: Where patterns have their zero.
 - `scan_names`: How a scan whose detector was corrected is told from the one that was recorded.
 - `layer_notes`: Our notes on layers: what a layer shows, of which scan, and how it is found again.
+- `class_colours`: Names, colours and polarization directions of the classes in a labels layer.
 - `layer_data`: What layers are made of: data, names, scale, units and notes, before they are in a
   viewer.
 - `layer_list`: Layers into the viewer's list, and out of it: what is updated, what is new, and

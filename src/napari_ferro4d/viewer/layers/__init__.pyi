@@ -1,9 +1,12 @@
 from .class_colours import MOST_CLASSES as MOST_CLASSES
+from .class_colours import Colour as Colour
 from .class_colours import classes_of as classes_of
 from .class_colours import colour_of as colour_of
 from .class_colours import colours_of as colours_of
+from .class_colours import directions_of as directions_of
 from .class_colours import names_in as names_in
 from .class_colours import set_class_style as set_class_style
+from .class_colours import set_direction as set_direction
 from .layer_data import LayerData as LayerData
 from .layer_data import Origin as Origin
 from .layer_data import label_layer as label_layer
@@ -19,6 +22,8 @@ from .layer_list import update_layer as update_layer
 from .layer_notes import EARLIER_PREDICTION as EARLIER_PREDICTION
 from .layer_notes import KEY as KEY
 from .layer_notes import LOCKED as LOCKED
+from .layer_notes import PROPOSED as PROPOSED
+from .layer_notes import SUGGESTED as SUGGESTED
 from .layer_notes import TRUTH as TRUTH
 from .layer_notes import find_layer as find_layer
 from .layer_notes import is_ours as is_ours

@@ -1,8 +1,8 @@
-"""Names and colours of the classes in a labels layer.
+"""Names, colours and polarization directions of the classes in a labels layer.
 
 The names are where napari itself looks for them, in the layer's ``features`` (columns ``index``
 and ``class``): the status bar shows them, and other plugins find them. Colours are the layer's
-colour map.
+colour map, directions are in our notes on it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from .layer_notes import layer_info, renote
 
 if TYPE_CHECKING:
     from napari.layers import Labels
@@ -68,6 +70,17 @@ def names_in(features: Any) -> dict[int, str]:
 def classes_of(layer: Labels) -> dict[int, str]:
     """Return the class names of a labels layer."""
     return names_in(layer.features)
+
+
+def directions_of(layer: Labels) -> dict[int, float]:
+    """Return the polarization directions of the classes that have one, see `LabelResult`."""
+    return dict(layer_info(layer).get("directions", {}))
+
+
+def set_direction(layer: Labels, number: int, degrees: float | None) -> None:
+    """Give a class of a labels layer a polarization direction, or none."""
+    others = {n: one for n, one in directions_of(layer).items() if n != number}
+    renote(layer, directions=others if degrees is None else {**others, number: degrees})
 
 
 def colours_of(colormap: Any, numbers: Any) -> dict[int, Colour]:

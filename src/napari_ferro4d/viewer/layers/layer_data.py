@@ -145,7 +145,13 @@ def _active_only(result: MapResult) -> MapResult:
 
 def label_layer(origin: Origin, result: LabelResult, **keywords: Any) -> LayerData:
     """Return a labels layer ``(y, x)`` with its class names and colours."""
-    info = {"name": result.name, "scan": origin.name, "signature": origin.signature}
+    info: dict[str, Any] = {
+        "name": result.name,
+        "scan": origin.name,
+        "signature": origin.signature,
+    }
+    if result.directions:
+        info["directions"] = dict(result.directions)
     made = {
         "name": f"{origin.name} {result.name}".strip(),
         "metadata": {KEY: info},

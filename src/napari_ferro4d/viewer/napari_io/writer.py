@@ -20,7 +20,7 @@ from napari_ferro4d.results import (
     write_tiff,
 )
 from napari_ferro4d.scan import Scan
-from napari_ferro4d.viewer.layers import KEY, LayerData, colours_of, names_in
+from napari_ferro4d.viewer.layers import KEY, SUGGESTED, LayerData, colours_of, names_in
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def _planes(layers: Sequence[LayerData]) -> tuple[list[_Plane], list[str]]:
             left_out.append(f"the scan {state['name']!r} (it stays in its own file)")
         elif kind in ("image", "labels"):
             planes.append(_plane(data, state, kind))
-        elif "probe" not in state["metadata"].get(KEY, {}).get("name", ""):
+        elif state["metadata"].get(KEY, {}).get("name") not in ("probe", SUGGESTED):
             left_out.append(f"the {kind} layer {state['name']!r}")
     return planes, left_out
 
@@ -213,7 +213,15 @@ def _label(plane: _Plane, name: str) -> LabelResult:
     classes = names_in(plane.state.get("features"))
     numbers = sorted({*classes, *(int(n) for n in np.unique(plane.data))})
     colours = colours_of(plane.state["colormap"], numbers)
-    return LabelResult(name, plane.data, plane.scan_step, classes, colours, plane.scan)
+    return LabelResult(
+        name,
+        plane.data,
+        plane.scan_step,
+        classes,
+        colours,
+        plane.scan,
+        plane.info.get("directions", {}),
+    )
 
 
 def _map(result: _Result, names: Mapping[str, str]) -> MapResult:

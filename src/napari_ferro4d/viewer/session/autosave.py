@@ -1,9 +1,9 @@
 """Labels that a user made are kept on disk while they are made, and come back with their scan.
 
 One file per scan, named after ``Scan.signature``, in the user's data folder: the labels layers of
-the scan except predictions, which a machine can make again. A file that this session neither read
-nor wrote is moved aside before another is written, and a layer that is removed goes to a file of
-its own: both open in napari like any other file.
+the scan except predictions and proposals, which a machine can make again. A file that this session
+neither read nor wrote is moved aside before another is written, and a layer that is removed goes to
+a file of its own: both open in napari like any other file.
 """
 
 from __future__ import annotations
@@ -26,11 +26,13 @@ from napari_ferro4d.scan import Scan
 from napari_ferro4d.viewer.layers import (
     EARLIER_PREDICTION,
     KEY,
+    PROPOSED,
     TRUTH,
     LayerData,
     Origin,
     classes_of,
     colours_of,
+    directions_of,
     label_layer,
     layer_info,
 )
@@ -86,7 +88,7 @@ def user_labels(layers: Iterable[Layer], scan: Scan) -> list[Labels]:
             continue
         info = layer_info(layer)
         if info.get("signature", scan.signature) in ("", scan.signature) and (
-            info.get("name") not in ("prediction", EARLIER_PREDICTION, TRUTH)
+            info.get("name") not in ("prediction", EARLIER_PREDICTION, TRUTH, PROPOSED)
         ):
             found.append(layer)
     return found
@@ -174,6 +176,7 @@ def _write(file: Path, scan: Scan, layers: Sequence[Labels]) -> None:
                 "name": layer_info(layer).get("name", layer.name),
                 "classes": classes_of(layer),
                 "colours": colours_of(layer.colormap, numbers),
+                "directions": directions_of(layer),
                 "layer": layer.name,
                 "scan": scan.name,
                 "signature": scan.signature,
@@ -198,6 +201,8 @@ def _layer(scan: Scan | None, note: dict[str, Any], data: np.ndarray) -> LayerDa
         origin.scan_step,
         {int(n): str(name) for n, name in note["classes"].items()},
         {int(n): tuple(colour) for n, colour in note["colours"].items()},
+        # Files of an earlier version have none.
+        directions={int(n): float(v) for n, v in note.get("directions", {}).items()},
     )
     visible = note["name"] != "corrections"
     return label_layer(origin, result, name=note["layer"], visible=visible)

@@ -1,12 +1,13 @@
-"""A table of the classes in a labels layer: colour, name, how many positions are labelled."""
+"""A table of the classes in a labels layer: colour, name, direction, how many positions."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import Qt, QTimer, Signal
-from qtpy.QtGui import QColor, QIcon, QPixmap
+from qtpy.QtGui import QColor, QIcon, QKeyEvent, QPixmap
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QColorDialog,
@@ -20,29 +21,39 @@ from napari_ferro4d.viewer.layers import (
     classes_of,
     colour_of,
     colours_of,
+    directions_of,
     set_class_style,
+    set_direction,
 )
 
 if TYPE_CHECKING:
     from napari.layers import Labels
 
-_COLOUR, _NAME, _COUNT = range(3)
+_COLOUR, _NAME, _DIRECTION, _COUNT = range(4)
 _ROW = 25  # pixels
+
+_ARROWS = "→↘↓↙←↖↑↗"
+"""Every 45 degrees from x (right) towards y (down)."""
 
 
 class ClassTable(QTableWidget):
     """Shows the classes of one labels layer and follows what is painted on it.
 
-    Clicking a row picks the class to paint with; a name can be edited, a colour double-clicked.
+    Clicking a row picks the class to paint with; a name or a direction can be edited, a colour
+    double-clicked.
     """
 
     counted = Signal()
 
+    picked = Signal(int)
+    """The user chose the class to paint with."""
+
     def __init__(self) -> None:
-        super().__init__(0, 3)
+        super().__init__(0, 4)
         self._layer: Labels | None = None
         self._filling = False
-        self.setHorizontalHeaderLabels(["", "class", "positions"])
+        self.setHorizontalHeaderLabels(["", "class", "P", "positions"])
+        self.setEditTriggers(QAbstractItemView.EditTrigger.DoubleClicked)
         rows, header = self.verticalHeader(), self.horizontalHeader()
         assert rows is not None and header is not None  # noqa: PT018
         rows.hide()
@@ -50,11 +61,14 @@ class ClassTable(QTableWidget):
         header.setFixedHeight(_ROW)
         header.setSectionResizeMode(_COLOUR, QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(_NAME, QHeaderView.ResizeMode.Stretch)
+        header.setSectionResizeMode(_DIRECTION, QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(_COUNT, QHeaderView.ResizeMode.ResizeToContents)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setToolTip(
-            "Click a class to paint with it. Double-click a name to edit it, a colour to change it."
+            "Click a class to paint with it.\n"
+            "Double-click a name to edit it, a colour to change it.\n"
+            "P: direction of the polarization in degrees, 0 to the right, 90 down, if you know it."
         )
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -63,6 +77,7 @@ class ClassTable(QTableWidget):
         self.cellClicked.connect(self._on_clicked)
         self.itemSelectionChanged.connect(self._on_selected)
         self.cellDoubleClicked.connect(self._on_double_clicked)
+        self.fill()
 
     @property
     def counts(self) -> dict[int, int]:
@@ -108,8 +123,10 @@ class ClassTable(QTableWidget):
         if self._layer is not None:
             names = classes_of(self._layer)
             colours = colours_of(self._layer.colormap, counts)
+            directions = directions_of(self._layer)
             for row, (number, count) in enumerate(counts.items()):
                 self._fill_row(row, number, names.get(number, ""), colours[number], count)
+                self.setItem(row, _DIRECTION, QTableWidgetItem(_angle(directions.get(number))))
         rows = 1 + min(max(len(counts), 2), 5)
         self.setFixedHeight(rows * _ROW + 2 * self.frameWidth())
         self._filling = False
@@ -148,6 +165,7 @@ class ClassTable(QTableWidget):
     def _on_clicked(self, row: int, column: int) -> None:
         if self._layer is not None:
             self._layer.selected_label = self._number(row)
+            self.picked.emit(self._number(row))
 
     def _on_selected(self) -> None:
         # With the arrow keys, too.
@@ -175,10 +193,21 @@ class ClassTable(QTableWidget):
             self._restyle(classes_of(self._layer), {number: chosen.getRgbF()})
 
     def _on_edited(self, item: QTableWidgetItem) -> None:
-        if self._filling or self._layer is None or item.column() != _NAME:
+        if self._filling or self._layer is None:
             return
-        number = self._number(item.row())
-        self._restyle({**classes_of(self._layer), number: item.text().strip()}, {})
+        number, names = self._number(item.row()), classes_of(self._layer)
+        if item.column() == _DIRECTION:
+            set_direction(self._layer, number, _degrees(item.text()))
+        elif item.column() == _NAME:
+            names[number] = item.text().strip()
+        self._restyle(names, {})
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:
+        """Leave keys that write something to the viewer: they may label the probe position."""
+        if event is not None and event.text() and self.state() != self.State.EditingState:
+            event.ignore()
+        else:
+            super().keyPressEvent(event)
 
     def _restyle(
         self, names: dict[int, str], colours: dict[int, tuple[float, float, float, float]]
@@ -189,3 +218,14 @@ class ClassTable(QTableWidget):
         named = {number: names.get(number, f"class {number}") for number in numbers}
         set_class_style(self._layer, named, {**known, **colours})
         self.fill()
+
+
+def _angle(degrees: float | None) -> str:
+    """Return a direction as text, such as ``"90° ↓"``; empty for none."""
+    return "" if degrees is None else f"{degrees:g}° {_ARROWS[round(degrees / 45) % 8]}"
+
+
+def _degrees(text: str) -> float | None:
+    """Return the direction that a text begins with, from 0 to 360; None if it is no number."""
+    found = re.match(r"\s*([-+]?\d+(?:[.,]\d+)?)", text)
+    return float(found[1].replace(",", ".")) % 360 if found else None

@@ -13,7 +13,8 @@ from matplotlib.colors import LogNorm, Normalize
 
 from napari_ferro4d.scan import Scan
 from napari_ferro4d.viewer.layers import beam_centre
-from napari_ferro4d.viewer.widgets import PlotCanvas
+
+from .plot_canvas import PlotCanvas
 
 _DECADES = 4.0
 """Range of a logarithmic picture, unless the pattern holds no values that small."""
@@ -54,10 +55,12 @@ class PatternImage(PlotCanvas):
     ----------
     empty : str
         What it says while it has nothing to show.
+    height : int
+        Wished for, in pixels.
     """
 
-    def __init__(self, empty: str) -> None:
-        super().__init__(height=(190, 250, 360), margins=(3.5, 6.6, 0.6, 3.2))
+    def __init__(self, empty: str, height: int = 250) -> None:
+        super().__init__(height=(190, height, 360), margins=(3.5, 6.6, 0.6, 3.2))
         self._empty = empty
         self._picture: Picture | None = None
         self._step = (1.0, 1.0)

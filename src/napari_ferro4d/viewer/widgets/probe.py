@@ -11,7 +11,7 @@ from napari_ferro4d.scan import Scan
 from napari_ferro4d.viewer.layers import KEY, add_layers, find_layer, real_space, shown_name
 
 if TYPE_CHECKING:
-    from napari.components import ViewerModel
+    from napari import Viewer
     from napari.layers import Points
 
 _STEPS = {"Up": (-1, 0), "Down": (1, 0), "Left": (0, -1), "Right": (0, 1)}
@@ -24,22 +24,20 @@ class Probe(QObject):
 
     Parameters
     ----------
-    viewer : napari.components.ViewerModel
-        The viewer with the scan.
+    viewer : napari.Viewer
+        The viewer with the scan. Several docks may follow the probe in it.
     """
 
     moved = Signal(int, int)
 
-    def __init__(self, viewer: ViewerModel) -> None:
-        super().__init__()
+    def __init__(self, viewer: Viewer) -> None:
+        super().__init__(viewer.window._qt_window)
         self._viewer = viewer
         self._scan: Scan | None = None
         self._layer: Points | None = None
         self._position = (0, 0)
         self._snapping = False
-        for key, (dy, dx) in _STEPS.items():
-            viewer.bind_key(key, self._stepper(dy, dx), overwrite=True)
-            viewer.bind_key(f"Shift-{key}", self._stepper(_FAR * dy, _FAR * dx), overwrite=True)
+        self._bind()
 
     @property
     def position(self) -> tuple[int, int]:
@@ -89,11 +87,25 @@ class Probe(QObject):
             self._layer.mode = "select"
 
     def release(self) -> None:
-        """Give the arrow keys back to napari."""
+        """Give the arrow keys to another dock that follows the probe, else back to napari."""
         self.set_scan(None)
+        window = self.parent()
+        if window is None:  # released before
+            return
+        self.setParent(None)
+        others = window.findChildren(Probe)
+        if others:
+            others[-1]._bind()
+            return
         for key in _STEPS:
             self._viewer.bind_key(key, None)
             self._viewer.bind_key(f"Shift-{key}", None)
+
+    def _bind(self) -> None:
+        for key, (dy, dx) in _STEPS.items():
+            near, far = self._stepper(dy, dx), self._stepper(_FAR * dy, _FAR * dx)
+            self._viewer.bind_key(key, near, overwrite=True)
+            self._viewer.bind_key(f"Shift-{key}", far, overwrite=True)
 
     def _stepper(self, dy: int, dx: int) -> Any:
         def step(viewer: Any) -> None:
@@ -139,8 +151,13 @@ class Probe(QObject):
     def _on_data(self, event: Any) -> None:
         if self._layer is None or self._snapping:
             return
-        if str(getattr(event, "action", "")) in ("changed", "added", "removed"):
-            self._snap(self._read(self._layer))
+        if str(getattr(event, "action", "")) not in ("changed", "added", "removed"):
+            return
+        position = self._read(self._layer)
+        if np.array_equal(self._layer.data, [position]):  # as another dock has put it
+            self._take(position)
+        else:
+            self._snap(position)
 
     def _snap(self, position: tuple[int, int]) -> None:
         if self._layer is not None:
