@@ -4,4 +4,5 @@ from .dock import ClassesWidget as ClassesWidget
 from .keyed_labels import KeyedLabels as KeyedLabels
 from .label_keys import LabelKeys as LabelKeys
 from .pattern_reader import joined_pattern as joined_pattern
+from .proposals import ProposalsPanel as ProposalsPanel
 from .suggested import Suggested as Suggested

@@ -21,12 +21,13 @@ from napari_ferro4d.viewer.layers import (
     label_layer,
 )
 from napari_ferro4d.viewer.session import training_labels
-from napari_ferro4d.viewer.widgets import Dock, LabelsChoice, Probe, enable
+from napari_ferro4d.viewer.widgets import Dock, Fold, LabelsChoice, Probe, enable
 
 from .class_table import ClassTable
 from .keyed_labels import KeyedLabels
 from .label_keys import LabelKeys
 from .pattern_panel import PatternPanel
+from .proposals import ProposalsPanel
 from .suggest_panel import METHODS, SuggestPanel
 from .suggested import Position, Suggested
 
@@ -60,6 +61,10 @@ class ClassesWidget(Dock):
         self.keys_button = QPushButton("Keys")
         self.pattern = PatternPanel()
         self.suggestions = SuggestPanel()
+        self.proposals = ProposalsPanel(
+            self.viewer, self.session, self.scans.scan, self.labels.labels
+        )
+        self.proposals_fold = Fold("Proposals from maps and label images", self.proposals)
         self.probe = Probe(self.viewer)
         self.suggested = Suggested(self.viewer)
         self.keyed = KeyedLabels(self.viewer)
@@ -103,6 +108,7 @@ class ClassesWidget(Dock):
         self.column.addLayout(buttons)
         self.column.addWidget(self.pattern, 100)
         self.column.addWidget(self.suggestions)
+        self.column.addWidget(self.proposals_fold)
         self.column.addWidget(self.row)
         for child in self.findChildren((QAbstractButton, QComboBox)):
             # A click leaves the keys with the viewer; Space would press the button once more.
@@ -132,6 +138,7 @@ class ClassesWidget(Dock):
             "log": self.pattern.log.isChecked(),
             "method": self.suggestions.method.currentText(),
             "budget": self.suggestions.budget.value,
+            "proposals": self.proposals.parameters(),
         }
 
     def set_parameters(self, values: dict[str, Any]) -> None:
@@ -141,6 +148,7 @@ class ClassesWidget(Dock):
         self.pattern.log.setChecked(bool(values["log"]))
         self.suggestions.method.setCurrentText(str(values["method"]))
         self.suggestions.budget.value = int(values["budget"])
+        self.proposals.set_parameters(values["proposals"])
 
     def refresh(self, *_: Any) -> None:
         """Enable what can be done now."""
@@ -285,10 +293,12 @@ class ClassesWidget(Dock):
         self.pattern.set_scan(scan)
         self.suggested.set_scan(scan)
         self.probe.set_scan(scan)
+        self.proposals.refresh()
         self._follow()
 
     def _on_labels(self) -> None:
         self.table.set_layer(self.labels.labels())
+        self.proposals.refresh()
         self._follow()
 
     def _on_picked(self, number: int) -> None:
@@ -359,6 +369,7 @@ class ClassesWidget(Dock):
         self.session.decisions.recorded.disconnect(self._follow)
         self.table.set_layer(None)
         self.pattern.end()
+        self.proposals.end()
         self.suggestions.end()
         self.probe.release()
         self._worker.end()
