@@ -75,10 +75,10 @@ def main(folder: Path) -> None:
     for number, columns in ((1, (0, 7)), (2, (7, 14))):
         for y, column in zip(rng.integers(0, 12, 30), rng.integers(*columns, 30), strict=True):
             layer.paint((int(y), int(column)), number)
-    classifier.table.fill()
+    classifier.refresh()
     classifier.train_button.click()
     done(classifier.row, "classify")
-    classifier.predict_button.click()
+    classifier.models.predict_button.click()
     done(classifier.row, "predict")
     said["torch"] = "torch" in sys.modules
 

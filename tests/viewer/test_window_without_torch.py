@@ -24,8 +24,8 @@ def test_the_window_does_all_that_needs_torch_without_it(tmp_path: Path) -> None
     assert said["train"].startswith("Added the ")
     assert said["embed"].startswith("Added the ")
     assert said["decode"].startswith("Decoded ")
-    assert said["classify"].startswith("Added the prediction")
-    assert said["predict"].startswith("Added the prediction")
+    assert said["classify"].startswith("Predicted from")
+    assert said["predict"].endswith(": predicted.")
     assert not said["torch"]
 
     # Closed while the autoencoder and the classifier worked, beside the idle decoder.

@@ -6,6 +6,8 @@ Files, in reading order:
 - `ome_images`: One map or label image as an OME-Zarr (0.5) group, there and back.
 - `analysis_entries`: What each analysis writes to a results folder, under the names other tools
   rely on.
+- `classification_maps`: Maps made of the probabilities of a classification: how sure, and all
+  classes in colours.
 - `embedding_parts`: What is read from an embedding as parts of a results folder, and back.
 - `named_labels`: Label images with the names and colours of their classes, where the file has
   them.

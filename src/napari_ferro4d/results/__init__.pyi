@@ -4,6 +4,8 @@ from .analysis_entries import com_results as com_results
 from .analysis_entries import embedding_result as embedding_result
 from .analysis_entries import saturation_result as saturation_result
 from .analysis_entries import virtual_result as virtual_result
+from .classification_maps import confidence_result as confidence_result
+from .classification_maps import mixture_result as mixture_result
 from .embedding_parts import channel_of as channel_of
 from .embedding_parts import cluster_results as cluster_results
 from .embedding_parts import gate_result as gate_result

@@ -119,6 +119,14 @@ def classification_results(
         images.append(LabelResult("labels", labels, *style))
     maps = [probability]
     if result.novelty is not None:
-        step, of = scan.scan_step, _of(scan)
-        maps.append(MapResult("novelty", result.novelty, step, colormap="magma", scan=of))
+        maps.append(
+            MapResult(
+                "novelty",
+                result.novelty,
+                scan.scan_step,
+                colormap="magma",
+                contrast_limits=(0.0, 2.0),  # in the middle: 1, above which a pattern is unlike
+                scan=_of(scan),
+            )
+        )
     return maps, images

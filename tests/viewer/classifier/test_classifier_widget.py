@@ -1,4 +1,4 @@
-"""From painted positions to a corrected map, as a user does it."""
+"""From labelled positions to a corrected map, as a user does it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from napari_ferro4d.learn import load_model
+from napari_ferro4d.learn import Model, load_model, save_model
 from napari_ferro4d.open import open_scan
 from napari_ferro4d.results import LabelResult
 from napari_ferro4d.viewer.layers import Origin, add_layers, find_layer, label_layer
@@ -15,54 +15,13 @@ from napari_ferro4d.viewer.napari_io import opened_layers
 from napari_ferro4d.viewer.widgets import load_or_say, save_or_say
 
 
-@pytest.fixture
-def widget(dock):
-    return dock("Classifier")
-
-
-@pytest.fixture
-def painted(shown, widget):
-    """Thirty positions of each side painted, as the patterns have it."""
-    widget.new_labels()
-    layer = shown.layers["wedge labels"]
-    layer.brush_size = 1
-    rng = np.random.default_rng(1)
-    for number, columns in ((1, (0, 7)), (2, (7, 14))):
-        for y, x in zip(rng.integers(0, 12, 30), rng.integers(*columns, 30), strict=True):
-            layer.paint((int(y), int(x)), number)
-    widget.table.fill()
-    return layer
-
-
-def test_a_new_labels_layer_is_ready_to_paint(shown, widget, scan):
+def test_what_is_missing_is_said_on_the_buttons(shown, scan, widget, labels):
     assert not widget.train_button.isEnabled()
-    assert "labels layer" in widget.train_button.toolTip()
-    widget.new_button.click()
-    layer = shown.layers["wedge labels"]
-    assert layer.data.shape == scan.scan_shape
-    assert layer.mode == "paint"
-    assert layer.selected_label == 1
-    assert [str(unit) for unit in layer.units] == ["nanometer"] * 2
-    assert widget.labels.labels() is layer
-    assert widget.table.counts == {1: 0, 2: 0}
     assert "two classes" in widget.train_button.toolTip()
-
-
-def test_the_table_counts_names_and_picks_classes(shown, widget, qtbot):
-    widget.new_labels()
-    layer = shown.layers["wedge labels"]
-    layer.brush_size = 1
-    layer.paint((2, 3), 2)
-    qtbot.waitUntil(lambda: widget.table.item(1, 2).text() == "1", timeout=60_000)
-    widget.table.cellClicked.emit(1, 0)
-    assert layer.selected_label == 2
-    widget.table.item(1, 1).setText("down")
-    assert list(layer.features["class"]) == ["unlabelled", "domain 1", "down"]
-    widget.add_button.click()
-    assert widget.table.counts == {1: 0, 2: 1, 3: 0}
-    assert layer.selected_label == 3
-    colours = {tuple(layer.get_color(n)) for n in (1, 2, 3)}
-    assert len(colours) == 3
+    shown.layers.remove(labels)
+    assert "labels layer" in widget.train_button.toolTip()
+    assert not widget.models.predict_button.isEnabled()
+    assert "Train a model" in widget.models.predict_button.toolTip()
 
 
 def test_labels_of_another_scan_or_shape_are_not_offered(shown, widget, scan):
@@ -72,34 +31,44 @@ def test_labels_of_another_scan_or_shape_are_not_offered(shown, widget, scan):
     assert names == ["fits"]
 
 
-def test_train_predict_correct_retrain(shown, scan, widget, painted, finish, qtbot):
+def test_train_predict_correct_train_again(shown, scan, widget, painted, finish, truth):
     widget.train_button.click()
     assert not widget.train_button.isEnabled()
     finish(widget.row, 120)
     prediction = shown.layers["wedge prediction"]
-    truth = np.where(np.arange(14) < 7, 1, 2) * np.ones((12, 1), int)
-    assert (prediction.data == truth).mean() > 0.9
-    assert list(prediction.features["class"]) == ["unlabelled", "domain 1", "domain 2"]
+    assert (prediction.data == truth).mean() > 0.95
+    assert list(prediction.features["class"]) == ["unlabelled", "up", "down"]
     np.testing.assert_allclose(prediction.get_color(2), painted.get_color(2))
-    maps = [layer for layer in shown.layers if "probability" in layer.name]
-    assert [layer.name for layer in maps] == [
-        "wedge probability domain 1",
-        "wedge probability domain 2",
-    ]
-    np.testing.assert_allclose(maps[0].data + maps[1].data, 1, atol=1e-4)
-    assert not widget.retrain_button.isEnabled()
-    assert "Paint over" in widget.retrain_button.toolTip()
+    # What the user said lies above what the model says.
+    assert shown.layers.index(prediction) < shown.layers.index(painted)
     # The user knows better: a strip that looks like class 1 is class 2.
     prediction.brush_size = 1
     for y in range(12):
         prediction.paint((y, 0), 2)
-    qtbot.waitUntil(widget.retrain_button.isEnabled, timeout=60_000)
-    widget.retrain_button.click()
+    widget.train_button.click()
     finish(widget.row, 120)
-    again = find_layer(shown, scan.signature, "prediction")
-    assert (again.data[:, 0] == 2).all()
+    assert find_layer(shown, scan.signature, "prediction") is prediction
+    assert (prediction.data[:, 0] == 2).all()
     assert (shown.layers["wedge corrections"].data[:, 0] == 2).all()
-    assert sum("prediction" in layer.name for layer in shown.layers) == 1
+    (note,) = prediction.metadata["ferro4d"]["provenance"]
+    painted.data[:, 0] = 0
+    counts = dict(zip(*np.unique(painted.data[painted.data > 0], return_counts=True), strict=True))
+    counts[2] += 12
+    assert note["parameters"]["labelled"] == {str(n): count for n, count in counts.items()}
+
+
+def test_corrections_count_where_the_labels_say_otherwise(shown, scan, widget, painted, finish):
+    painted.paint((3, 3), 1)
+    widget.train_button.click()
+    finish(widget.row, 120)
+    prediction = shown.layers["wedge prediction"]
+    prediction.brush_size = 1
+    prediction.paint((3, 3), 2)
+    widget.train_button.click()
+    finish(widget.row, 120)
+    assert "At 1 position your corrections say otherwise" in widget.row.text
+    assert prediction.data[3, 3] == 2
+    assert painted.data[3, 3] == 1
 
 
 def test_a_model_is_saved_loaded_and_used_on_its_own(
@@ -112,8 +81,8 @@ def test_a_model_is_saved_loaded_and_used_on_its_own(
     assert path.name == "domains.safetensors"
     assert load_model(path).kind == "classifier"
     shown.layers.remove("wedge prediction")
-    widget.set_model(load_or_say(path, "classifier"), path.name)
-    widget.predict_button.click()
+    widget.models.set_model(load_or_say(path, "classifier"), path.name)
+    widget.models.predict_button.click()
     finish(widget.row, 120)
     np.testing.assert_array_equal(shown.layers["wedge prediction"].data, before)
 
@@ -126,15 +95,46 @@ def test_a_model_of_the_wrong_kind_is_refused_with_a_notice(tmp_path, notes):
     assert "no model.safetensors" in notes[0]
 
 
-@pytest.mark.parametrize("during", ["epoch", "patterns"])
-def test_cancelling_leaves_everything_as_it_was(shown, widget, painted, finish, qtbot, during):
+def test_a_model_of_an_older_version_is_refused_in_the_dock(widget, tmp_path):
+    header = {"preset": "compact", "classes": [1, 2], "temperature": 1.0}
+    path = tmp_path / "old.safetensors"
+    save_model(Model("classifier", header, {"weights": np.zeros(3, np.float32)}), path)
+    widget.models.set_model(load_model(path), path.name)
+    assert widget.model is None
+    assert "old.safetensors" in widget.row.text
+    assert "train it again" in widget.row.text
+    assert not widget.models.predict_button.isEnabled()
+    assert widget.models.load_button.isEnabled()
+
+
+def test_a_model_with_other_classes_says_so(shown, scan, widget, painted, finish):
+    widget.train_button.click()
+    finish(widget.row, 120)
+    trained = widget.model
+    names = {1: "up", 2: "left", 3: "right"}
+    data = np.array(painted.data)
+    data[0, 0] = 3
+    other = LabelResult("others", data, scan.scan_step, names)
+    (layer,) = add_layers(shown, [label_layer(Origin.of(scan), other)])
+    widget.labels.choose(layer)
+    widget.models.set_model(trained, "mine")
+    said = widget.models.about.text()
+    assert "without 'right'" in said
+    assert "2 is 'down' in the model and 'left'" in said
+    widget.models.predict_button.click()
+    finish(widget.row, 120)
+    assert list(shown.layers["wedge prediction"].features["class"]) == ["unlabelled", "up", "down"]
+
+
+@pytest.mark.parametrize("when", ["at the start", "while it reads"])
+def test_cancelling_leaves_everything_as_it_was(shown, widget, painted, finish, when):
     layers = list(shown.layers)
-    widget._neighbourhood.value = 2
     seen = []
 
     def cancel(progress):
-        if progress.done and during in progress.message and not seen:
-            seen.append((progress.done, progress.total))
+        begun = progress.done and "starting" not in progress.message
+        if not seen and (begun or when == "at the start"):
+            seen.append(progress.message)
             widget.row._cancel.click()
 
     widget.row.progressed.connect(cancel)
@@ -148,13 +148,8 @@ def test_cancelling_leaves_everything_as_it_was(shown, widget, painted, finish, 
 
 
 def test_names_are_those_at_the_start_and_stay_with_the_model(
-    shown, scan, widget, painted, finish, counts, tmp_path
+    shown, scan, widget, painted, finish, second, tmp_path
 ):
-    widget.table.item(0, 1).setText("+P")
-    widget.table.item(1, 1).setText("-P")
-    np.save(tmp_path / "second.npy", counts[::-1])
-    second = open_scan(tmp_path / "second.npy", scan_step=(1.5, 2.0), k_step=0.02)
-    add_layers(shown, opened_layers(second))
     widget.scans.choose(shown.layers["wedge"])
     widget.train_button.click()
     # While that runs: another scan with labels and names of its own.
@@ -164,59 +159,83 @@ def test_names_are_those_at_the_start_and_stay_with_the_model(
     widget.labels.choose(layer)
     finish(widget.row, 120)
     prediction = shown.layers["wedge prediction"]
-    assert list(prediction.features["class"]) == ["unlabelled", "+P", "-P"]
+    assert list(prediction.features["class"]) == ["unlabelled", "up", "down"]
     (note,) = prediction.metadata["ferro4d"]["provenance"]
     assert note["parameters"]["labelled"].keys() == {"1", "2"}
-    assert note["parameters"]["preset"] == "compact"
-    assert note["parameters"]["epochs"] > 0
-    assert note["made"] == ["maps/probability", "labels/prediction"]
+    assert note["parameters"]["preset"] == "fast"
+    assert note["made"] == ["labels/prediction"]
     # The model, saved and loaded, brings its names to the other scan, whatever is painted there.
     path = save_or_say(widget.model, tmp_path / "domains")
-    widget.set_model(load_or_say(path, "classifier"), path.name)
+    widget.models.set_model(load_or_say(path, "classifier"), path.name)
     assert widget.scans.scan().name == "second"
-    widget.predict_button.click()
+    widget.models.predict_button.click()
     finish(widget.row, 120)
     prediction = shown.layers["second prediction"]
-    assert list(prediction.features["class"]) == ["unlabelled", "+P", "-P"]
+    assert list(prediction.features["class"]) == ["unlabelled", "up", "down"]
     np.testing.assert_allclose(prediction.get_color(2), painted.get_color(2))
 
 
-def test_one_class_is_not_enough(shown, scan, widget):
-    widget.new_labels()
-    layer = shown.layers["wedge labels"]
-    layer.fill((0, 0), 1)
-    widget.table.fill()
-    assert not widget.train_button.isEnabled()
-    assert "two classes" in widget.train_button.toolTip()
+def test_a_model_is_applied_to_other_scans_and_each_says_how_that_went(
+    shown, widget, painted, finish, second, counts, tmp_path
+):
+    np.save(tmp_path / "cropped.npy", counts[..., :12])
+    cropped = open_scan(tmp_path / "cropped.npy", scan_step=(1.5, 2.0), k_step=0.02)
+    add_layers(shown, opened_layers(cropped))
+    widget.scans.choose(shown.layers["wedge"])
+    widget.train_button.click()
+    finish(widget.row, 120)
+    widget.apply_to(widget.models.other_scans())
+    finish(widget.row, 120)
+    assert widget.row.text == "Predicted 1 of 2 scans."
+    first, other = widget.models.applied.text().splitlines()
+    assert first.startswith("second: ")
+    assert other.startswith("cropped: ")
+    assert "detector" in other
+    assert "second prediction" in shown.layers
+    assert "cropped prediction" not in shown.layers
+    assert widget.scans.scan().name == "wedge"
 
 
-def test_a_later_prediction_takes_the_names_given_to_the_prediction(shown, scan, widget):
-    names, colours = {1: "up", 2: "down"}, {1: (1.0, 0.0, 0.0, 1.0), 2: (0.0, 0.0, 1.0, 1.0)}
+def test_names_given_to_the_prediction_are_learnt_where_there_is_no_labels_layer(
+    shown, scan, widget, labels
+):
+    names, colours = {1: "left", 2: "right"}, {1: (1.0, 0, 0, 1.0), 2: (0, 0, 1.0, 1.0)}
     data = np.ones(scan.scan_shape, np.uint8)
-    widget.session.decisions.show(
+    layer = widget.session.decisions.show(
         scan, LabelResult("prediction", data, scan.scan_step, names, colours)
     )
-    assert widget._class_style(scan, (1, 2)) == (names, colours)
+    shown.layers.remove(labels)
+    layer.brush_size = 1
+    layer.paint((0, 0), 2)
+    layer.paint((1, 1), 1)
+    widget.session.decisions.flush()
+    wanted = widget.wanted()
+    assert wanted.counts == {2: 1}
+    assert wanted.options["classes"] == {2: "right"}
+    assert wanted.options["colours"] == {2: (0, 0, 1.0, 1.0)}
 
 
-def test_the_class_in_the_table_is_the_one_painted_with(shown, dock):
-    """By mouse, by the arrow keys, and where napari's own controls choose it."""
-    widget = dock("Classifier")
-    widget.new_labels()
-    layer = widget.labels.labels()
+def test_labels_of_another_shape_are_refused_in_the_dock(widget, painted, qtbot):
+    painted.data = np.ones((3, 4), np.uint8)
+    qtbot.waitUntil(lambda: "3 x 4" in widget.train_button.toolTip(), timeout=60_000)
+    assert not widget.train_button.isEnabled()
+    widget.train()
+    assert "wedge labels: has 3 x 4 pixels, the scan 12 x 14 positions" in widget.row.text
+    assert not widget.row.busy
 
-    def marked():
-        return {index.row() for index in widget.table.selectedIndexes()}
 
-    assert layer.selected_label == 1
-    assert marked() == {0}
-    widget.table.selectRow(1)
-    assert layer.selected_label == 2
-    layer.selected_label = 1
-    assert marked() == {0}
-    layer.selected_label = 7  # no class yet
-    assert marked() == set()
-    assert layer.selected_label == 7
+def test_a_class_with_one_label_gives_a_map_and_no_figure_that_hides_it(
+    shown, widget, labels, finish
+):
+    labels.brush_size = 1
+    for y in range(0, 12, 3):
+        labels.paint((y, 2), 1)
+    labels.paint((5, 12), 2)
+    widget.train()
+    finish(widget.row, 120)
+    assert set(np.unique(shown.layers["wedge prediction"].data)) == {1, 2}
+    assert "Too few labels" in widget.row.text
+    assert "Too few labels" in widget.figures.said.text()
 
 
 def test_with_all_docks_open_the_window_keeps_its_size(shown, dock, qtbot):

@@ -127,16 +127,101 @@ def test_decisions_painted_while_a_training_runs_are_kept(shown, predict, scan):
     assert predict(9).data[3, 2] == 2
 
 
-def test_undo_after_a_new_prediction_does_not_bring_the_old_one_back(
+def test_undo_after_a_new_prediction_takes_back_the_decision_and_no_pixel_of_the_old_one(
     shown, predict, decisions, scan
 ):
     layer = predict(7)
+    paint(layer, 3, 8, 1)  # which the new prediction will say, too
     paint(layer, 3, 2, 2)
+    paint(layer, 8, 8, 1)
     later = predict(9)
-    before = later.data.copy()
-    later.undo()
-    np.testing.assert_array_equal(later.data, before)
-    assert np.argwhere(decisions.decided(scan)).tolist() == [[3, 2]]
+    machine = np.ones(scan.scan_shape, np.uint8)
+    machine[:, 9:] = 2
+    assert later is layer
+    for remaining in ([[3, 2], [3, 8]], [[3, 8]], []):
+        layer.undo()
+        assert np.argwhere(decisions.decided(scan) if remaining else [[]]).tolist() == remaining
+        expected = machine.copy()
+        if [3, 2] in remaining:
+            expected[3, 2] = 2
+        np.testing.assert_array_equal(layer.data, expected)
+    assert decisions.decided(scan) is None
+    predict(5)
+    for expected in ([[3, 8]], [[3, 2], [3, 8]], [[3, 2], [3, 8], [8, 8]]):
+        layer.redo()
+        assert np.argwhere(decisions.decided(scan)).tolist() == expected
+    assert [layer.data[at] for at in ((3, 2), (3, 8), (8, 8), (0, 5), (0, 4))] == [2, 1, 1, 2, 1]
+
+
+def test_a_step_of_many_positions_and_a_full_history_are_followed(
+    shown, predict, decisions, scan, qtbot
+):
+    layer = predict(7)
+    layer.fill((0, 0), 2)
+    layer.brush_size = 3
+    with layer.block_history():  # as a stroke of the mouse does
+        layer.paint((5, 5), 1)
+        layer.paint((6, 6), 1)
+    predict(4)
+    layer.undo()
+    assert int((decisions.decided(scan) == 2).sum()) == 12 * 7
+    layer.undo()
+    assert decisions.decided(scan) is None
+    np.testing.assert_array_equal(layer.data[0], [1] * 4 + [2] * 10)
+    most = layer._undo_history.maxlen
+    for step in range(most + 3):
+        paint(layer, step % 12, 13, 1 + step // 12 % 2)
+    predict(6)
+    now = decisions.decided(scan)
+    layer.undo()
+    last = (most + 2) % 12
+    assert decisions.decided(scan)[last, 13] == 3 - now[last, 13]
+    for _ in range(most):
+        layer.undo()
+    layer.redo()
+    layer.redo()
+    assert decisions.decided(scan)[3, 13] == layer.data[3, 13]
+
+
+def test_no_prediction_comes_in_the_middle_of_a_stroke(shown, predict, decisions, scan, qtbot):
+    layer = predict(7)
+    layer.brush_size = 1
+    with layer.block_history():
+        layer.paint((3, 2), 2)
+        predict(9)
+        qtbot.wait(400)
+        assert layer.data[0, 8] == 2
+        layer.paint((4, 2), 2)
+    qtbot.waitUntil(lambda: layer.data[0, 8] == 1, timeout=60_000)
+    assert np.argwhere(decisions.decided(scan)).tolist() == [[3, 2], [4, 2]]
+    layer.undo()
+    assert decisions.decided(scan) is None
+    assert (layer.data[3, 2], layer.data[0, 8]) == (1, 1)
+
+
+def test_an_undo_while_the_layer_is_hidden_counts(shown, predict, decisions, scan):
+    layer = predict(7)
+    paint(layer, 3, 2, 2)
+    paint(layer, 4, 2, 2)
+    layer.visible = False
+    layer.undo()
+    layer.visible = True
+    paint(layer, 9, 1, 2)
+    assert np.argwhere(decisions.decided(scan)).tolist() == [[3, 2], [9, 1]]
+
+
+def test_a_new_prediction_brings_its_classes_and_keeps_those_decided(shown, decisions, scan):
+    def result(names):
+        data = np.full(scan.scan_shape, min(names), np.uint8)
+        return LabelResult("prediction", data, scan.scan_step, names)
+
+    layer = decisions.show(scan, result(CLASSES))
+    paint(layer, 3, 2, 2)
+    layer.selected_label = 2
+    decisions.show(scan, result({1: "up", 3: "left"}))
+    assert list(layer.features["class"]) == ["unlabelled", "up", "down", "left"]
+    assert layer.selected_label == 2
+    assert layer.data[3, 2] == 2
 
 
 def test_display_and_place_of_the_prediction_stay(shown, predict):
@@ -148,7 +233,7 @@ def test_display_and_place_of_the_prediction_stay(shown, predict):
     later = predict(9)
     assert shown.layers.index(later) == place
     assert (later.opacity, later.contour, later.brush_size, later.mode) == (0.3, 2, 5, "paint")
-    assert shown.layers.selection.active is later
+    assert shown.layers.selection.active is later is layer
 
 
 def test_a_renamed_prediction_is_still_the_prediction(shown, predict):
@@ -207,8 +292,8 @@ def test_a_prediction_opened_beside_decisions_shows_and_keeps_them(
     assert any("wedge prediction" in note for note in notes)
     later = predict(9)
     assert [later.data[at] for at in ((3, 2), (4, 2), (0, 8))] == [2, 2, 1]
-    assert later not in (first, second)
-    assert second not in shown.layers
+    assert later is second
+    assert first in shown.layers
 
 
 def test_a_second_corrections_layer_is_labels_like_any_other(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from napari_ferro4d.viewer.session import decisions, shown, training_labels
+from napari_ferro4d.viewer.session import contradictions, decisions, shown, training_labels
 
 labels = arrays(np.uint8, (3, 4), elements=st.integers(0, 3))
 classes = arrays(np.uint8, (3, 4), elements=st.integers(1, 3))
@@ -58,3 +58,9 @@ def test_corrections_win_over_what_was_painted_to_begin_with():
 def test_class_numbers_beyond_255_are_kept():
     machine, decided = np.array([[1]], np.uint8), np.array([[300]], np.uint16)
     assert shown(machine, decided).item() == 300
+
+
+def test_a_decision_contradicts_only_what_was_painted_otherwise():
+    painted, decided = np.array([[1, 1, 0, 2]]), np.array([[2, 1, 2, 0]])
+    assert contradictions(painted, decided) == 1
+    assert contradictions(None, decided) == contradictions(painted, None) == 0

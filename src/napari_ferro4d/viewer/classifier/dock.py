@@ -1,48 +1,50 @@
-"""Dock widget "Classifier": few painted positions in, a map of classes out, decisions back in."""
+"""Dock widget "Classifier": few labelled positions in, a map of classes out, decisions back in."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
-import numpy as np
-from magicgui.widgets import ComboBox
-from qtpy.QtWidgets import QHBoxLayout, QPushButton
+from magicgui.widgets import CheckBox, ComboBox
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QPushButton
 
-from napari_ferro4d.jobs import Report
-from napari_ferro4d.learn import Classification, Model, Worker, classify
-from napari_ferro4d.results import LabelResult, classification_results, provenance
+from napari_ferro4d.errors import LabelsError, ScanError
+from napari_ferro4d.jobs import Progress, Report
+from napari_ferro4d.learn import CLASSIFIERS, Classification, Model, classify, looks_at
+from napari_ferro4d.results import provenance
 from napari_ferro4d.scan import Scan
-from napari_ferro4d.viewer.layers import (
-    Origin,
-    add_layers,
-    classes_of,
-    colour_of,
-    colours_of,
-    find_layer,
-    label_layer,
-    made,
-    map_layers,
-)
-from napari_ferro4d.viewer.session import training_labels
+from napari_ferro4d.viewer.layers import scans_in
 from napari_ferro4d.viewer.widgets import (
     DeviceChoice,
     Dock,
+    Fold,
     LabelsChoice,
     Number,
-    ask_and_load,
-    ask_and_save,
     enable,
-    hint,
     model_note,
-    model_text,
+    progress_text,
     rows,
 )
 
-from .class_table import ClassTable
+from .figures_panel import FiguresPanel, sentence
+from .labels_to_learn import labels_to_learn, style_of
+from .live_prediction import LabelsWatch, Learning, LivePrediction, SharedWorker
+from .looks_panel import LooksPanel
+from .maps_panel import MapsPanel
+from .model_panel import ModelPanel
+from .probe_position import move_probe
+from .shown_result import ShownResult, show_prediction
+
+_PATIENCE_S = 1.5
+"""How long a prediction that follows the labels takes before it says how far it is."""
 
 
 class ClassifierWidget(Dock):
-    """Train a classifier from painted probe positions, predict the rest, learn from decisions.
+    """Learn from labelled probe positions, predict the rest, follow the labelling.
 
     Parameters
     ----------
@@ -54,18 +56,19 @@ class ClassifierWidget(Dock):
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
-        self._model: Model | None = None
-        self._model_name = ""
-        # Kept between jobs: who corrects and retrains does not wait for torch each time.
-        self._worker = Worker("classifier")
+        self._results: dict[str, ShownResult] = {}
+        self._learnt: Learning | None = None
+        self._asked_at = 0.0
+        self._ended = False
+        # Kept between jobs: who corrects does not wait for torch and for the features again.
+        self._worker = SharedWorker("classifier")
+        self.live = LivePrediction(self._worker)
+        self.watch = LabelsWatch(self)
         self.labels = LabelsChoice(self.viewer, self.scans.scan)
-        self.new_button = QPushButton("New labels layer")
-        self.table = ClassTable()
-        self.add_button = QPushButton("Add class")
         self._preset = ComboBox(
-            label="Network",
-            choices=["compact", "paper"],
-            tooltip="compact: a small network that trains on a CPU.\n"
+            label="Model",
+            choices=CLASSIFIERS,
+            tooltip="fast: a light model on features of the patterns, about a second.\n"
             "paper: the network of Hardy et al. (2025), for a GPU.",
         )
         self._neighbourhood = Number(
@@ -77,12 +80,17 @@ class ClassifierWidget(Dock):
             "less noise, but blurred walls.",
         )
         self._device = DeviceChoice()
+        self.follows = CheckBox(
+            text="Predict as I label",
+            value=True,
+            tooltip="Learn and predict again a moment after every change of the labels.\n"
+            "Only with the model 'fast'. Untick to stop.",
+        )
         self.train_button = QPushButton("Train and predict")
-        self.retrain_button = QPushButton("Retrain from corrections")
-        self.predict_button = QPushButton("Predict")
-        self.load_button = QPushButton("Load...")
-        self.save_button = QPushButton("Save...")
-        self._about = hint("No model yet: train one, or load one.")
+        self.models = ModelPanel(self.viewer, self.scans.scan)
+        self.figures = FiguresPanel()
+        self.maps = MapsPanel(self.viewer)
+        self.looks = LooksPanel()
         self._lay_out()
         self._connect()
         self.ready()
@@ -91,37 +99,42 @@ class ClassifierWidget(Dock):
     @property
     def model(self) -> Model | None:
         """The model trained or loaded last."""
-        return self._model
-
-    def set_model(self, model: Model, name: str) -> None:
-        """Use `model`, called `name`, for predictions."""
-        self._model, self._model_name = model, name
-        self._about.setText(model_text(model, name))
-        self.refresh()
+        return self.models.model
 
     def _lay_out(self) -> None:
         self.column.addWidget(rows(self.scans, self.labels).native)
-        self.column.addLayout(_row(self.new_button, self.add_button))
-        self.column.addWidget(self.table)
         self.column.addWidget(rows(self._preset, self._neighbourhood, self._device).native)
-        self.column.addLayout(_row(self.train_button, self.retrain_button))
+        self.column.addWidget(rows(self.follows).native)
+        self.column.addWidget(self.train_button)
         self.column.addWidget(self.row)
-        self.column.addWidget(self._about)
-        self.column.addLayout(_row(self.predict_button, self.load_button, self.save_button))
+        self.column.addWidget(self.models)
+        for title, panel in (
+            ("What the model says of itself", self.figures),
+            ("Maps", self.maps),
+            ("What the model looks at", self.looks),
+        ):
+            fold = Fold(title, panel)
+            self.column.addWidget(fold)
+            fold.button.toggled.connect(partial(self._on_fold, fold))
 
     def _connect(self) -> None:
         self.scans.changed.connect(self.labels.reset_choices)
+        self.scans.changed.connect(self._on_labels)
         self.labels.changed.connect(self._on_labels)
-        self.table.counted.connect(self.refresh)
-        self.session.decisions.recorded.connect(self.refresh)
-        self.new_button.clicked.connect(self.new_labels)
-        self.add_button.clicked.connect(self.table.add_class)
+        self._preset.changed.connect(self.refresh)
+        self.follows.changed.connect(self._on_follows)
+        self.session.decisions.recorded.connect(self.watch.start)
+        self.watch.changed.connect(self._follow)
+        self.live.predicted.connect(self._on_predicted)
+        self.live.progressed.connect(self._on_progressed)
+        self.live.failed.connect(self._on_live_failed)
         self.train_button.clicked.connect(self.train)
-        self.retrain_button.clicked.connect(self.retrain)
-        self.predict_button.clicked.connect(self.predict)
-        self.load_button.clicked.connect(self._on_load)
-        self.save_button.clicked.connect(self._on_save)
-        self.closed.connect(self._worker.end)
+        self.models.wanted.connect(self.apply_to)
+        self.models.changed.connect(self._on_model)
+        self.models.said.connect(self.row.say)
+        self.looks.button.clicked.connect(self.look)
+        self.figures.disagreements.picked.connect(self.go_to)
+        self.closed.connect(self._end)
 
     def parameters(self) -> dict[str, Any]:
         """Return what the user set."""
@@ -129,6 +142,7 @@ class ClassifierWidget(Dock):
             "preset": self._preset.value,
             "neighbourhood": self._neighbourhood.value or 0,
             "device": self._device.value,
+            "follows": self.follows.value,
         }
 
     def set_parameters(self, values: dict[str, Any]) -> None:
@@ -136,155 +150,251 @@ class ClassifierWidget(Dock):
         self._preset.value = str(values["preset"])
         self._neighbourhood.value = int(values["neighbourhood"])
         self._device.choose(str(values["device"]))
+        self.follows.value = bool(values["follows"])
 
     def refresh(self, *_: Any) -> None:
         """Enable what can be done now."""
         why = self.why_not()
         busy = why if self.row.busy else None
-        scan = self.scans.scan()
-        no_model = None if self._model is not None else "Train a model first, or load one."
-        enable(self.new_button, why, "Add a labels layer of the scan, ready to paint two classes.")
-        no_layer = None if self.labels.layer() is not None else "Make a labels layer first."
-        enable(self.add_button, why or no_layer, "Add a class to paint.")
-        enable(self.train_button, why or self._too_few(), "Learn from the painted positions.")
-        has = scan is not None and self.session.decisions.any(scan)
-        undecided = None if has else "Paint over wrong places of the prediction first."
+        self.follows.enabled = self._preset.value == "fast"
         enable(
-            self.retrain_button,
-            why or undecided,
-            "Learn from the painted positions and from your corrections of the prediction.\n"
-            "Corrected positions keep the class that you gave them.",
+            self.train_button,
+            why or self._too_few(),
+            "Learn from the labels and from your corrections of the prediction, which count where\n"
+            "both say something. Corrected positions keep the class that you gave them.",
         )
-        enable(self.predict_button, why or no_model, "Predict with this model, without training.")
-        enable(self.load_button, busy, "Load a model trained before, also on another scan.")
-        enable(self.save_button, busy or no_model, "Save the model as .safetensors.")
-
-    def new_labels(self) -> None:
-        """Add a labels layer with two classes to the scan and get ready to paint."""
-        scan = self.scans.scan()
-        if scan is None:
-            return
-        result = LabelResult(
-            "labels",
-            np.zeros(scan.scan_shape, np.uint8),
-            classes={1: "domain 1", 2: "domain 2"},
-            colours={1: colour_of(1), 2: colour_of(2)},
-        )
-        made = label_layer(Origin.of(scan), result, opacity=0.8)
-        layer = add_layers(self.viewer, [made])[0]
-        layer.brush_size = 2
-        layer.selected_label = 1
-        layer.mode = "paint"
-        self.viewer.layers.selection.active = layer
-        self.labels.choose(layer)
+        self.models.refresh(busy, why)
+        no_model = None if self.model is not None else "Train a model first, or load one."
+        enable(self.looks.button, busy or no_model, "Compute where on the detector it looks.")
 
     def train(self) -> None:
-        """Train from the painted labels in another process, then show the prediction."""
-        layer = self.labels.labels()
-        if layer is not None:
-            self._learn(np.array(layer.data), "Training")
-
-    def retrain(self) -> None:
-        """Train from painted labels and decisions, where decisions win."""
-        scan, layer = self.scans.scan(), self.labels.labels()
-        decided = self.session.decisions.decided(scan) if scan is not None else None
-        if decided is not None:
-            painted = None if layer is None else np.array(layer.data)
-            self._learn(training_labels(painted, decided), "Retraining")
-
-    def predict(self) -> None:
-        """Predict with the present model in another process."""
-        model, scan = self._model, self.scans.scan()
-        if model is not None and scan is not None:
-            self._classify(scan, {"model": model}, {"model": self._model_name}, "Prediction")
-
-    def _learn(self, labels: np.ndarray, what: str) -> None:
-        scan = self.scans.scan()
-        if scan is None:
+        """Learn from labels and corrections in another process, then show the prediction."""
+        try:
+            wanted = self.wanted()
+        except LabelsError as error:
+            self.row.say(str(error))
+            return
+        if wanted is None:
             return
         self.keep()
-        counts = {int(n): int(np.sum(labels == n)) for n in np.unique(labels) if n}
+        self._learnt = wanted
+
+        def work(report: Report) -> Classification:
+            found: Classification = self._worker.in_turn(
+                classify, wanted.scan, labels=wanted.labels, **wanted.options, report=report
+            )
+            return found
+
+        def done(result: Classification) -> str:
+            return self._take(wanted, result)
+
+        self.row.start(work, done, "Training")
+
+    def apply_to(self, scans: Sequence[Scan]) -> None:
+        """Predict scans with the present model in another process, one after the other."""
+        model, name, device = self.model, self.models.name, self._device.value
+        if model is None:
+            return
+
+        def work(report: Report) -> list[tuple[Scan, Any]]:
+            return [(scan, one(scan, len(scans) > 1, report)) for scan in scans]
+
+        def one(scan: Scan, many: bool, report: Report) -> Any:
+            try:
+                return self._worker.in_turn(
+                    classify,
+                    scan,
+                    model=model,
+                    device=device,
+                    report=_named(report, scan.name) if many else report,
+                )
+            except ScanError as error:
+                if not many:
+                    raise
+                return error
+
+        def done(found: list[tuple[Scan, Any]]) -> str:
+            said = [self._show_applied(scan, result, name) for scan, result in found]
+            self.models.show_applied(said)
+            failed = sum(isinstance(result, ScanError) for _, result in found)
+            if len(found) == 1:
+                return said[0]
+            return f"Predicted {len(found) - failed} of {len(found)} scans."
+
+        self.row.start(work, done, "Prediction")
+
+    def look(self) -> None:
+        """Compute where on the detector the model looks, in another process."""
+        model, classes = self.model, self.models.classes()
+        if model is None:
+            return
+
+        def work(report: Report) -> Any:
+            return self._worker.in_turn(looks_at, model, report=report)
+
+        def done(found: Any) -> None:
+            self.looks.show_maps(found, classes)
+            if model is not self.model:
+                self.looks.outdated()
+
+        self.row.start(work, done, "Looking at the model")
+
+    def go_to(self, y: int, x: int) -> None:
+        """Move the probe to a position, and so the pattern that the Diffraction dock shows."""
+        scan = self.scans.scan()
+        if scan is not None:
+            move_probe(self.viewer, scan, (y, x))
+
+    def wanted(self) -> Learning | None:
+        """Return what is to be learnt now; None where nothing is labelled.
+
+        Raises
+        ------
+        LabelsError
+            If the labels do not fit the scan.
+        """
+        scan, layer = self.scans.scan(), self.labels.labels()
+        if scan is None:
+            return None
+        labels, contradicted = labels_to_learn(self.session, scan, layer)
+        if labels is None or not labels.any():
+            return None
+        bare = Learning(scan, labels)
         # Names and colours as they are now: the user goes on working while this runs.
-        names, colours = self._class_style(scan, counts)
+        names, colours = style_of(self.viewer, scan, layer, bare.counts)
         options = {
             "preset": self._preset.value,
             "neighbourhood": self._neighbourhood.value or 0,
+            "device": self._device.value,
+            "classes": names,
+            "colours": colours,
         }
-        style = {"classes": names, "colours": colours}
-        self._classify(
-            scan, {"labels": labels, **options, **style}, {"labelled": counts, **options}, what
-        )
+        return Learning(scan, labels, options, contradicted)
 
-    def _classify(
-        self, scan: Scan, options: dict[str, Any], said: dict[str, Any], what: str
-    ) -> None:
-        device = self._device.value
+    def _follow(self) -> None:
+        """Have the map follow the labels, if they are others than those it was made of."""
+        self.refresh()
+        if not self.follows.value or self._preset.value != "fast":
+            return
+        try:
+            wanted = self.wanted()
+        except LabelsError as error:
+            self.row.say(str(error))
+            return
+        if wanted is None or wanted.same_labels(self._learnt):
+            return
+        if len(wanted.counts) < 2:
+            self._worker.warm()
+            return
+        self._learnt, self._asked_at = wanted, time.monotonic()
+        self.live.ask(wanted)
 
-        def work(report: Report) -> Classification:
-            return self._worker.run(classify, scan, **options, device=device, report=report)
+    def _on_predicted(self, wanted: Learning, result: Classification) -> None:
+        if any(scan.signature == wanted.scan.signature for _, scan in scans_in(self.viewer)):
+            self.row.say(self._take(wanted, result))
 
-        def done(result: Classification) -> str:
-            name = self._model_name if "model" in options else f"{scan.name} classifier"
-            note = {**model_note(result.model, name), **said, "device": device}
-            line = self._show(scan, result, provenance("classify", note, scan))
-            if "model" in options:
-                return line
-            self.set_model(result.model, name)
-            accuracy = result.validation_accuracy
-            if accuracy is None:
-                return f"{line} Too few labels to hold some out for a test."
-            return f"{line} Accuracy on labels held out: {100 * accuracy:.0f} %."
+    def _on_progressed(self, progress: Progress) -> None:
+        if time.monotonic() - self._asked_at > _PATIENCE_S:
+            self.row.say(f"Following the labels: {progress_text(progress)}")
 
-        self.row.start(work, done, what)
+    def _on_live_failed(self, error: Exception) -> None:
+        self.row.say(f"The map could not follow the labels: {error}")
 
-    def _show(self, scan: Scan, result: Any, entry: dict[str, Any]) -> str:
+    def _on_follows(self, on: bool) -> None:
+        if on:
+            self.watch.start()
+        else:
+            self.live.stop()
+        self.keep()
+
+    def _take(self, wanted: Learning, result: Classification) -> str:
+        """Show what was learnt; return a line on it."""
+        name = f"{wanted.scan.name} classifier"
+        options = {n: v for n, v in wanted.options.items() if n not in ("classes", "colours")}
+        self._show(wanted.scan, result, name, {"labelled": wanted.counts, **options})
+        self.models.set_model(result.model, name)
+        held = result.held_out
+        parts = [
+            f"Predicted from {sum(wanted.counts.values())} labels.",
+            sentence(result.why_no_figure)
+            if held is None
+            else f"Accuracy on labels held out: {100 * held.accuracy:.0f} %.",
+            sentence(result.warning),
+        ]
+        if count := wanted.contradicted:
+            parts.append(
+                f"At {count} position{'s' * (count > 1)} your corrections say otherwise than the "
+                "labels layer: the corrections count."
+            )
+        return " ".join(filter(None, parts))
+
+    def _show_applied(self, scan: Scan, result: Any, name: str) -> str:
+        if isinstance(result, ScanError):
+            return f"{scan.name}: {result}"
+        self._show(scan, result, name, {"device": self._device.value})
+        return f"{scan.name}: predicted. {sentence(result.warning)}".strip()
+
+    def _show(self, scan: Scan, result: Classification, name: str, said: dict[str, Any]) -> None:
         """Show a prediction with the names and colours that its model was trained with."""
-        names = {n: f"class {n}" for n in result.classes} | result.class_names
-        colours = {n: colour_of(n) for n in result.classes} | result.class_colours
-        maps, labels = classification_results(result, scan, None, names, colours)
-        note = made(entry, maps, labels)
-        add_layers(self.viewer, map_layers(Origin.of(scan), maps[0], visible=False), note)
-        self.session.decisions.show(scan, labels[0], note)
-        return "Added the prediction and a probability map per class."
+        entry = provenance("classify", {**model_note(result.model, name), **said}, scan)
+        shown = self._results[scan.signature] = ShownResult(scan, result, entry)
+        current = self.scans.scan()
+        chosen = current is not None and current.signature == scan.signature
+        show_prediction(self.viewer, self.session, shown, self.labels.labels() if chosen else None)
+        if chosen:
+            self._show_panels()
 
-    def _class_style(self, scan: Scan, numbers: Any) -> tuple[dict[int, str], dict[int, Any]]:
-        """Return names and colours of the classes: of the labels layer, else of the prediction."""
-        layer = self.labels.layer() or find_layer(self.viewer, scan.signature, "prediction")
-        names = {n: f"class {n}" for n in numbers}
-        colours = {n: colour_of(n) for n in numbers}
-        if layer is not None:
-            names.update({n: v for n, v in classes_of(layer).items() if n in names})
-            colours.update(colours_of(layer.colormap, sorted(numbers)))
-        if len(set(names.values())) < len(names):  # two classes of one name
-            names = {n: f"{name} ({n})" for n, name in names.items()}
-        return names, colours
+    def _show_panels(self) -> None:
+        scan = self.scans.scan()
+        shown = None if scan is None else self._results.get(scan.signature)
+        self.figures.show_result(
+            None if shown is None else shown.result, {} if shown is None else shown.style
+        )
+        self.maps.show_result(shown)
 
     def _too_few(self) -> str | None:
-        if self.labels.layer() is None:
-            return "Make a labels layer and paint a few positions of each class first."
-        if sum(count > 0 for count in self.table.counts.values()) < 2:
-            return "Paint positions of at least two classes first."
+        if self.labels.layer() is None and self.scans.scan() is not None:
+            return "Make a labels layer and label a few positions of each class first."
+        try:
+            wanted = self.wanted()
+        except LabelsError as error:
+            return str(error)
+        if wanted is None or len(wanted.counts) < 2:
+            return "Label positions of at least two classes first."
         return None
 
     def _on_labels(self) -> None:
-        self.table.set_layer(self.labels.labels())
+        """Take what is labelled now for known: only what changes is followed."""
+        self.watch.set_layer(self.labels.labels())
+        self.models.set_labels(self.labels.labels())
+        try:
+            self._learnt = self.wanted()
+        except LabelsError:
+            self._learnt = None
+        self._show_panels()
         self.refresh()
 
-    def _on_load(self) -> None:
-        found = ask_and_load(self, "classifier")
-        if found is not None:
-            self.set_model(*found)
+    def _on_model(self) -> None:
+        self.looks.outdated()
+        self.refresh()
 
-    def _on_save(self) -> None:
-        if self._model is not None:
-            name = ask_and_save(self, self._model, self._model_name)
-            if name:
-                self.row.say(f"Saved {name}.")
+    def _on_fold(self, fold: Fold, opened: bool) -> None:
+        if opened:  # once it has its height
+            QTimer.singleShot(50, partial(self._scroll.ensureWidgetVisible, fold, 0, 0))
+
+    def _end(self) -> None:
+        if not self._ended:
+            self._ended = True
+            self.watch.set_layer(None)
+            self.maps.end()
+            self.live.stop()
+            self._worker.end()
 
 
-def _row(*widgets: Any) -> QHBoxLayout:
-    row = QHBoxLayout()
-    row.setSpacing(6)
-    for widget in widgets:
-        row.addWidget(widget)
-    return row
+def _named(report: Report, name: str) -> Report:
+    """Return a report that says of which scan it is."""
+
+    def said(progress: Progress) -> None:
+        report(replace(progress, message=f"{name}: {progress.message}"))
+
+    return said

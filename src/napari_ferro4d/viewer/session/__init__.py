@@ -4,6 +4,7 @@ Files, in reading order:
 
 - `label_merging`: How a user's decisions and a machine's prediction combine; plain arrays, no Qt
   and no napari.
+- `decision_history`: What was decided at every step of the undo history of a prediction layer.
 - `decisions_layer`: What a user paints on a prediction is kept apart, as decisions that no new
   prediction overwrites.
 - `settings`: What is remembered between sessions: preferences of the plugin, parameters of its

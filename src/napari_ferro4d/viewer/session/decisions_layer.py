@@ -3,7 +3,8 @@
 The prediction is an ordinary labels layer. The machine's own prediction stays beside it in the
 layer's metadata, and the difference is written to a labels layer that users know as
 "<scan> corrections", a moment after every change. Both `paint` and `set_data` are listened to:
-undo and redo emit only the latter.
+undo and redo emit only the latter. A newer prediction goes into the same layer, under the hands of
+whoever paints on it, but never in the middle of a stroke.
 
 One prediction layer per scan feeds the one layer of decisions: the newest. An earlier one stays, to
 compare with, and a second layer of decisions becomes a labels layer like any other.
@@ -12,6 +13,7 @@ compare with, and a second layer of decisions becomes a labels layer like any ot
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,9 +35,11 @@ from napari_ferro4d.viewer.layers import (
     label_layer,
     layer_info,
     renote,
+    set_class_style,
 )
 
 from . import label_merging
+from .decision_history import DecisionHistory
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -43,8 +47,6 @@ if TYPE_CHECKING:
 
 _QUIET_MS = 150
 """How long nothing has to change before the difference is taken: less than a user notices."""
-
-_DISPLAY = ("visible", "opacity", "contour", "blending", "brush_size", "selected_label", "mode")
 
 
 class Decisions(QObject):
@@ -56,11 +58,14 @@ class Decisions(QObject):
     def __init__(self, viewer: ViewerModel, parent: QObject) -> None:
         super().__init__(parent)
         self._viewer = viewer
+        self._histories: dict[Labels, DecisionHistory] = {}
         self._changed: set[Labels] = set()
+        self._waiting: dict[Labels, tuple[LabelResult, Mapping[str, Any] | None]] = {}
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.flush)
         viewer.layers.events.inserted.connect(self._on_inserted)
+        viewer.layers.events.removed.connect(self._on_removed)
         for layer in viewer.layers:
             self._watch(layer)
 
@@ -80,55 +85,58 @@ class Decisions(QObject):
     def show(
         self, scan: Scan, prediction: LabelResult, note: Mapping[str, Any] | None = None
     ) -> Labels:
-        """Show a new prediction, with the user's decisions on top of it.
+        """Show a new prediction, with the user's decisions on top of it; return its layer.
 
-        The layer is exchanged for a new one: the undo history of the old one would put back pixels
-        of the old prediction. How it is displayed, and its place, stay. `note` is its provenance.
+        An earlier one is replaced in its layer: how that is displayed, whether it is painted on,
+        and the undo history of the strokes stay. `note` is its provenance.
         """
         decided = self.decided(scan)
+        old = find_layer(self._viewer, scan.signature, prediction.name)
+        if old is not None and old in self._histories and old.data.shape == prediction.data.shape:
+            self._waiting[old] = (prediction, note)
+            self._show_waiting(old)
+            return old
         machine = prediction.data
         if decided is None:
             decided = np.zeros_like(machine)
-        data = label_merging.shown(machine, decided)
-        result = LabelResult(
-            prediction.name, data, prediction.scan_step, prediction.classes, prediction.colours
-        )
+        result = replace(prediction, data=label_merging.shown(machine, decided))
         made = label_layer(Origin.of(scan), result)
         made[1]["metadata"][KEY].update(machine=machine, decided=decided)
         if note is not None:
             made[1]["metadata"][KEY]["provenance"] = [dict(note)]
-        old = find_layer(self._viewer, scan.signature, prediction.name)
-        if old is None:
-            return add_layers(self._viewer, [made])[0]
-        return self._exchange(old, made)
+        return add_layers(self._viewer, [made])[0]
 
     def flush(self) -> None:
         """Write the decisions on all changed predictions to their layers now."""
         changed, self._changed = self._changed, set()
         for layer in changed:
-            if layer in self._viewer.layers:
-                _fall_back(layer)
+            if layer in self._histories:
                 self._record(layer)
+        for layer in list(self._waiting):
+            self._show_waiting(layer)
         if changed:
             self.recorded.emit()
 
-    def _exchange(self, old: Labels, made: tuple[Any, dict[str, Any], str]) -> Labels:
-        from napari.layers import Layer
-
-        display = {name: getattr(old, name) for name in _DISPLAY}
-        layers = self._viewer.layers
-        place, name, active = layers.index(old), old.name, layers.selection.active is old
-        layers.remove(old)
-        new = Layer.create(made[0], {**made[1], "name": name}, made[2])
-        layers.insert(place, new)
-        for key, value in display.items():
-            setattr(new, key, value)
-        if active:
-            layers.selection.active = new
-        return new
+    def _show_waiting(self, layer: Labels) -> None:
+        """Show the newest prediction of a layer, unless the user is half-way through a stroke."""
+        history = self._histories[layer]
+        if history.in_stroke:
+            self._timer.start(_QUIET_MS)
+            return
+        prediction, note = self._waiting.pop(layer)
+        history.predict(prediction.data)
+        _restyle(layer, prediction, history.decided)
+        changes: dict[str, Any] = {} if note is None else {"provenance": [dict(note)]}
+        if prediction.directions:
+            changes["directions"] = dict(prediction.directions)
+        renote(layer, machine=history.machine, decided=history.decided, **changes)
 
     def _on_inserted(self, event: Any) -> None:
         self._watch(event.value)
+
+    def _on_removed(self, event: Any) -> None:
+        for kept in (self._histories, self._waiting):
+            kept.pop(event.value, None)
 
     def _watch(self, layer: Any) -> None:
         if hasattr(layer, "brush_size"):  # labels layers only
@@ -144,18 +152,21 @@ class Decisions(QObject):
             # A prediction from a results folder: what it shows now is where decisions start.
             machine = np.array(layer.data)
             renote(layer, machine=machine, decided=np.zeros_like(machine))
-            kept = find_layer(self._viewer, layer_info(layer).get("signature", ""), "corrections")
-            if kept is not None:
-                self._show_on(layer, kept.data)
+        info = layer_info(layer)
+        self._histories[layer] = DecisionHistory(layer, info["machine"], info["decided"])
+        kept = find_layer(self._viewer, info.get("signature", ""), "corrections")
+        if kept is not None:
+            self._histories[layer].merge(np.array(kept.data))
         self._retire_others(layer)
 
-        def changed(event: Any = None) -> None:
-            if layer_info(layer).get("name") == "prediction":
+        def changed(item: Any = None) -> None:
+            if layer in self._histories and layer_info(layer).get("name") == "prediction":
+                self._histories[layer].follow(item)
                 self._changed.add(layer)
                 self._timer.start(_QUIET_MS)
 
-        layer.events.paint.connect(changed)
-        layer.events.set_data.connect(changed)
+        layer.events.paint.connect(lambda event: changed(event.value))
+        layer.events.set_data.connect(lambda event: changed())
 
     def _watch_decisions(self, layer: Labels) -> None:
         signature = layer_info(layer).get("signature", "")
@@ -164,16 +175,17 @@ class Decisions(QObject):
             return
         _lock(layer)
         for prediction in self._with(signature, "prediction"):
-            if "machine" in layer_info(prediction):
-                self._show_on(prediction, layer.data)
+            if prediction in self._histories:
+                self._histories[prediction].merge(np.array(layer.data))
 
     def _retire_others(self, layer: Labels) -> None:
         """Let no prediction but `layer` take the decisions on its scan."""
         for other in self._with(layer_info(layer).get("signature", ""), "prediction"):
             if other is not layer:
                 # What was painted there a moment ago may not be recorded yet.
-                if "machine" in layer_info(other):
-                    self._show_on(layer, _decisions(other))
+                if other in self._histories:
+                    self._histories[layer].merge(self._histories.pop(other).decided)
+                self._waiting.pop(other, None)
                 renote(other, name=EARLIER_PREDICTION)
                 _lock(other)
                 self._changed.discard(other)
@@ -193,24 +205,14 @@ class Decisions(QObject):
             and layer_info(layer).get("signature", "") == signature
         ]
 
-    def _show_on(self, layer: Labels, decided: np.ndarray) -> None:
-        """Show decisions made elsewhere on a prediction; what was painted on it stays painted."""
-        info = layer_info(layer)
-        machine, before = info["machine"], np.asarray(info["decided"])
-        if decided.shape != machine.shape:
-            return
-        painted = layer.data != label_merging.shown(machine, before)
-        after = label_merging.shown(before, np.array(decided))
-        data = np.where(painted, layer.data, label_merging.shown(machine, after))
-        if not np.array_equal(label_merging.decisions(data, machine, after), _decisions(layer)):
-            renote(layer, decided=after)
-            layer.data = data
-
     def _record(self, layer: Labels) -> None:
-        info = layer_info(layer)
-        if layer.data.shape != info["machine"].shape:
+        info, history = layer_info(layer), self._histories[layer]
+        if layer.data.shape != history.machine.shape:
             return
-        decided = _decisions(layer)
+        if not history.in_stroke:
+            history.write()  # the machine's class again where the user erased
+        decided = history.decided
+        renote(layer, decided=decided)
         kept = find_layer(self._viewer, info["signature"], "corrections")
         if kept is not None:
             if kept.data.shape != decided.shape or np.any(kept.data != decided):
@@ -229,27 +231,15 @@ class Decisions(QObject):
         self._viewer.layers.selection.active = layer
 
 
-def _decisions(layer: Labels) -> np.ndarray:
-    """Return the decisions that a prediction layer shows now."""
-    info = layer_info(layer)
-    if layer.data.shape != info["machine"].shape:  # somebody exchanged its data
-        return np.asarray(info["decided"])
-    return label_merging.decisions(np.asarray(layer.data), info["machine"], info["decided"])
-
-
-def _fall_back(layer: Labels) -> None:
-    """Show the machine's class again where the user erased: the decision there is taken back.
-
-    Written past the undo history, which knows what was erased and puts it back as a decision.
-    """
-    info = layer_info(layer)
-    if layer.data.shape != info["machine"].shape:
-        return
-    erased = (np.asarray(layer.data) == 0) & (info["machine"] > 0)
-    if erased.any():
-        renote(layer, decided=np.where(erased, np.zeros_like(info["decided"]), info["decided"]))
-        layer.data[erased] = info["machine"][erased]
-        layer.refresh()
+def _restyle(layer: Labels, prediction: LabelResult, decided: np.ndarray) -> None:
+    """Give a prediction layer the classes of a new prediction, and keep those decided on it."""
+    kept = {int(n) for n in np.unique(decided)}
+    before = {n: name for n, name in classes_of(layer).items() if n in kept}
+    classes = {**before, **prediction.classes}
+    known = colours_of(layer.colormap, sorted(classes))
+    colours = {**known, **prediction.colours}
+    if classes != classes_of(layer) or colours != known:
+        set_class_style(layer, classes, colours)
 
 
 def _lock(layer: Labels) -> None:

@@ -57,6 +57,13 @@ def training_labels(painted: np.ndarray | None, decided: np.ndarray) -> np.ndarr
     return decided if painted is None else shown(painted, decided)
 
 
+def contradictions(painted: np.ndarray | None, decided: np.ndarray | None) -> int:
+    """Return at how many positions a decision says otherwise than what was painted before."""
+    if painted is None or decided is None:
+        return 0
+    return int(np.count_nonzero((painted > 0) & (decided > 0) & (painted != decided)))
+
+
 def _as_labels(values: np.ndarray, *like: np.ndarray) -> np.ndarray:
     # Class numbers of both arrays fit the wider of their types, whatever numpy promotes them to.
     return values.astype(max((one.dtype for one in like), key=lambda dtype: dtype.itemsize))
