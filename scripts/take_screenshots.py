@@ -3,9 +3,9 @@
     python scripts/take_screenshots.py [FOLDER]        (under Xvfb where there is no display)
 
 Opens the demo scan, with corrections and without, draws a virtual detector, computes the centre of
-mass, trains an autoencoder, reads its channels, paints fifty positions, trains a classifier,
-corrects its prediction and retrains. Each picture is the whole window, but for the dock of a
-training under way.
+mass, trains an autoencoder, reads its channels, labels suggested positions by keys and fifty more
+with the brush, trains a classifier, corrects its prediction and retrains. Each picture is the whole
+window, but for the dock of a training under way.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ class Session:
         self.centre_of_mass()
         self.autoencoder()
         self.embedding()
+        self.classes()
         self.classifier()
         self.viewer.close()
 
@@ -165,15 +166,36 @@ class Session:
         self.diffraction = self.dock("Diffraction")
         wait(lambda: self.diffraction.pattern is not None)
 
+    def classes(self) -> None:
+        """Label suggested positions by keys."""
+        from napari_ferro4d.simulate import demo_truth
+
+        self.viewer.window.remove_dock_widget(self.diffraction)
+        self.labelling = widget = self.dock("Classes")
+        widget.new_labels()
+        widget.table.item(0, 1).setText("polarisation up")
+        widget.table.item(1, 1).setText("polarisation down")
+        widget.table.item(0, 2).setText("270")
+        widget.table.item(1, 2).setText("90")
+        widget.pattern.over.setCurrentText("mean of 3 x 3")
+        truth = demo_truth().labels
+        for labels in (10, 4):
+            widget.suggest()
+            wait(lambda: not widget.row.busy)
+            for _ in range(labels):
+                widget.label(int(truth[widget.probe.position]))
+        wait(lambda: len(widget.pattern.means) == 2, seconds=20)
+        self.take("labelling")
+        self.viewer.layers.remove(widget.suggested.layer)
+
     def classifier(self) -> None:
         """Paint positions, train, correct the prediction, retrain."""
         from napari_ferro4d.simulate import demo_truth
 
-        widget = self.dock("Classifier")
-        widget.new_labels()
+        self.viewer.window.remove_dock_widget(self.labelling)
+        self.diffraction = self.dock("Diffraction")
         labels = self.viewer.layers["demo labels"]
-        widget.table.item(0, 1).setText("polarisation up")
-        widget.table.item(1, 1).setText("polarisation down")
+        widget = self.dock("Classifier")
         truth, random = demo_truth().labels, np.random.default_rng(2)
         labels.brush_size = 1
         for number in (1, 2):

@@ -69,7 +69,7 @@ def main(folder: Path) -> None:
     done(embedding.row, "decode")
 
     classifier = dock("Classifier")
-    dock("Classes").new_labels()
+    classifier.new_labels()
     layer = classifier.labels.labels()
     layer.brush_size = 1
     for number, columns in ((1, (0, 7)), (2, (7, 14))):

@@ -13,6 +13,9 @@ Files, in reading order:
 - `differences`: What distinguishes the patterns of a channel: mean patterns of its extremes, and
   their errors.
 - `clusters`: Classes of probe positions that lie together in the space of the channels.
+- `proposals`: Classes that maps and label images propose for probe positions.
+- `taking`: Which proposed classes become labels: areas, regions, a few positions spread out over
+  them.
 """
 
 import lazy_loader

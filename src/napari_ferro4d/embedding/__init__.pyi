@@ -8,7 +8,17 @@ from .histograms import Histogram as Histogram
 from .histograms import gate as gate
 from .histograms import histogram as histogram
 from .histograms import within as within
+from .proposals import Sector as Sector
+from .proposals import likely_matches as likely_matches
+from .proposals import propose_directions as propose_directions
+from .proposals import propose_gates as propose_gates
+from .proposals import propose_matches as propose_matches
+from .proposals import propose_ranges as propose_ranges
 from .proxy_maps import proxies as proxies
 from .ranking import ChannelReport as ChannelReport
 from .ranking import rank as rank
+from .taking import area_at as area_at
+from .taking import in_polygons as in_polygons
+from .taking import taken as taken
+from .taking import without_small as without_small
 from .undiffracted_beam import find_disk as find_disk

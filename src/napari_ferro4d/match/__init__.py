@@ -16,6 +16,10 @@ Files, in reading order:
   pairs.
 - `pattern_fit`: Fit one simulated pattern to counts: scale, background, and how far from Poisson
   it stays.
+- `simulated_states`: Patterns of several simulated states, and where they lie on the detector of a
+  scan.
+- `state_map`: Which simulated state the pattern at each probe position is likest: proposals for
+  labels.
 - `difference_comparison`: A measured difference pattern beside the one that a simulation expects.
 - `pattern_arrays`: Patterns as plain arrays: what is usable of them, where the middle is, how
   large a disk.

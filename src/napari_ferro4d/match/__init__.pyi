@@ -30,3 +30,5 @@ from .reflections import asymmetry as asymmetry
 from .reflections import friedel_pairs as friedel_pairs
 from .registration import Registration as Registration
 from .registration_search import register as register
+from .state_map import StateMap as StateMap
+from .state_map import map_states as map_states

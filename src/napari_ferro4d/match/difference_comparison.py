@@ -9,24 +9,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from napari_ferro4d.embedding import Difference, find_disk
+from napari_ferro4d.embedding import Difference
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.jobs import Report, Steps
 from napari_ferro4d.scan import Scan
 
+from .simulated_states import Floats, lay, simulated_states
+
 if TYPE_CHECKING:
-    from napari_ferro4d.simulate import Optics, Table
+    from napari_ferro4d.simulate import Table
 
     from .correlation import Correlation
     from .registration import Registration
-
-Floats = npt.NDArray[np.float64]
-
-_THICKNESS_STEP = 2.0
-"""nm between the thicknesses that are tried."""
-
-_NEAR_ANGLE, _NEAR_SCALE = 4.0, 1.03
-"""Degrees and factor within which the pattern of another thickness lies."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,28 +116,19 @@ def compare_difference(
     The mean of the two simulated patterns is laid onto the mean of the two measured ones by
     `register`. Polarity hardly shows in either mean, so the difference had no part in that.
     """
-    from .registration_search import register
+    from napari_ferro4d.simulate import Table, load_table
 
-    if scan.k_step is None:
-        raise ScanError(
-            f"{scan.where()}: the size of a detector pixel is not known; give it (k_step, "
-            "--k-step) to compare with a simulation."
-        )
     steps = Steps(report, 3, "comparing with simulation")
     both = (found.high + found.low) / 2
-    names, nm, plus, minus = _simulated(scan, both, reference, states, thickness, tilt, convergence)
+    known = load_table(reference) if isinstance(reference, str) else reference
+    if states is None:
+        states = _opposite(known) if isinstance(known, Table) else ("first", "second")
+    pair = simulated_states(scan, both, known, states, thickness, tilt, convergence)
     steps.add()
-    # Where disks lie does not depend on the thickness: any will do to begin with.
-    means = (plus + minus) / 2
-    found_at = register(both, means[len(means) // 2], rotation=rotation)
-    # Half a turn makes next to nothing of the mean of two opposite states.
-    laid = tuple(sorted(found_at, key=lambda one: abs((one.rotation + 180) % 360 - 180)))
+    laid = lay(pair, both, rotation)
     steps.add()
-    best = 0
-    if len(means) > 1:
-        best = int(np.argmax([_fit(both, laid[0], mean) for mean in means]))
-        laid = tuple(_again(both, means[best], one) for one in laid)
-    compared = [_compared(scan, found, plus[best], minus[best], one, window) for one in laid]
+    plus, minus = laid.patterns
+    compared = [_compared(scan, found, plus, minus, one, window) for one in laid.registrations]
     steps.add()
     measured, simulated, correlation = compared[0]
     return DifferenceComparison(
@@ -152,9 +137,9 @@ def compare_difference(
         correlation=correlation,
         overall=correlation.overall,
         half_turn=compared[1][2].overall if len(compared) > 1 else None,
-        registration=laid[0],
-        states=names,
-        thickness=None if nm is None else float(nm[best]),
+        registration=laid.registrations[0],
+        states=(pair.names[0], pair.names[1]),
+        thickness=laid.thickness,
     )
 
 
@@ -176,55 +161,6 @@ def _compared(
     )
 
 
-def _fit(both: Floats, laid: Registration, mean: Floats) -> float:
-    """Say how well a simulated pattern, laid onto a measured one, fits it; 1 is best."""
-    there = laid.project(mean)
-    good = np.isfinite(there)
-    # Square roots, so that the undiffracted disk does not decide alone.
-    return float(np.corrcoef(np.sqrt(np.clip([both[good], there[good]], 0, None)))[0, 1])
-
-
-def _again(both: Floats, mean: Floats, laid: Registration) -> Registration:
-    """Lay another simulated pattern where one lies already, and refine that."""
-    from .registration_search import register
-
-    angles = laid.rotation - _NEAR_ANGLE, laid.rotation + _NEAR_ANGLE
-    scales = laid.scale / _NEAR_SCALE, laid.scale * _NEAR_SCALE
-    return register(both, mean, rotation=angles, scale=scales)[0]
-
-
-def _simulated(
-    scan: Scan,
-    both: Floats,
-    reference: str | Table | tuple[npt.ArrayLike, npt.ArrayLike],
-    states: tuple[str, str] | None,
-    thickness: float | None,
-    tilt: Sequence[float],
-    convergence: float | None,
-) -> tuple[tuple[str, str], Floats | None, Floats, Floats]:
-    """Return the names of two states, thicknesses, and patterns ``[thickness, ky, kx]`` of each."""
-    from napari_ferro4d.simulate import Table, load_table, table_patterns
-
-    if not isinstance(reference, str | Table):
-        first, second = (np.asarray(one, np.float64) for one in reference)
-        if first.ndim != 2 or first.shape != second.shape:
-            raise ScanError(
-                f"the simulated patterns have shapes {first.shape} and {second.shape}; give two "
-                "[ky, kx] on one grid."
-            )
-        return states or ("first", "second"), None, first[None], second[None]
-    table = load_table(reference) if isinstance(reference, str) else reference
-    names = states or _opposite(table)
-    optics = _optics(scan, both, table, convergence)
-    low, high = table.thickness_range
-    nm = (
-        np.arange(low, high + 1e-6, _THICKNESS_STEP) if thickness is None else np.array([thickness])
-    )
-    y, x = (np.full(len(nm), float(angle)) for angle in tilt)
-    plus, minus = (table_patterns(table, name, optics, y, x, nm).astype(float) for name in names)
-    return names, nm, plus, minus
-
-
 def _opposite(table: Table) -> tuple[str, str]:
     first = table.states[0]
     for other in table.states[1:]:
@@ -233,19 +169,3 @@ def _opposite(table: Table) -> tuple[str, str]:
     raise ScanError(
         f"table {table.name}: has no state opposite to {first.name!r}; name two states."
     )
-
-
-def _optics(scan: Scan, both: Floats, table: Table, convergence: float | None) -> Optics:
-    """Return what the table's patterns have to be drawn with, as far out as the table reaches."""
-    from napari_ferro4d.simulate import Optics, wavelength
-
-    assert scan.k_step is not None
-    step = float(np.mean(scan.k_step))
-    said = scan.metadata.get("convergence_mrad") if convergence is None else convergence
-    if said is None:
-        said = find_disk(both)[1] * step * wavelength(table.kilovolts) * 1e3
-    mrad = float(said)
-    reach = table.k_max - mrad * 1e-3 / wavelength(table.kilovolts)
-    most = max(1, int(2 * reach / step - 1e-6))
-    ky, kx = (min(n, most) for n in scan.detector_shape)
-    return Optics(table.kilovolts, mrad, step, (ky, kx))

@@ -175,6 +175,46 @@ def test_keys_are_napari_s_own_while_the_toggle_is_off_and_after_the_dock(on_scr
     assert not layer.data.any()
 
 
+def test_enter_predicts_in_the_classifier_dock_and_leaves_this_one_in_front(
+    on_screen, widget, scan, qtbot
+):
+    press(on_screen, "Enter")
+    assert "Label a few positions" in widget.row.text
+    rng = np.random.default_rng(5)
+    for place in rng.permutation(12 * 14)[:30]:
+        widget.probe.move(int(place) // 14, int(place) % 14)
+        press(on_screen, str(side(widget.probe.position)))
+    layer = widget.labels.labels()
+    labels = layer.data.copy()
+    press(on_screen, "Enter")
+    qtbot.waitUntil(
+        lambda: find_layer(on_screen, scan.signature, "prediction") is not None, timeout=120_000
+    )
+    classifier = on_screen.window.add_plugin_dock_widget(PLUGIN, "Classifier")[1]
+    qtbot.waitUntil(lambda: classifier.placed and not classifier.row.busy, timeout=60_000)
+    assert classifier.labels.labels() is layer
+    assert widget.isVisible()
+    np.testing.assert_array_equal(layer.data, labels)
+    prediction = find_layer(on_screen, scan.signature, "prediction")
+    assert (prediction.data == np.where(np.arange(14) < 7, 1, 2)).mean() > 0.9
+    press(on_screen, "Backspace")
+    assert np.count_nonzero(layer.data) == 29
+
+
+def test_a_click_in_the_dock_leaves_the_keys_with_the_viewer(on_screen, widget):
+    canvas = on_screen.window._qt_viewer.canvas.native
+    on_screen.window._qt_window.activateWindow()
+    canvas.setFocus()
+    for one in (widget.new_button, widget.keys_button, widget.keys_button):
+        QTest.mouseClick(one, Qt.MouseButton.LeftButton)
+    assert not widget.new_button.hasFocus()
+    assert not widget.keys_button.hasFocus()
+    # The table has the focus once a row of it was clicked; keys it knows not go to the window.
+    widget.table.selectRow(1)
+    QTest.keyClick(widget.table, Qt.Key.Key_1)
+    assert widget.labels.labels().data[6, 7] == 1
+
+
 def test_the_arrow_keys_stay_with_the_dock_that_is_left(on_screen, widget, dock):
     viewer = on_screen
     diffraction = dock("Diffraction")
@@ -188,11 +228,25 @@ def test_the_arrow_keys_stay_with_the_dock_that_is_left(on_screen, widget, dock)
 
 def test_undo_works_whichever_layer_is_active(on_screen, widget):
     viewer = on_screen
+    viewer.layers.selection.active = viewer.layers["wedge probe"]
     press(viewer, "2")
     layer = widget.labels.labels()
     assert layer.data[6, 7] == 2
-    viewer.layers.selection.active = viewer.layers["wedge probe"]
+    assert layer.mode == "pan_zoom"
+    assert viewer.layers.selection.active is viewer.layers["wedge probe"]
     undo(viewer)
+    assert not layer.data.any()
+
+
+def test_a_labels_layer_that_was_never_shown_is_labelled_and_shown(on_screen, widget, scan):
+    layer = on_screen.add_labels(np.zeros(scan.scan_shape, np.uint8), visible=False)
+    assert widget.labels.labels() is layer
+    widget.table.add_class()
+    press(on_screen, "1")
+    assert layer.visible
+    assert layer.data[6, 7] == 1
+    layer.visible = False
+    press(on_screen, "Backspace")
     assert not layer.data.any()
 
 

@@ -120,9 +120,9 @@ def test_a_difference_is_compared_with_a_simulated_one(make_napari_viewer, qtbot
     dialog.show()
     qtbot.waitUntil(lambda: dialog.run.isEnabled(), timeout=20_000)
     assert (dialog.first.value, dialog.second.value) == ("+P", "-P")
-    dialog.thickness.value = 60.0
-    dialog.convergence.value = 1.8
-    dialog.known.value = True
+    dialog.form.thickness.value = 60.0
+    dialog.form.convergence.value = 1.8
+    dialog.form.known.value = True
     dialog.run.click()
     qtbot.waitUntil(lambda: not dialog.row.busy, timeout=60_000)
     assert dialog.comparison.overall > 0.4

@@ -219,8 +219,8 @@ def test_positions_and_mean_pattern_follow_the_range_that_is_dragged(
     drag_range(view, 0.8, 0.9)
     assert view.range[0] == pytest.approx(0.7, abs=0.04)
     assert view.range[1] - view.range[0] == pytest.approx(width)
-    panel.low.setValue(0.65)
-    panel.low.editingFinished.emit()
+    panel.ends.low.setValue(0.65)
+    panel.ends.low.editingFinished.emit()
     assert view.range[0] == pytest.approx(0.65)
     np.testing.assert_array_equal(overlay(shown).data, within(channels[DOMAIN], *view.range))
     kept = view.range
@@ -368,9 +368,9 @@ def test_on_a_slow_disk_a_first_look_comes_soon_and_the_next_range_ends_the_pass
     first = seen[-1]
     assert 0 < first.patterns < first.of
     qtbot.waitUntil(lambda: "%" in slow.range.said.text(), timeout=60_000)
-    slow.range.low.setValue(-0.3)
-    slow.range.high.setValue(0.3)
-    slow.range.high.editingFinished.emit()
+    slow.range.ends.low.setValue(-0.3)
+    slow.range.ends.high.setValue(0.3)
+    slow.range.ends.high.editingFinished.emit()
     mask = within(channels[DOMAIN], -0.3, 0.3)
     qtbot.waitUntil(lambda: seen[-1].patterns == mask.sum(), timeout=60_000)
     np.testing.assert_allclose(seen[-1].mean, counts[mask].mean(axis=0))

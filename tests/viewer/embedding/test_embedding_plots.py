@@ -10,8 +10,7 @@ from qtpy.QtWidgets import QApplication
 
 from helpers.plots import LEFT, drag, hover, picture, point_of
 from napari_ferro4d.embedding import histogram
-from napari_ferro4d.viewer.embedding import GatePlane, HistogramView
-from napari_ferro4d.viewer.widgets import PatternImage, Picture
+from napari_ferro4d.viewer.widgets import GatePlane, HistogramView, PatternImage, Picture
 
 
 @pytest.fixture

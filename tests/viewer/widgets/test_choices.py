@@ -8,7 +8,7 @@ import pytest
 from napari_ferro4d.scan import Scan
 from napari_ferro4d.viewer.layers import add_layers, scan_of
 from napari_ferro4d.viewer.napari_io import opened_layers
-from napari_ferro4d.viewer.widgets import Number, ScanChoice
+from napari_ferro4d.viewer.widgets import LayerChoice, Number, ScanChoice
 
 
 def test_an_error_of_who_follows_a_choice_is_told_and_ends_nothing_of_napari(viewer, qtbot):
@@ -32,3 +32,22 @@ def test_a_number_that_a_field_cannot_hold_is_the_nearest_it_can(viewer, given, 
     field = Number(min=2, max=8, decimals=1, value=5)
     field.value = given
     assert field.value == held
+
+
+def test_a_choice_that_is_optional_is_of_nothing_until_somebody_chooses(viewer):
+    choice = LayerChoice(viewer, lambda layer: True, "nothing", "From", optional=True)
+    first, second = (viewer.add_image(np.ones((4, 5)), name=name) for name in ("one", "two"))
+    assert choice.layer() is None
+    assert choice.current_choice == "nothing"
+    seen = []
+    choice.changed.connect(seen.append)
+    choice.choose(first)
+    viewer.layers.remove(second)
+    assert choice.layer() is first
+    choice.value = None
+    choice.choose(first)
+    viewer.layers.remove(first)
+    assert choice.layer() is None
+    assert not choice.enabled
+    assert seen[0] is first
+    assert seen[-1] is None

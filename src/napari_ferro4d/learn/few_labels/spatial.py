@@ -32,6 +32,12 @@ LEAST_EDGE = 1e-4
 """Weight of an edge at the most abrupt step."""
 
 CALM_SHARE = 0.7
+"""Of the steps: those across no wall, by which the others are measured."""
+
+SLACK = 1e-8
+"""Of a solution: squared remainder, relative to the squared right side."""
+
+MOST_STEPS = 2000
 
 
 @dataclass(frozen=True)
@@ -143,32 +149,37 @@ class Grid:
         Conjugate gradients, preconditioned by the diagonal, all right sides at once: linear in the
         number of positions.
         """
-        stacked = right if right.ndim == 3 else right[..., None]
-        diagonal = (self.degree + own)[..., None]
-        x = np.zeros_like(stacked) if start is None else start.copy()
+        flat = right.ndim == 2
+        # Right sides first: sums over the scan then run along memory.
+        stacked = right[None] if flat else np.ascontiguousarray(np.moveaxis(right, -1, 0))
+        if start is None:
+            x = np.zeros_like(stacked)
+        else:
+            x = np.array(start[None] if flat else np.moveaxis(start, -1, 0), order="C")
+        diagonal = self.degree + own
         rest = stacked - self._times(diagonal, x)
-        goal = 1e-8 * (stacked**2).sum(axis=(0, 1)) + 1e-300
+        goal = SLACK * _dot(stacked, stacked) + 1e-300
         z = rest / diagonal
-        way, product = z.copy(), (rest * z).sum(axis=(0, 1))
-        for _ in range(2000):
+        way, product = z.copy(), _dot(rest, z)
+        for _ in range(MOST_STEPS):
             turned = self._times(diagonal, way)
-            length = product / np.maximum((way * turned).sum(axis=(0, 1)), 1e-300)
+            length = (product / np.maximum(_dot(way, turned), 1e-300))[:, None, None]
             x += length * way
             rest -= length * turned
-            if np.all((rest**2).sum(axis=(0, 1)) <= goal):
+            if np.all(_dot(rest, rest) <= goal):
                 break
             z = rest / diagonal
-            before, product = product, (rest * z).sum(axis=(0, 1))
-            way = z + product / np.maximum(before, 1e-300) * way
-        return x if right.ndim == 3 else x[..., 0]
+            before, product = product, _dot(rest, z)
+            way *= (product / np.maximum(before, 1e-300))[:, None, None]
+            way += z
+        return np.asarray(x[0] if flat else np.moveaxis(x, 0, -1))
 
     def _times(self, diagonal: Array, x: Array) -> Array:
         result = diagonal * x
-        y_edge, x_edge = self._along_y[..., None], self._along_x[..., None]
-        result[1:] -= y_edge * x[:-1]
-        result[:-1] -= y_edge * x[1:]
-        result[:, 1:] -= x_edge * x[:, :-1]
-        result[:, :-1] -= x_edge * x[:, 1:]
+        result[:, 1:] -= self._along_y * x[:, :-1]
+        result[:, :-1] -= self._along_y * x[:, 1:]
+        result[:, :, 1:] -= self._along_x * x[:, :, :-1]
+        result[:, :, :-1] -= self._along_x * x[:, :, 1:]
         return np.asarray(result)
 
     def own_answer(self, own: float) -> Array:
@@ -183,6 +194,11 @@ class Grid:
         back[:, 1:] += self._along_x**2 / diagonal[:, :-1]
         back[:, :-1] += self._along_x**2 / diagonal[:, 1:]
         return np.asarray(1 / np.maximum(diagonal - back, own))
+
+
+def _dot(a: Array, b: Array) -> Array:
+    """Return the inner products of ``[k, y, x]`` over the scan, ``[k]``."""
+    return np.asarray(np.einsum("kyx,kyx->k", a, b))
 
 
 def spread(probability: Array, grid: Grid, strength: Strength, seeds: Array | None = None) -> Array:

@@ -1,6 +1,6 @@
 """Dock "Classes": where probe positions are labelled.
 
-Files, in reading order:
+Files and rooms, in reading order:
 
 - `class_table`: A table of the classes in a labels layer: colour, name, direction, how many
   positions.
@@ -15,6 +15,7 @@ Files, in reading order:
 - `pattern_panel`: The pattern at the probe, large, and its difference to the mean pattern of each
   class.
 - `suggest_panel`: Which positions to label next: how they are found, and their patterns.
+- `proposals`: Panel "Proposals": labels that maps and label images of the scan propose.
 - `dock`: Dock widget "Classes": classes, keys to label with, the pattern at the probe, what to
   label next.
 """

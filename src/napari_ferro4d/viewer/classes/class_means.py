@@ -15,9 +15,6 @@ from napari_ferro4d.jobs import Cancelled
 from napari_ferro4d.scan import Scan
 from napari_ferro4d.viewer.widgets import LatestJob, Request
 
-_ONE_BY_ONE = 200
-"""So many patterns are read one by one; more are averaged faster in a pass over the scan."""
-
 
 @dataclass
 class _Sum:
@@ -33,12 +30,18 @@ class ClassMeans(LatestJob):
     """Average the labelled patterns of a scan, a class at a time.
 
     ``averaged`` gives the scan and the mean patterns ``[ky, kx]`` by class number.
+
+    Parameters
+    ----------
+    one_by_one : int
+        How many patterns are read one by one; more are averaged faster in a pass over the scan.
     """
 
     averaged = Signal(object, object)
 
-    def __init__(self) -> None:
+    def __init__(self, one_by_one: int = 200) -> None:
         super().__init__()
+        self._one_by_one = one_by_one
         # Used by the thread of the work alone, of which there is one at a time.
         self._scan: Scan | None = None
         self._sums: dict[int, _Sum] = {}
@@ -60,7 +63,7 @@ class ClassMeans(LatestJob):
             self._update(request, scan, number, labels == number)
         self.tell(
             request,
-            {number: one.pattern / one.mask.sum() for number, one in self._sums.items()},
+            {number: one.pattern / one.mask.sum() for number, one in sorted(self._sums.items())},
         )
 
     def take(self, wanted: Any, what: Any) -> None:
@@ -74,7 +77,7 @@ class ClassMeans(LatestJob):
             number, _Sum(np.zeros(scan.scan_shape, bool), np.zeros(scan.detector_shape))
         )
         changed = np.argwhere(mask != one.mask)
-        if len(changed) > _ONE_BY_ONE:
+        if len(changed) > self._one_by_one:
             from napari_ferro4d.reduce import mean_pattern
 
             mean = mean_pattern(scan, mask, self.report(request))

@@ -6,10 +6,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QAbstractButton, QComboBox, QDockWidget, QHBoxLayout, QLabel, QPushButton
 
 from napari_ferro4d.jobs import Report
-from napari_ferro4d.learn import Worker
+from napari_ferro4d.learn import Suggestion, Worker, suggest
 from napari_ferro4d.results import LabelResult
 from napari_ferro4d.viewer.layers import (
     Origin,
@@ -20,17 +21,20 @@ from napari_ferro4d.viewer.layers import (
     label_layer,
 )
 from napari_ferro4d.viewer.session import training_labels
-from napari_ferro4d.viewer.widgets import Dock, LabelsChoice, Probe, enable
+from napari_ferro4d.viewer.widgets import Dock, Fold, LabelsChoice, Probe, enable
 
 from .class_table import ClassTable
 from .keyed_labels import KeyedLabels
 from .label_keys import LabelKeys
 from .pattern_panel import PatternPanel
+from .proposals import ProposalsPanel
 from .suggest_panel import METHODS, SuggestPanel
 from .suggested import Position, Suggested
 
 if TYPE_CHECKING:
     from napari.layers import Labels
+
+    from napari_ferro4d.scan import Scan
 
 
 class ClassesWidget(Dock):
@@ -47,6 +51,7 @@ class ClassesWidget(Dock):
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
         self._ended = False
+        self._scan: Scan | None = None
         # Kept between jobs: the features of a scan are computed there once.
         self._worker = Worker("suggestion")
         self.labels = LabelsChoice(self.viewer, self.scans.scan)
@@ -56,6 +61,10 @@ class ClassesWidget(Dock):
         self.keys_button = QPushButton("Keys")
         self.pattern = PatternPanel()
         self.suggestions = SuggestPanel()
+        self.proposals = ProposalsPanel(
+            self.viewer, self.session, self.scans.scan, self.labels.labels
+        )
+        self.proposals_fold = Fold("Proposals from maps and label images", self.proposals)
         self.probe = Probe(self.viewer)
         self.suggested = Suggested(self.viewer)
         self.keyed = KeyedLabels(self.viewer)
@@ -97,9 +106,13 @@ class ClassesWidget(Dock):
         )
         self.column.addWidget(self.table)
         self.column.addLayout(buttons)
-        self.column.addWidget(self.pattern)
+        self.column.addWidget(self.pattern, 100)
         self.column.addWidget(self.suggestions)
+        self.column.addWidget(self.proposals_fold)
         self.column.addWidget(self.row)
+        for child in self.findChildren((QAbstractButton, QComboBox)):
+            # A click leaves the keys with the viewer; Space would press the button once more.
+            child.setFocusPolicy(Qt.FocusPolicy.TabFocus)
 
     def _connect(self) -> None:
         self.scans.changed.connect(self.labels.reset_choices)
@@ -125,6 +138,7 @@ class ClassesWidget(Dock):
             "log": self.pattern.log.isChecked(),
             "method": self.suggestions.method.currentText(),
             "budget": self.suggestions.budget.value,
+            "proposals": self.proposals.parameters(),
         }
 
     def set_parameters(self, values: dict[str, Any]) -> None:
@@ -134,6 +148,7 @@ class ClassesWidget(Dock):
         self.pattern.log.setChecked(bool(values["log"]))
         self.suggestions.method.setCurrentText(str(values["method"]))
         self.suggestions.budget.value = int(values["budget"])
+        self.proposals.set_parameters(values["proposals"])
 
     def refresh(self, *_: Any) -> None:
         """Enable what can be done now."""
@@ -155,6 +170,8 @@ class ClassesWidget(Dock):
         scan, layer = self.scans.scan(), self.labels.labels()
         decided = None if scan is None else self.session.decisions.decided(scan)
         painted = None if layer is None else np.array(layer.data)
+        if scan is None or (painted is not None and painted.shape != scan.scan_shape):
+            return None
         return painted if decided is None else training_labels(painted, decided)
 
     def new_labels(self) -> Labels | None:
@@ -162,6 +179,12 @@ class ClassesWidget(Dock):
         scan = self.scans.scan()
         if scan is None:
             return None
+        layer = self._add_labels(scan)
+        layer.mode = "paint"
+        self.viewer.layers.selection.active = layer
+        return layer
+
+    def _add_labels(self, scan: Scan) -> Labels:
         result = LabelResult(
             "labels",
             np.zeros(scan.scan_shape, np.uint8),
@@ -171,8 +194,6 @@ class ClassesWidget(Dock):
         layer = add_layers(self.viewer, [label_layer(Origin.of(scan), result, opacity=0.8)])[0]
         layer.brush_size = 2
         layer.selected_label = 1
-        layer.mode = "paint"
-        self.viewer.layers.selection.active = layer
         self.labels.choose(layer)
         return layer
 
@@ -181,15 +202,15 @@ class ClassesWidget(Dock):
         scan, position = self.scans.scan(), self.probe.position
         if scan is None:
             return
-        layer = self.labels.labels() or self.new_labels()
-        assert layer is not None
+        # Who labels by keys may be dragging the probe: the brush stays where it is.
+        layer = self.labels.labels() or self._add_labels(scan)
         if number and number not in self.table.counts:
             self.row.say(f"There is no class {number} yet: add it with Add class.")
             return
         if scan.missing is not None and scan.missing[position]:
             self.row.say("The file has no pattern at this position, so it cannot be labelled.")
             return
-        self.keyed.put(layer, position, number)
+        self.keyed.put(layer, scan, position, number)
         self._follow()
         following = self.suggested.next() if number else None
         if following is not None:
@@ -227,7 +248,10 @@ class ClassesWidget(Dock):
         _, classifier = self.viewer.window.add_plugin_dock_widget("napari-ferro4d", "Classifier")
         classifier.scans.choose(self.scans.layer())
         classifier.labels.choose(layer)
+        # It comes as a tab over this one, whose pattern is what the user goes on looking at.
+        classifier.joined.connect(self._come_back)
         classifier.train()
+        self.row.say("The Classifier dock learns from these labels.")
 
     def suggest(self) -> None:
         """Find the positions to label next, in another process."""
@@ -236,16 +260,14 @@ class ClassesWidget(Dock):
             return
         self.keep()
         method = METHODS[self.suggestions.method.currentText()]
-        budget = self.suggestions.budget.value
+        budget = int(self.suggestions.budget.value)
 
-        def work(report: Report) -> Any:
-            from napari_ferro4d.learn import suggest
-
+        def work(report: Report) -> Suggestion:
             return self._worker.run(
                 suggest, scan, labels, budget=budget, method=method, report=report
             )
 
-        def done(result: Any) -> str | None:
+        def done(result: Suggestion) -> str | None:
             if scan is not self.scans.scan():
                 return "Another scan is chosen by now."
             found = len(result.positions)
@@ -253,23 +275,30 @@ class ClassesWidget(Dock):
             self._follow()
             if found:
                 self._go(self.suggested.positions[0])
-            said = str(result.message)
-            return said or f"{found} positions to label next, the most telling first."
+            said = result.message or f"{found} positions to label next: a number key, or Space."
+            return said[:1].upper() + said[1:]
 
         self.row.start(work, done, "Looking for positions")
+
+    def _come_back(self) -> None:
+        dock = self.parent()
+        if isinstance(dock, QDockWidget):
+            dock.raise_()
 
     def _go(self, position: Position) -> None:
         self.probe.move(*position)
 
     def _on_scan(self) -> None:
-        scan = self.scans.scan()
+        self._scan = scan = self.scans.scan()
         self.pattern.set_scan(scan)
         self.suggested.set_scan(scan)
         self.probe.set_scan(scan)
+        self.proposals.refresh()
         self._follow()
 
     def _on_labels(self) -> None:
         self.table.set_layer(self.labels.labels())
+        self.proposals.refresh()
         self._follow()
 
     def _on_picked(self, number: int) -> None:
@@ -288,13 +317,13 @@ class ClassesWidget(Dock):
         self._show_suggestions()
 
     def _on_moved(self, y: int, x: int) -> None:
-        self.suggested.visit((y, x))
+        self.suggestions.follow(self.suggested.left, self.suggested.visit((y, x)))
         self.pattern.show_position((y, x))
         self._say_position()
 
     def _follow(self, *_: Any) -> None:
         """Show what the labels are now."""
-        if self._ended:
+        if self._ended or self._scan is not self.scans.scan():  # which is about to be followed
             return
         labels, layer = self.person_labels(), self.labels.labels()
         self.suggested.follow(labels)
@@ -336,9 +365,11 @@ class ClassesWidget(Dock):
         self._ended = True
         self.keys.turn(False)
         self.scans.changed.disconnect(self._on_scan)
+        self.labels.changed.disconnect(self._on_labels)
         self.session.decisions.recorded.disconnect(self._follow)
         self.table.set_layer(None)
         self.pattern.end()
+        self.proposals.end()
         self.suggestions.end()
         self.probe.release()
         self._worker.end()

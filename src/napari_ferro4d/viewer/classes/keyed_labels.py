@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_ferro4d.viewer.layers import find_layer, layer_info
+from napari_ferro4d.scan import Scan
+from napari_ferro4d.viewer.layers import find_layer
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -62,18 +63,18 @@ class KeyedLabels:
         self._viewer = viewer
         self._done: list[tuple[_Change, ...]] = []
 
-    def put(self, layer: Labels, position: Position, number: int) -> bool:
-        """Label a position with class `number`, 0 for none; return whether that changed it."""
+    def put(self, layer: Labels, scan: Scan, position: Position, number: int) -> None:
+        """Label a position of `scan` with class `number`, 0 for none."""
         changes = [
             _Change(one, position, before, number)
-            for one in (layer, *self._predictions(layer, position))
+            for one in (layer, *self._corrected(scan, position))
             if (before := int(one.data[position])) != number
         ]
+        layer.visible = True  # to see what is labelled
         for change in changes:
             write(change.layer, position, number)
         if changes:
             self._done.append(tuple(changes))
-        return bool(changes)
 
     def take_back(self) -> Position | None:
         """Undo the last label that still stands; return its position, or None if none does."""
@@ -87,11 +88,10 @@ class KeyedLabels:
                 return changes[0].position
         return None
 
-    def _predictions(self, layer: Labels, position: Position) -> list[Labels]:
-        """Return the prediction of the scan, where the user decided at this position."""
-        signature = layer_info(layer).get("signature", "")
-        kept = find_layer(self._viewer, signature, "corrections")
-        prediction = find_layer(self._viewer, signature, "prediction")
+    def _corrected(self, scan: Scan, position: Position) -> list[Labels]:
+        """Return the prediction of the scan, where the user corrected it at this position."""
+        kept = find_layer(self._viewer, scan.signature, "corrections")
+        prediction = find_layer(self._viewer, scan.signature, "prediction")
         if kept is None or prediction is None or not kept.data[position]:
             return []
         return [prediction]
@@ -100,5 +100,8 @@ class KeyedLabels:
 def write(layer: Labels, position: Position, number: int) -> None:
     """Write one position of a labels layer, in a way that napari's undo takes back."""
     y, x = position
+    visible = layer.visible
+    layer.visible = True  # napari fails to write to a layer that it never showed
     with layer.block_history():
         layer.data_setitem((np.array([y]), np.array([x])), number)
+    layer.visible = visible

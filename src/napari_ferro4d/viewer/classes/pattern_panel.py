@@ -6,7 +6,15 @@ from collections.abc import Mapping
 
 import numpy as np
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QHBoxLayout,
+    QLabel,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_ferro4d.scan import Scan
 from napari_ferro4d.viewer.widgets import PatternImage, Picture, narrow
@@ -49,7 +57,9 @@ class PatternPanel(QWidget):
         self.log = QCheckBox("log")
         self.log.setToolTip("Show log(1 + counts), so that weak discs can be seen.")
         self.log.setChecked(True)
-        self.image = PatternImage("Open a scan to see its patterns.", height=240)
+        self.image = PatternImage("Open a scan to see its patterns.", height=215)
+        # As large as there is room for, and smaller before anything has to be scrolled.
+        self.image.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.strip = PictureStrip(width=86)
         self.strip.setToolTip("The pattern, and what is left of it without the mean of each class.")
         self.strip.hide()
@@ -70,7 +80,7 @@ class PatternPanel(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
         column.addLayout(self.options)
-        column.addWidget(self.image)
+        column.addWidget(self.image, 1)
         column.addWidget(self.text)
         column.addWidget(self.strip)
 
@@ -187,5 +197,5 @@ class PatternPanel(QWidget):
 def _without(pattern: np.ndarray, mean: np.ndarray, log: bool) -> np.ndarray:
     """Return a pattern less the mean of a class; of their logarithms if `log`."""
     if log:
-        pattern, mean = (np.log1p(np.maximum(one, 0)) for one in (pattern, mean))
+        pattern, mean = (np.log1p(np.maximum(one, 0).astype(float)) for one in (pattern, mean))
     return np.asarray(pattern - mean)

@@ -4,8 +4,6 @@ Files, in reading order:
 
 - `channel_table`: The channels of an embedding in a table: which are seen, how structured, what
   they follow.
-- `gate_plane`: Two channels against each other: a 2-D histogram, with lasso gates.
-- `histogram_plot`: The histogram of a channel; a range is dragged on it with the mouse.
 - `live_mean`: Mean patterns of probe positions while the user drags a range, off the GUI thread.
 - `compare_dialog`: A window that holds a measured difference pattern against that of two simulated
   states.

@@ -20,10 +20,9 @@ from napari_ferro4d.embedding import Clusters, cluster, gate
 from napari_ferro4d.jobs import Report
 from napari_ferro4d.results import LabelResult, provenance
 from napari_ferro4d.viewer.layers import colour_of, find_layer
-from napari_ferro4d.viewer.widgets import enable, form, narrow
+from napari_ferro4d.viewer.widgets import Gate, GatePlane, Place, enable, form, narrow
 
 from .class_layers import add_class, put_labels, remove_class
-from .gate_plane import Gate, GatePlane, Place
 from .panel_host import PanelHost
 from .shown_embedding import ShownEmbedding
 

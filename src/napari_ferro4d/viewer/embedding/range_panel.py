@@ -9,11 +9,9 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
     QCheckBox,
-    QDoubleSpinBox,
     QHBoxLayout,
     QLabel,
     QPushButton,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -29,10 +27,17 @@ from napari_ferro4d.viewer.layers import (
     map_layers,
     with_steps_of_scans,
 )
-from napari_ferro4d.viewer.widgets import PatternImage, Picture, enable
+from napari_ferro4d.viewer.widgets import (
+    RANGE_COLOUR,
+    HistogramView,
+    PatternImage,
+    Picture,
+    Range,
+    RangeEnds,
+    enable,
+)
 
 from .class_layers import add_class
-from .histogram_plot import RANGE_COLOUR, HistogramView, Range
 from .live_mean import LiveMean, Mean
 from .panel_host import PanelHost
 from .shown_embedding import ShownEmbedding
@@ -59,7 +64,7 @@ class RangePanel(QWidget):
         self._mask: np.ndarray | None = None
         self._mean: Mean | None = None
         self.histogram = HistogramView()
-        self.low, self.high = _value_box(), _value_box()
+        self.ends = RangeEnds()
         self.log_counts = QCheckBox("log histogram")
         self.log_counts.setToolTip("Draw the histogram on a logarithmic scale.")
         self.log_counts.setChecked(True)
@@ -76,8 +81,7 @@ class RangePanel(QWidget):
         self.histogram.dragged.connect(self._on_dragged)
         self.log_counts.toggled.connect(self.histogram.set_log)
         self.log_pattern.toggled.connect(self._draw)
-        self.low.editingFinished.connect(self._on_typed)
-        self.high.editingFinished.connect(self._on_typed)
+        self.ends.typed.connect(self._on_typed)
         self.keep_button.clicked.connect(self.keep)
         self.live.averaged.connect(self._on_averaged)
         self.live.progressed.connect(self._on_progress)
@@ -90,9 +94,7 @@ class RangePanel(QWidget):
 
     def _lay_out(self) -> None:
         values = QHBoxLayout()
-        values.addWidget(self.low, 1)
-        values.addWidget(QLabel("to"))
-        values.addWidget(self.high, 1)
+        values.addWidget(self.ends, 1)
         values.addWidget(self.keep_button)
         boxes = QHBoxLayout()
         boxes.addWidget(self.log_counts)
@@ -141,12 +143,7 @@ class RangePanel(QWidget):
         chosen = None if shown is None or channel is None else self._ranges.get(channel)
         self.histogram.show_histogram(shown, chosen)
         ends = (0.0, 1.0) if shown is None else (float(shown.edges[0]), float(shown.edges[-1]))
-        for box in (self.low, self.high):
-            box.blockSignals(True)
-            box.setRange(*ends)
-            box.setSingleStep(max((ends[1] - ends[0]) / 200, 1e-9))
-            box.setDecimals(_decimals(ends[1] - ends[0]))
-            box.blockSignals(False)
+        self.ends.set_limits(*ends)
         self._take(chosen)
 
     def set_open(self, is_open: bool) -> None:
@@ -159,8 +156,7 @@ class RangePanel(QWidget):
         """Enable what can be done now."""
         none = "Drag a range on the histogram first." if self.histogram.range is None else None
         enable(self.keep_button, none, "Make the positions in the range a class of a labels layer.")
-        for box in (self.low, self.high):
-            enable(box, none, "End of the range; its positions have a value in between.")
+        self.ends.show_range(self.histogram.range)
 
     def set_scan(self) -> None:
         """Take the patterns of the scan that the viewer has now."""
@@ -184,10 +180,9 @@ class RangePanel(QWidget):
     def _on_dragged(self, chosen: Range | None) -> None:
         self._take(chosen)
 
-    def _on_typed(self) -> None:
-        low, high = self.low.value(), self.high.value()
-        self.histogram.set_range((min(low, high), max(low, high)))
-        self._take(self.histogram.range)
+    def _on_typed(self, chosen: Range) -> None:
+        self.histogram.set_range(chosen)
+        self._take(chosen)
 
     def _take(self, chosen: Range | None) -> None:
         found, channel = self._of, self._channel
@@ -196,10 +191,6 @@ class RangePanel(QWidget):
                 self._ranges.pop(channel, None)
             else:
                 self._ranges[channel] = chosen
-                for box, value in zip((self.low, self.high), chosen, strict=True):
-                    box.blockSignals(True)
-                    box.setValue(value)
-                    box.blockSignals(False)
             found.note(ranges=dict(self._ranges))
         if found is None or channel is None or chosen is None:
             self._mask = None
@@ -292,18 +283,3 @@ def _overlay_colours() -> Any:
 
     colour = QColor(RANGE_COLOUR).getRgbF()
     return Colormap([[*colour[:3], 0.0], [*colour[:3], 1.0]], name="range")
-
-
-def _value_box() -> QDoubleSpinBox:
-    box = QDoubleSpinBox()
-    box.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)  # the number needs the room
-    box.setAlignment(Qt.AlignmentFlag.AlignRight)
-    # As wide as there is room, whatever the range of the channel.
-    box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-    box.setMinimumWidth(64)
-    return box
-
-
-def _decimals(span: float) -> int:
-    """Return how many decimals tell a thousandth of a span."""
-    return int(np.clip(3 - np.floor(np.log10(span)), 0, 12)) if span > 0 else 3

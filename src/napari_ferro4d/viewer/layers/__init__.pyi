@@ -1,4 +1,5 @@
 from .class_colours import MOST_CLASSES as MOST_CLASSES
+from .class_colours import Colour as Colour
 from .class_colours import classes_of as classes_of
 from .class_colours import colour_of as colour_of
 from .class_colours import colours_of as colours_of
@@ -21,6 +22,7 @@ from .layer_list import update_layer as update_layer
 from .layer_notes import EARLIER_PREDICTION as EARLIER_PREDICTION
 from .layer_notes import KEY as KEY
 from .layer_notes import LOCKED as LOCKED
+from .layer_notes import PROPOSED as PROPOSED
 from .layer_notes import SUGGESTED as SUGGESTED
 from .layer_notes import TRUTH as TRUTH
 from .layer_notes import find_layer as find_layer

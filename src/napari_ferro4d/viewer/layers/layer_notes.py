@@ -25,11 +25,14 @@ EARLIER_PREDICTION = "earlier prediction"
 TRUTH = "truth"
 """What the labels of a simulated scan are called in our notes."""
 
+PROPOSED = "proposed"
+"""What the labels that other maps propose are called in our notes."""
+
 SUGGESTED = "suggested"
 """What the points at positions to label next are called in our notes."""
 
-LOCKED = ("corrections", EARLIER_PREDICTION, TRUTH)
-"""Labels layers that are not painted on: derived, out of use, or known."""
+LOCKED = ("corrections", EARLIER_PREDICTION, TRUTH, PROPOSED)
+"""Labels layers that are not painted on: derived, out of use, known, or proposed."""
 
 
 def scan_of(layer: Layer) -> Scan | None:

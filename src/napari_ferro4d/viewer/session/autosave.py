@@ -1,9 +1,9 @@
 """Labels that a user made are kept on disk while they are made, and come back with their scan.
 
 One file per scan, named after ``Scan.signature``, in the user's data folder: the labels layers of
-the scan except predictions, which a machine can make again. A file that this session neither read
-nor wrote is moved aside before another is written, and a layer that is removed goes to a file of
-its own: both open in napari like any other file.
+the scan except predictions and proposals, which a machine can make again. A file that this session
+neither read nor wrote is moved aside before another is written, and a layer that is removed goes to
+a file of its own: both open in napari like any other file.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from napari_ferro4d.scan import Scan
 from napari_ferro4d.viewer.layers import (
     EARLIER_PREDICTION,
     KEY,
+    PROPOSED,
     TRUTH,
     LayerData,
     Origin,
@@ -87,7 +88,7 @@ def user_labels(layers: Iterable[Layer], scan: Scan) -> list[Labels]:
             continue
         info = layer_info(layer)
         if info.get("signature", scan.signature) in ("", scan.signature) and (
-            info.get("name") not in ("prediction", EARLIER_PREDICTION, TRUTH)
+            info.get("name") not in ("prediction", EARLIER_PREDICTION, TRUTH, PROPOSED)
         ):
             found.append(layer)
     return found

@@ -26,6 +26,7 @@ from napari_ferro4d.viewer.layers import (
     EARLIER_PREDICTION,
     KEY,
     LOCKED,
+    PROPOSED,
     TRUTH,
     Origin,
     add_layers,
@@ -144,7 +145,7 @@ class Decisions(QObject):
                 self._watch_prediction(layer)
             elif layer_info(layer).get("name") == "corrections":
                 self._watch_decisions(layer)
-            elif layer_info(layer).get("name") == TRUTH:
+            elif layer_info(layer).get("name") in (TRUTH, PROPOSED):
                 _lock(layer)
 
     def _watch_prediction(self, layer: Labels) -> None:

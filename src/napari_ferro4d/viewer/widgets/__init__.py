@@ -15,7 +15,13 @@ Files, in reading order:
   are skipped.
 - `model_file`: Ask for a model file, load it, save it; the same for the autoencoder and the
   classifier.
+- `simulation_form`: The fields that say which simulation patterns are compared with, and how it is
+  laid onto them.
 - `plot_canvas`: A plot of matplotlib in the colours and at the font size of the window around it.
+- `histogram_plot`: The histogram of a map; ranges are dragged on it with the mouse.
+- `range_ends`: The two ends of a range of values, typed, for a histogram on which the range is
+  dragged.
+- `gate_plane`: Two maps against each other: a 2-D histogram, with lasso gates.
 - `pattern_image`: A diffraction pattern with axes in 1/angstrom: several fit into one dock.
 - `probe`: The probe: a layer with one point, dragged with the mouse or stepped with the arrow
   keys.

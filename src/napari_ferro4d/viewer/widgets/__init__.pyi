@@ -1,6 +1,7 @@
 from .analysis_dock import Dock as Dock
 from .choices import DeviceChoice as DeviceChoice
 from .choices import LabelsChoice as LabelsChoice
+from .choices import LayerChoice as LayerChoice
 from .choices import ScanChoice as ScanChoice
 from .choices import enable as enable
 from .choices import form as form
@@ -12,6 +13,12 @@ from .fields import Pair as Pair
 from .fields import beside as beside
 from .fields import rows as rows
 from .fold import Fold as Fold
+from .gate_plane import Gate as Gate
+from .gate_plane import GatePlane as GatePlane
+from .gate_plane import Place as Place
+from .histogram_plot import RANGE_COLOUR as RANGE_COLOUR
+from .histogram_plot import HistogramView as HistogramView
+from .histogram_plot import Range as Range
 from .job_row import Job as Job
 from .job_row import JobRow as JobRow
 from .job_row import progress_text as progress_text
@@ -30,4 +37,6 @@ from .pattern_image import PatternImage as PatternImage
 from .pattern_image import Picture as Picture
 from .plot_canvas import PlotCanvas as PlotCanvas
 from .probe import Probe as Probe
+from .range_ends import RangeEnds as RangeEnds
 from .scrolled_column import ScrolledColumn as ScrolledColumn
+from .simulation_form import SimulationForm as SimulationForm

@@ -32,6 +32,9 @@ class Dock(QWidget):
     closed = Signal()
     """The dock, or the window, is being closed, and its job cancelled."""
 
+    joined = Signal()
+    """The dock has its place, for the first time: a tab of its own, before the others."""
+
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
         self.viewer = unwrapped(napari_viewer)
@@ -94,6 +97,7 @@ class Dock(QWidget):
         self.placed = True
         self._ask_for_room()
         QTimer.singleShot(0, partial(self._share, window, mine))
+        self.joined.emit()
 
     def _share(self, window: Any, mine: QDockWidget) -> None:
         """Give back what the window had to grow; take the height in which nothing is hidden."""

@@ -34,15 +34,24 @@ class LayerChoice(ComboBox):
         Returns whether a layer is among the choices.
     nothing : str
         What the box says while there is no such layer.
+    optional : bool
+        Whether no layer may be chosen though there are some, as at first.
     """
 
     def __init__(
-        self, viewer: Any, accept: Callable[[Layer], bool], nothing: str, label: str
+        self,
+        viewer: Any,
+        accept: Callable[[Layer], bool],
+        nothing: str,
+        label: str,
+        optional: bool = False,
     ) -> None:
         self._viewer = unwrapped(viewer)
         self._accept = accept
         self._nothing = nothing
-        super().__init__(choices=self._offered, label=label)
+        self._optional = optional
+        self.null_string = nothing
+        super().__init__(choices=self._offered, label=label, nullable=optional)
         # A long file name may not make the dock wide.
         narrow(self.native)
         events = self._viewer.layers.events
@@ -64,6 +73,8 @@ class LayerChoice(ComboBox):
     def reset_choices(self, *_: Any) -> None:
         """Read the layer list again; the choice stays where it can."""
         offered, box = self._offered(), self.native
+        if self._optional:  # magicgui adds it by itself
+            offered = [(self._nothing, None), *offered]
         if offered == [(box.itemText(n), box.itemData(n)) for n in range(box.count())]:
             return
         before = self.value
@@ -71,8 +82,9 @@ class LayerChoice(ComboBox):
             box.clear()
             super().reset_choices()
             # A new choice is likelier meant than the oldest one when the chosen layer went away.
-            self.value = before if before in self.choices else self.choices[-1]
-        self.enabled = self.value is not None
+            other = None if self._optional else self.choices[-1]
+            self.value = before if before in self.choices else other
+        self.enabled = any(layer is not None for _, layer in offered)
         try:
             self.changed.emit(self.value)
         except Exception as error:
@@ -83,7 +95,8 @@ class LayerChoice(ComboBox):
 
     def _offered(self, widget: Any = None) -> list[tuple[str, Layer | None]]:
         layers = [layer for layer in self._viewer.layers if self._accept(layer)]
-        return [(layer.name, layer) for layer in layers] or [(self._nothing, None)]
+        offered: list[tuple[str, Layer | None]] = [(layer.name, layer) for layer in layers]
+        return offered if layers or self._optional else [(self._nothing, None)]
 
     def _describe(self) -> None:
         self.tooltip = self.current_choice

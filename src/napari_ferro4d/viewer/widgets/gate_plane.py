@@ -1,4 +1,4 @@
-"""Two channels against each other: a 2-D histogram, with lasso gates."""
+"""Two maps against each other: a 2-D histogram, with lasso gates."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib.patches import Polygon
 from matplotlib.widgets import LassoSelector
 from qtpy.QtCore import Qt, Signal
 
-from napari_ferro4d.viewer.widgets import PlotCanvas
+from .plot_canvas import PlotCanvas
 
 Place = tuple[float, float]
 
@@ -57,6 +57,7 @@ class GatePlane(PlotCanvas):
             [[0.0]], "viridis", origin="lower", aspect="auto", interpolation="nearest"
         )
         self._patches: list[Polygon] = []
+        self._drawable = True
         self._lasso = LassoSelector(
             self.axes,
             self._on_drawn,
@@ -71,12 +72,19 @@ class GatePlane(PlotCanvas):
         self.show_channels(None, None, ("", ""))
 
     def show_channels(
-        self, a: np.ndarray | None, b: np.ndarray | None, names: tuple[str, str]
+        self,
+        a: np.ndarray | None,
+        b: np.ndarray | None,
+        names: tuple[str, str],
+        vector: bool = False,
     ) -> None:
-        """Show channel `a` across and `b` upwards; nothing if one is None."""
+        """Show channel `a` across and `b` upwards; nothing if one is None.
+
+        The components of a `vector`, right and down, are shown in its directions, as drawn.
+        """
         pairs = np.empty((2, 0)) if a is None or b is None else np.stack([a.ravel(), b.ravel()])
         pairs = pairs[:, np.isfinite(pairs).all(axis=0)]
-        self._lasso.set_active(pairs.size > 0)
+        self._lasso.set_active(self._drawable and pairs.size > 0)
         if pairs.size:
             ends = _ends(pairs[0]), _ends(pairs[1])
             heights = np.log1p(_counts(pairs, ends))
@@ -84,9 +92,20 @@ class GatePlane(PlotCanvas):
             self._image.set_clim(0, heights.max())
             # Room to draw around the values at the ends.
             across, up = ((low - (high - low) / 25, high + (high - low) / 25) for low, high in ends)
+            if vector:
+                reach = float(np.abs([across, up]).max())
+                across, up = (-reach, reach), (reach, -reach)
             self.axes.set(xlim=across, ylim=up, xlabel=names[0], ylabel=names[1])
+            self.axes.set_aspect("equal" if vector else "auto")
         self.show_instead("" if pairs.size else "Two channels are needed to draw gates.")
         self.draw_idle()
+
+    def set_drawable(self, drawable: bool) -> None:
+        """Let gates be drawn, or only shown."""
+        self._drawable = drawable
+        self._lasso.set_active(drawable and self.axes.get_visible())
+        cross, arrow = Qt.CursorShape.CrossCursor, Qt.CursorShape.ArrowCursor
+        self.setCursor(cross if drawable else arrow)
 
     def show_gates(self, gates: Sequence[Gate]) -> None:
         """Show gates on these two channels."""

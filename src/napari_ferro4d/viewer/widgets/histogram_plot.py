@@ -1,15 +1,20 @@
-"""The histogram of a channel; a range is dragged on it with the mouse."""
+"""The histogram of a map; ranges are dragged on it with the mouse."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from matplotlib.backend_bases import MouseButton
+from matplotlib.patches import Rectangle
 from matplotlib.widgets import SpanSelector
 from qtpy.QtCore import Signal
 from qtpy.QtGui import QMouseEvent
 
 from napari_ferro4d.embedding import Histogram
-from napari_ferro4d.viewer.widgets import PlotCanvas
+
+from .plot_canvas import PlotCanvas
 
 RANGE_COLOUR = "#e69f00"
 _BARS = "#56b4e9"
@@ -32,6 +37,7 @@ class HistogramView(PlotCanvas):
         self._histogram: Histogram | None = None
         self._range: Range | None = None
         self._log = True
+        self._others: list[Rectangle] = []
         self._bars = self.axes.stairs([0.0], fill=True, color=_BARS)
         (self._peaks,) = self.axes.plot([], [], "v", color="grey", ms=6, clip_on=False)
         self._peaks.set_transform(self.axes.get_xaxis_transform())
@@ -87,6 +93,22 @@ class HistogramView(PlotCanvas):
         else:
             self._span.set_visible(True)
             self._span.extents = chosen
+
+    def set_colour(self, colour: Any) -> None:
+        """Give the range another colour."""
+        self._span.set_props(facecolor=colour)
+        self._span.set_handle_props(color=colour)
+        self.draw_idle()
+
+    def show_others(self, ranges: Sequence[tuple[Range, Any]]) -> None:
+        """Show more ranges ``(low, high)``, each with its colour; they are not dragged."""
+        for patch in self._others:
+            patch.remove()
+        self._others = [
+            self.axes.axvspan(*ends, facecolor=colour, alpha=0.25, edgecolor="none")
+            for ends, colour in ranges
+        ]
+        self.draw_idle()
 
     def set_log(self, log: bool) -> None:
         """Show the counts on a logarithmic scale, so that rare values can be seen."""

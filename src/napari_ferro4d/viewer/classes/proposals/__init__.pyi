@@ -1,0 +1,1 @@
+from .panel import ProposalsPanel as ProposalsPanel
