@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from . import fast_model
 from .calibration import best_strength, temperature
-from .evidence import evidence
 from .fast_model import Copies, Fit
 from .head import Head, log_softmax
 from .held_out import HeldOut, areas, effective, split, why_too_few
+from .label_weights import evidence
 from .spatial import STRENGTHS, Strength
 
 Array = npt.NDArray[np.float64]
