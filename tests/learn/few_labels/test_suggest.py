@@ -221,7 +221,11 @@ def test_impossible_options_are_explained(options, words):
 
 @pytest.mark.parametrize(
     ("labels", "words"),
-    [(np.ones((3, 3), int), "3 x 3"), (np.ones((12, 32)), "float64"), (-np.ones((12, 32)), "float")],
+    [
+        (np.ones((3, 3), int), "3 x 3"),
+        (np.ones((12, 32)), "float64"),
+        (-np.ones((12, 32)), "float"),
+    ],
 )
 def test_unusable_labels_are_explained(labels, words):
     with pytest.raises(LabelsError, match=words):
