@@ -3,10 +3,10 @@
     python benchmarks/classifier_table.py FOLDER [--kept] [--paper] [--seeds 5] [--json FILE]
 
 Specimens are simulated into FOLDER once (0.25 GB each). Labels are the truth at the positions that
-a sampler asks for, ten at a time up to 50 and then 25. Figures are on truth, at positions at least two away from every
-label. The baseline is PCA-20 of Anscombe counts, each component to unit variance, and logistic
-regression, written here with scikit-learn alone. `--paper` trains the paper's network from 50
-random labels (a minute each) instead of all the rest.
+a sampler asks for, ten at a time up to 50 and then 25. Figures are on truth, at positions at least
+two away from every label. The baseline is PCA-20 of Anscombe counts, each component to unit
+variance, and logistic regression, written here with scikit-learn alone. `--paper` trains the
+paper's network from 50 random labels (a minute each) instead of all the rest.
 """
 
 from __future__ import annotations
