@@ -73,7 +73,11 @@ def run(args: argparse.Namespace) -> int:
     if args.save_model:
         save_model(result.model, args.save_model)
         documents[0]["model"] = args.save_model
-    return print_document({"scans": documents} if many else documents[0], as_json=args.json)
+    if many and args.json:
+        return print_document({"scans": documents}, as_json=True)
+    for document in documents:
+        print_document(document, as_json=args.json)
+    return 0
 
 
 def _scans_in(path: str) -> list[str]:
