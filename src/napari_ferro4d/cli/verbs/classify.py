@@ -49,6 +49,8 @@ def run(args: argparse.Namespace) -> int:
     from napari_ferro4d.learn import check_model_target, load_model, save_model
     from napari_ferro4d.results import check_target
 
+    if args.model and not args.format:
+        args.scan = [one for path in args.scan for one in _scans_in(path)]
     many = len(args.scan) > 1
     if many and args.labels:
         raise ScanError(
@@ -71,7 +73,22 @@ def run(args: argparse.Namespace) -> int:
     if args.save_model:
         save_model(result.model, args.save_model)
         documents[0]["model"] = args.save_model
-    return print_document({"scans": documents} if many else documents[0], as_json=args.json)
+    if many and args.json:
+        return print_document({"scans": documents}, as_json=True)
+    for document in documents:
+        print_document(document, as_json=args.json)
+    return 0
+
+
+def _scans_in(path: str) -> list[str]:
+    """Return a scan as it is, and the scans in a folder that is none itself."""
+    from napari_ferro4d.open import is_scan
+
+    folder = Path(path)
+    if not folder.is_dir() or is_scan(folder):
+        return [path]
+    # Without any, opening the folder says what is wrong.
+    return [str(one) for one in sorted(folder.iterdir()) if is_scan(one)] or [path]
 
 
 def _targets(args: argparse.Namespace) -> list[str]:

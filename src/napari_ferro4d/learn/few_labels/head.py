@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -53,12 +55,23 @@ def fit_head(
 
     penalty = min(MOST_PENALTY, PENALTY / max(evidence, 1.0))
     fitted = LogisticRegression(C=1 / penalty, max_iter=500, tol=1e-4)
-    fitted.fit(features, targets, sample_weight=weights)
+    # Products of a few thousand numbers: more threads would mostly wait for each other, on a busy
+    # machine ten times as long.
+    with _threads().limit(limits=1, user_api="blas"):
+        fitted.fit(features, targets, sample_weight=weights)
     coefficients, intercept = fitted.coef_.T, fitted.intercept_
     if classes == 2:
         coefficients = np.concatenate([-coefficients, coefficients], axis=1) / 2
         intercept = np.array([-intercept[0], intercept[0]]) / 2
     return Head(coefficients - coefficients.mean(axis=1, keepdims=True), intercept)
+
+
+@cache
+def _threads() -> Any:
+    """Return what limits threads, once the libraries that have some are loaded."""
+    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+
+    return ThreadpoolController()
 
 
 def mean_log_probability(logits: Sequence[Array], shares: Sequence[float]) -> Array:

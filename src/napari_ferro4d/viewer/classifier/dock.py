@@ -123,7 +123,7 @@ class ClassifierWidget(Dock):
         self.labels.changed.connect(self._on_labels)
         self._preset.changed.connect(self.refresh)
         self.follows.changed.connect(self._on_follows)
-        self.session.decisions.recorded.connect(self.watch.start)
+        self.session.decisions.recorded.connect(self.watch.start_late)
         self.watch.changed.connect(self._follow)
         self.live.predicted.connect(self._on_predicted)
         self.live.prepared.connect(self._on_prepared)

@@ -13,6 +13,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_ferro4d.jobs import Cancelled, Progress, Report
 from napari_ferro4d.learn import Classification, Worker, classify, suggest
 from napari_ferro4d.scan import Scan
+from napari_ferro4d.viewer.session import RECORDED_MS
 from napari_ferro4d.viewer.widgets import LatestJob, Request
 
 if TYPE_CHECKING:
@@ -159,7 +160,6 @@ class LabelsWatch(QObject):
         self._layer: Labels | None = None
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
-        self._timer.setInterval(QUIET_MS)
         self._timer.timeout.connect(self.changed)
 
     @property
@@ -180,7 +180,11 @@ class LabelsWatch(QObject):
 
     def start(self, event: Any = None) -> None:
         """Begin to wait, or begin again."""
-        self._timer.start()
+        self._timer.start(QUIET_MS)
+
+    def start_late(self) -> None:
+        """Wait for the rest: corrections are recorded a moment after the last change of them."""
+        self._timer.start(QUIET_MS - RECORDED_MS)
 
     def _events(self) -> list[Any]:
         if self._layer is None:

@@ -3,6 +3,7 @@ from .autosave import REMOVED as REMOVED
 from .autosave import autosave_file as autosave_file
 from .autosave import is_kept as is_kept
 from .autosave import read_kept as read_kept
+from .decisions_layer import RECORDED_MS as RECORDED_MS
 from .label_merging import contradictions as contradictions
 from .label_merging import decisions as decisions
 from .label_merging import shown as shown

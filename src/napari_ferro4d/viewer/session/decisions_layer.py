@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Labels
 
-_QUIET_MS = 150
+RECORDED_MS = 150
 """How long nothing has to change before the difference is taken: less than a user notices."""
 
 
@@ -122,7 +122,7 @@ class Decisions(QObject):
         """Show the newest prediction of a layer, unless the user is half-way through a stroke."""
         history = self._histories[layer]
         if history.in_stroke:
-            self._timer.start(_QUIET_MS)
+            self._timer.start(RECORDED_MS)
             return
         prediction, note = self._waiting.pop(layer)
         history.predict(prediction.data)
@@ -164,7 +164,7 @@ class Decisions(QObject):
             if layer in self._histories and layer_info(layer).get("name") == "prediction":
                 self._histories[layer].follow(item)
                 self._changed.add(layer)
-                self._timer.start(_QUIET_MS)
+                self._timer.start(RECORDED_MS)
 
         layer.events.paint.connect(lambda event: changed(event.value))
         layer.events.set_data.connect(lambda event: changed())
@@ -191,7 +191,7 @@ class Decisions(QObject):
                 _lock(other)
                 self._changed.discard(other)
                 self._changed.add(layer)
-                self._timer.start(_QUIET_MS)
+                self._timer.start(RECORDED_MS)
                 show_info(
                     f"Corrections are now painted on {layer.name!r}, which shows those made so "
                     f"far; {other.name!r} stays as it is, to compare with."
