@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -74,6 +75,18 @@ def test_a_model_classifies_many_scans_into_a_folder(capsys, folder, classifier,
         assert prediction.data.shape == shape
         assert (prediction.data[:, : shape[1] // 2] == 3).mean() > 0.9
         assert results.provenance[0]["parameters"]["model"] == str(classifier)
+
+
+def test_a_model_classifies_all_scans_of_a_folder(capsys, folder, classifier, tmp_path):
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    for name in ("scan.npy", "other.npy"):
+        shutil.copy(folder / name, scans)
+    (scans / "notes.txt").write_text("no scan")
+    out = tmp_path / "results"
+    document = run_json(capsys, "classify", scans, "--model", classifier, "-o", out)
+    assert len(document["scans"]) == 2
+    assert {path.name for path in out.iterdir()} == {"scan.zarr", "other.zarr"}
 
 
 def test_a_scan_unlike_the_training_data_is_warned_of(capsys, folder, classifier, tmp_path):
