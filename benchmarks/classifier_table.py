@@ -3,7 +3,7 @@
     python benchmarks/classifier_table.py FOLDER [--kept] [--paper] [--seeds 5] [--json FILE]
 
 Specimens are simulated into FOLDER once (0.25 GB each). Labels are the truth at the positions that
-a sampler asks for, ten at a time. Figures are on truth, at positions at least two away from every
+a sampler asks for, ten at a time up to 50 and then 25. Figures are on truth, at positions at least two away from every
 label. The baseline is PCA-20 of Anscombe counts, each component to unit variance, and logistic
 regression, written here with scikit-learn alone. `--paper` trains the paper's network from 50
 random labels (a minute each) instead of all the rest.
@@ -27,7 +27,7 @@ from napari_ferro4d import Scan, classify, open_scan, suggest
 PRESETS = ("boracite-small", "ermno3-vortex-small")
 COUNTS = (20, 50, 100, 250)
 SAMPLERS = {"Algorithm 1": "boundary", "random": "random", "ours": "informed"}
-STEP = 10
+STEP, LATER_STEP = 10, 25
 AWAY = 2.0
 
 
@@ -38,7 +38,8 @@ def labelled(scan: Scan, truth: np.ndarray, method: str, seed: int) -> dict[int,
     while (count := np.count_nonzero(labels)) < COUNTS[-1]:
         # The paper's algorithm starts from labels, too: the same first ones as ours.
         first = count == 0 and method != "random"
-        wanted = min(STEP, min(n for n in COUNTS if n > count) - count)
+        step = STEP if count < 50 else LATER_STEP
+        wanted = min(step, min(n for n in COUNTS if n > count) - count)
         now = suggest(
             scan,
             labels,

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from helpers.command_line import refused, run_json
+from napari_ferro4d.learn import Model, load_model, save_model
 from napari_ferro4d.results import LabelResult, read_results, write_results
 
 
@@ -17,8 +18,11 @@ def test_classify_keeps_the_class_numbers(folder, classifier):
     assert set(np.unique(prediction.data)) == {3, 7}
     assert (prediction.data[:, :7] == 3).mean() > 0.95
     assert (prediction.data[:, 7:] == 7).mean() > 0.95
-    (probability,) = results.maps
-    np.testing.assert_allclose(probability.data.sum(0), 1, atol=1e-5)
+    maps = {one.name: one.data for one in results.maps}
+    assert set(maps) == {"probability", "novelty"}
+    probability = maps["probability"]
+    assert maps["novelty"].shape == (12, 14)
+    np.testing.assert_allclose(probability.sum(0), 1, atol=1e-5)
     entry = results.provenance[0]
     assert entry["command"] == "classify"
     assert entry["parameters"]["labels"].endswith("labels.npy")
@@ -51,15 +55,91 @@ def test_classify_keeps_the_users_labels_names_and_colours(capsys, folder, tmp_p
     run_json(capsys, "classify", folder / "other.npy", "--model", model, "-o", other)
     results = read_results(other)
     assert results.labels[0].classes == {3: "+P", 7: "-P"}
-    assert results.maps[0].channels == ("+P", "-P")
+    (probability,) = (one for one in results.maps if one.name == "probability")
+    assert probability.channels == ("+P", "-P")
     trained = results.provenance[0]["parameters"]["trained"]
-    assert trained["preset"] == "compact"
+    assert trained["preset"] == "fast"
     assert "history" not in trained
 
+
+def test_a_model_classifies_many_scans_into_a_folder(capsys, folder, classifier, tmp_path):
+    scans = [folder / "scan.npy", folder / "other.npy"]
+    out = tmp_path / "results"
+    document = run_json(capsys, "classify", *scans, "--model", classifier, "-o", out)
+    assert [one["classes"] for one in document["scans"]] == [[3, 7], [3, 7]]
+    assert {path.name for path in out.iterdir()} == {"scan.zarr", "other.zarr"}
+    for path, shape in (("scan.zarr", (12, 14)), ("other.zarr", (5, 6))):
+        results = read_results(out / path)
+        (prediction,) = results.labels
+        assert prediction.data.shape == shape
+        assert (prediction.data[:, : shape[1] // 2] == 3).mean() > 0.9
+        assert results.provenance[0]["parameters"]["model"] == str(classifier)
+
+
+def test_a_scan_unlike_the_training_data_is_warned_of(capsys, folder, classifier, tmp_path):
+    unlike = np.random.default_rng(0).poisson(30, (5, 6, 32, 32)).astype(np.uint8)
+    np.save(tmp_path / "unlike.npy", unlike)
+    arguments = ["classify", tmp_path / "unlike.npy", "--model", classifier]
+    document = run_json(capsys, *arguments, "-o", tmp_path / "r.zarr")
+    assert "unlike all that the model was trained on" in document["warning"]
+    assert document["validation_accuracy"] is None
+    assert "trained before" in document["why_no_figure"]
+
+
+def test_what_becomes_of_the_classes_is_said_as_an_option(capsys, folder, tmp_path):
+    given = ["--labels", folder / "labels.npy", "--symmetry", "mirror-y: 3->7, 7->3"]
+    model = tmp_path / "m.safetensors"
+    arguments = ["classify", folder / "scan.npy", *given, "--save-model", model]
+    run_json(capsys, *arguments, "-o", tmp_path / "r.zarr")
+    assert load_model(model).header["symmetry"] == ["mirror-y: 3->7, 7->3"]
+
+
+@pytest.fixture(scope="session")
+def bad(folder, classifier):
+    """More of what is bad in `folder`: labels with negative numbers, a model that is no more."""
+    labels = np.load(folder / "labels.npy").astype(np.int16)
+    np.save(folder / "negative.npy", -labels)
+    known = load_model(classifier)
+    header = {**known.header, "preset": "compact"}
+    save_model(Model("classifier", header, known.weights), folder / "compact.safetensors")
+    # The file ends before the last three rows, which is where the labels are.
+    raw = np.load(folder / "scan.npy")[:9]
+    (folder / "short.raw").write_bytes(raw.tobytes())
+    late = np.zeros_like(labels)
+    late[10, :7], late[10, 7:] = 3, 7
+    np.save(folder / "late.npy", late)
+
+
+SHORT = ["--detector-shape", "32,32", "--dtype", "u1", "--scan-shape", "12,14", "--incomplete"]
 
 BAD = {
     "labels of another shape": (["classify", "scan.npy", "--labels", "shape.npy"], "shape.npy.*11"),
     "labels with one class": (["classify", "scan.npy", "--labels", "one.npy"], "class"),
+    "labels below 0": (["classify", "scan.npy", "--labels", "negative.npy"], "negative values"),
+    "labels where nothing was recorded": (
+        ["classify", "short.raw", "--labels", "late.npy", *SHORT, "pad"],
+        "no position is labelled",
+    ),
+    "labels of many scans": (
+        ["classify", "scan.npy", "other.npy", "--labels", "labels.npy"],
+        "labels are of one scan.*--save-model",
+    ),
+    "many scans of one name": (
+        ["classify", "scan.npy", "scan.npy", "--model", "cnn.safetensors"],
+        "one at a time",
+    ),
+    "epochs of fast": (
+        ["classify", "scan.npy", "--labels", "labels.npy", "--epochs", "3"],
+        "knows no epochs",
+    ),
+    "a symmetry of other classes": (
+        ["classify", "scan.npy", "--labels", "labels.npy", "--symmetry", "mirror-x: 1->2, 2->1"],
+        "class 3 is labelled",
+    ),
+    "a classifier of a preset that is gone": (
+        ["classify", "scan.npy", "--model", "compact.safetensors"],
+        "compact, which is no more",
+    ),
     "empty labels": (["classify", "scan.npy", "--labels", "none.npy"], "label"),
     "labels that are no integers": (["classify", "scan.npy", "--labels", "float.npy"], "integers"),
     "no such labels": (["classify", "scan.npy", "--labels", "gone.npy"], "gone.npy"),
@@ -83,9 +163,8 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", sorted(BAD))
-def test_bad_input_is_one_line_and_exit_code_2(
-    capsys, folder, model, classifier, tmp_path, monkeypatch, case
-):
+@pytest.mark.usefixtures("model", "classifier", "bad")
+def test_bad_input_is_one_line_and_exit_code_2(capsys, folder, tmp_path, monkeypatch, case):
     arguments, words = BAD[case]
     monkeypatch.chdir(folder)
     assert re.search(words, refused(capsys, *arguments, "-o", tmp_path / "r.zarr"))

@@ -11,34 +11,49 @@ from napari_ferro4d.errors import ScanError
 from napari_ferro4d.results import Panel
 
 if TYPE_CHECKING:
+    from napari_ferro4d.jobs import Report
     from napari_ferro4d.learn import Classification, Embedding
     from napari_ferro4d.reduce import ComMaps
+    from napari_ferro4d.scan import Scan
     from napari_ferro4d.simulate import ScanTruth
 
 CLASSES = {1: "+P", 2: "-P"}
 COLOURS = {1: (0.90, 0.62, 0.0, 1.0), 2: (0.34, 0.71, 0.91, 1.0)}
 
 
-def draw_labels(truth: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
-    """Label `count` random probe positions, as a person would who knows each pattern's class.
+def asked_labels(
+    scan: Scan, truth: np.ndarray, most: int, seed: int = 0, report: Report | None = None
+) -> np.ndarray:
+    """Label the probe positions that are suggested, as a person would who knows each class.
+
+    Ten at a time, from a first grid on, until there are `most` or nothing more is to be gained.
 
     Parameters
     ----------
+    scan : Scan
+        The scan.
     truth : array
         Class numbers ``[y, x]``.
-    count : int
-        How many positions to label.
+    most : int
+        Labels at most.
     seed : int
-        Of the random draw.
+        Of what is drawn.
+    report : callable, optional
+        Receives `Progress`; may raise `Cancelled`.
 
     Returns
     -------
     array
         uint8 ``[y, x]``, 0 where unlabelled.
     """
-    chosen = np.random.default_rng(seed).choice(truth.size, count, replace=False)
+    from napari_ferro4d.learn import suggest
+
     labels = np.zeros(truth.shape, np.uint8)
-    labels.flat[chosen] = truth.flat[chosen]
+    while (missing := most - int(np.count_nonzero(labels))) > 0:
+        found = suggest(scan, labels, budget=min(10, missing), seed=seed, report=report).positions
+        if not len(found):
+            break
+        labels[tuple(found.T)] = truth[tuple(found.T)]
     return labels
 
 

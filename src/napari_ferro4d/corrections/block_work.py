@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.frames import counted
@@ -193,6 +194,25 @@ def work_of(
         scan.frames is not None
         and scan.frames.stride * scan.shape[0] * scan.shape[1] > _LET_GO_BYTES,
     )
+
+
+def sum_squares(patterns: np.ndarray, bin: int) -> npt.NDArray[np.float32]:
+    """Return the sums of squares of `bin` x `bin` pixels of ``[..., ky, kx]``, as float32.
+
+    Both sides are multiples of `bin`.
+
+    Examples
+    --------
+    >>> sum_squares(np.arange(16, dtype=np.uint8).reshape(4, 4), 2).tolist()
+    [[10.0, 18.0], [42.0, 50.0]]
+    """
+    from . import kernels
+
+    ky, kx = patterns.shape[-2:]
+    flat = np.ascontiguousarray(patterns, patterns.dtype.newbyteorder("=")).reshape(-1, ky, kx)
+    out = np.empty((len(flat), ky // bin, kx // bin), np.float32)
+    kernels.bin_patterns(flat, bin, np.empty(kx, np.float32), out)
+    return out.reshape(*patterns.shape[:-2], ky // bin, kx // bin)
 
 
 def kept(scan: Scan, crop: tuple[slice, slice] | None, bin: int) -> tuple[slice, slice]:

@@ -192,6 +192,7 @@ def classify(
     if preset == "paper":
         found = _paper(scan, checked, given, around, symmetry, epochs, device, seed, report)
         return replace(found, warning=left_out)
+    _check_device(device)
     model, learnt, mapped = learn_scan(
         scan, checked, around=around, symmetry=symmetry, seed=seed, report=report
     )
@@ -209,6 +210,17 @@ def classify(
         spatial_strength=float(learnt.strength.number),
         warning=left_out,
     )
+
+
+def _check_device(device: str) -> None:
+    """Refuse a device that is not there, also where only the processor is used.
+
+    The usual ones are there; to look for others imports torch, which takes seconds.
+    """
+    if device not in ("auto", "cpu"):
+        from .compute import choose_device
+
+        choose_device(device)
 
 
 def _usable(labels: npt.ArrayLike, scan: Scan) -> tuple[npt.NDArray[np.int64], str]:
@@ -325,6 +337,7 @@ def _predict(scan: Scan, model: Model, device: str, report: Report | None) -> Cl
         )
     why = "the model was trained before, on other labels; it proves nothing of this scan."
     if model.header.get("preset") != "paper":
+        _check_device(device)
         mapped = map_scan(scan, model, report)
         return replace(
             _classification(scan, model, mapped.probability),

@@ -1,7 +1,7 @@
 """``ferro4d demo``: the main job on a simulated scan, scored against its known truth.
 
-A person would paint the labels; here fifty positions are drawn at random and labelled from the
-truth. Nothing else of the truth is used but for the scores.
+A person would label the positions that are suggested; here they are labelled from the truth, fifty
+at most. Nothing else of the truth is used but for the scores.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import argparse
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from napari_ferro4d.errors import ScanError
 from napari_ferro4d.jobs import Cancelled, Report
 
 if TYPE_CHECKING:
+    from napari_ferro4d.learn import Classification
     from napari_ferro4d.scan import Scan
 
 PRESET = "ermno3-domains-small"
@@ -106,8 +108,8 @@ def _run(
         CLASSES,
         COLOURS,
         accuracy,
+        asked_labels,
         best_channel,
-        draw_labels,
         panels,
         separation,
         wall_distance,
@@ -154,9 +156,9 @@ def _run(
     log.add("autoencoder.safetensors")
 
     log.start(
-        "classifier", f"classifier: train on {LABELS} labels, classify every position; domains"
+        "classifier", f"classifier: {LABELS} labels where suggested, a class for every position"
     )
-    labels = draw_labels(known.labels, LABELS, seed)
+    labels = asked_labels(scan, known.labels, LABELS, seed, report)
     style: Any = {"classes": CLASSES, "colours": COLOURS}
     result = classify(scan, labels, **style, device=device, seed=seed, report=report)
     save_model(result.model, folder / "classifier.safetensors")
@@ -179,10 +181,12 @@ def _run(
         "autoencoder_auc": channel_auc,
         "classifier_labels": int((labels > 0).sum()),
         "classifier_accuracy": accuracy(result.prediction, labels, known),
+        "classifier_held_out_accuracy": result.validation_accuracy,
         "domains": len(rows),
         "domains_in_truth": len(domain_table(known.labels)),
         "wall_distance_nm": wall_distance(wall, walls(known.labels), known.scan_step),
     }
+    log.say(_accuracies(scores, result))
     (folder / "scores.json").write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
     shown = panels(maps, embedding.channels[best], labels, result, known, scores)
     draw_panels(shown, folder / "figure.png", scan.scan_step, columns=5)
@@ -193,6 +197,19 @@ def _run(
         log.add("screenshot.png")
     log.end()
     return scores
+
+
+def _accuracies(scores: Mapping[str, Any], result: Classification) -> str:
+    """Return both accuracies of the classifier in a line."""
+    held_out = result.held_out
+    told = f"held out: {result.why_no_figure}"
+    if held_out is not None:
+        low, high = held_out.accuracy_range
+        told = (
+            f"{100 * held_out.accuracy:.1f} % on labels held out, which says "
+            f"{100 * low:.0f} to {100 * high:.0f} %"
+        )
+    return f"classifier: {100 * scores['classifier_accuracy']:.1f} % right on the truth; {told}"
 
 
 def screenshot(results: Path, scan: Scan, path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_ferro4d.corrections import sum_squares
 from napari_ferro4d.errors import ModelError, ScanError
 from napari_ferro4d.learn.model_files import Model
 from napari_ferro4d.scan import Scan
@@ -148,9 +149,7 @@ def count_patterns(
         patterns = _window(patterns, axis, side, first_pixel(length, side, middle))
     if how.binning == 1:
         return patterns.astype(np.float32)
-    b, shape = how.binning, patterns.shape[:-2]
-    binned = patterns.reshape(*shape, how.size, b, how.size, b)
-    return np.asarray(binned.sum(axis=(-3, -1), dtype=np.float32))
+    return sum_squares(patterns, how.binning)
 
 
 def preprocess_of(model: Model, kind: str, scan: Scan) -> Preprocess:

@@ -12,7 +12,8 @@ Files, in reading order:
   changes.
 - `fast_model`: The `fast` model: convex classifiers, what the neighbours say, and the same again
   with both.
-- `evidence`: How much labels tell: a brush stroke is one observation, and not one per position.
+- `label_weights`: How much labels tell: a brush stroke is one observation, and not one per
+  position.
 - `held_out`: What labels say that a model has not seen, nor any label near them.
 - `calibration`: How sure is sure: a temperature for the probabilities, and a strength for the
   spatial model.

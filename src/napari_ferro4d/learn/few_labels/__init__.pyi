@@ -1,5 +1,4 @@
 from .calibration import temperature as temperature
-from .evidence import evidence as evidence
 from .fast_preset import Mapped as Mapped
 from .fast_preset import learn_scan as learn_scan
 from .fast_preset import looks_at as looks_at
@@ -12,6 +11,7 @@ from .held_out import areas as areas
 from .held_out import effective as effective
 from .held_out import split as split
 from .held_out import why_too_few as why_too_few
+from .label_weights import evidence as evidence
 from .learner import Disagreement as Disagreement
 from .learner import Task as Task
 from .learner import learn as learn

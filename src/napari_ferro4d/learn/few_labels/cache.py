@@ -71,17 +71,20 @@ def features_of(
 def _key(scan: Scan, how: Preprocess, around: Neighbourhood, symmetry: Symmetry | None) -> str:
     """Return a name for the features of a scan as its file is now.
 
-    The signature looks at a few patterns only; so the file's time and size count, too.
+    The signature looks at a few patterns only; so the file's time and size count, too, or of a
+    scan in memory which array it is.
     """
+    correction = None if scan.correction is None else scan.correction.record
+    files = [scan.data.name] if scan.source is None else _files(scan.source.path)
     parts: dict[str, Any] = {
         "version": VERSION,
         "components": COMPONENTS,
-        "scan": [scan.signature, scan.shape, scan.centre, repr(scan.correction)],
+        "scan": [scan.signature, scan.shape, scan.centre, correction],
         "missing": None if scan.missing is None else _digest(np.packbits(scan.missing).tobytes()),
         "how": asdict(how),
         "around": around.to_json(),
         "symmetry": None if symmetry is None else symmetry.to_json(),
-        "files": [] if scan.source is None else _files(scan.source.path),
+        "files": files,
     }
     return _digest(json.dumps(parts, sort_keys=True, default=str).encode())
 
@@ -139,10 +142,11 @@ def _make_room(folder: Path) -> None:
 def _load(key: str, how: Preprocess) -> Features | None:
     path = _folder() / f"{key}.npz"
     # Whatever is wrong with it, it can be computed again.
-    with suppress(Exception), np.load(path, allow_pickle=False) as stored:
-        arrays = {name: stored[name] for name in stored.files}
+    with suppress(Exception), path.open("rb") as file:
+        stored = np.load(file, allow_pickle=False)
+        found = _features({name: stored[name] for name in stored.files}, how)
         os.utime(path)
-        return _features(arrays, how)
+        return found
     return None
 
 

@@ -13,6 +13,11 @@ Array = npt.NDArray[np.float64]
 
 TEMPERATURES = np.geomspace(0.3, 3.0, 47)
 
+SHARPER = 0.75
+"""Temperature of the map in units of that of the labels held out: of the models that judge these,
+each has seen fewer labels than the one of the map, and is right less often. Chosen on scans with
+known truth (see the docs on benchmarks)."""
+
 PRIOR = 5.0
 """Labels' worth of belief that the probabilities are right as they are: temperature 1."""
 

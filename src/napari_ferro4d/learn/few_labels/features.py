@@ -211,7 +211,8 @@ def _unit(counts: Array, where: npt.NDArray[np.bool_]) -> float:
     Differences of neighbouring patterns have twice the variance of counting noise.
     """
     y, x = np.nonzero(where)
-    beside = np.flatnonzero((y[1:] == y[:-1]) & (np.diff(x) == np.diff(x).min(initial=1)))
+    gaps = np.where(np.diff(y) == 0, np.diff(x), where.shape[1])
+    beside = np.flatnonzero(gaps == gaps.min(initial=where.shape[1] - 1))
     if not len(beside):
         return 1.0
     some = beside[:: -(-len(beside) // PAIRS)]

@@ -39,7 +39,7 @@ class HeldOut:
     labels, predicted : ndarray
         ``[n]`` class numbers.
     probability : ndarray
-        float32 ``[n, class]``, calibrated as those of the maps are.
+        float32 ``[n, class]``, at the temperature that suits these labels best.
     weights : ndarray
         ``[n]``: for how much of the map each label stands, see `areas`; their sum is how many
         labels of equal area tell as much.

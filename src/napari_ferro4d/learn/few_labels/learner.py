@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from . import fast_model
-from .calibration import best_strength, temperature
-from .evidence import evidence
+from .calibration import SHARPER, best_strength, temperature
 from .fast_model import Copies, Fit
 from .head import Head, log_softmax
 from .held_out import HeldOut, areas, effective, split, why_too_few
+from .label_weights import evidence
 from .spatial import STRENGTHS, Strength
 
 Array = npt.NDArray[np.float64]
@@ -178,7 +178,7 @@ def learn(task: Task, seed: int = 0) -> Learnt:
         number = best_strength(told, targets[tested], worth)
         warm = temperature(told[number], targets[tested], worth)
     whole = task.fit(task.targets, weights)
-    probability = np.exp(log_softmax(np.log(whole.spread(STRENGTHS[number])) / warm))
+    probability = np.exp(log_softmax(np.log(whole.spread(STRENGTHS[number])) / (SHARPER * warm)))
     numbers = np.array(task.classes)
     labels = numbers[targets]
     why = why_too_few(labels[tested], stands, task.classes)
@@ -197,7 +197,7 @@ def learn(task: Task, seed: int = 0) -> Learnt:
     return Learnt(
         whole.heads,
         STRENGTHS[number],
-        warm,
+        SHARPER * warm,
         probability,
         whole,
         held_out,

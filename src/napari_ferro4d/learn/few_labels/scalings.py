@@ -83,7 +83,7 @@ def _calm(values: Array) -> Array:
     if not kept.any():
         kept = np.arange(len(ratio)) < 1
     shrunk = signal / (signal + 1) + 1e-3
-    return np.asarray((axes * shrunk / np.sqrt(ratio))[:, kept])
+    return np.asarray((axes * shrunk / np.sqrt(np.maximum(ratio, 1)))[:, kept])
 
 
 def noise_covariance(values: Array) -> Array:

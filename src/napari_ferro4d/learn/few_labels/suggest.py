@@ -85,7 +85,15 @@ def first_grid(
         rank = np.array(
             [((features[free][i] - known) ** 2).sum(axis=1).min() for i in middle], float
         )
-    order = dict.fromkeys(middle[i] for i in np.argsort(-rank, kind="stable"))
+    order = list(dict.fromkeys(middle[i] for i in np.argsort(-rank, kind="stable")))
+    # Clusters may share their middlemost position: the farthest from all others follow.
+    far = np.full(len(points), np.inf)
+    for i in order:
+        far = np.minimum(far, ((points - points[i]) ** 2).sum(axis=1))
+    while len(order) < budget:
+        far[order] = -1
+        order.append(int(far.argmax()))
+        far = np.minimum(far, ((points - points[order[-1]]) ** 2).sum(axis=1))
     return [(int(positions[i, 0]), int(positions[i, 1])) for i in order]
 
 
