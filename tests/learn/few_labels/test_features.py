@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from helpers.labelled_scans import some, striped, three_domains
 from napari_ferro4d import Scan, ScanError, classify
@@ -124,3 +126,30 @@ def test_intensities_that_are_no_intensities_are_refused(wrong):
     labels[0, :2] = 1, 2
     with pytest.raises(ScanError):
         classify(Scan.from_array(counts), labels)
+
+
+@settings(max_examples=12)
+@given(
+    shape=st.tuples(*[st.integers(1, 13)] * 4),
+    dose=st.sampled_from((0, 0.001, 0.02, 1, 5000)),
+    unit=st.sampled_from((None, 1e-6, 1e4)),
+    lacking=st.sampled_from((0, 0.3)),
+    seed=st.integers(0, 1000),
+)
+def test_whatever_the_counts_a_map_is_made_of_numbers(shape, dose, unit, lacking, seed):
+    rng = np.random.default_rng(seed)
+    counts = rng.poisson(dose, shape).astype(np.uint16)
+    missing = rng.random(shape[:2]) < lacking
+    labels = np.where(rng.random(shape[:2]) < 0.4, rng.integers(1, 4, shape[:2]), 0)
+    assume(len(np.unique(labels[~missing & (labels > 0)])) > 1)
+    if unit is not None:
+        counts = counts * np.float32(unit)
+    scan = Scan.from_array(counts, missing=missing if lacking else None)
+    learnt = classify(scan, labels)
+    applied = classify(scan, model=learnt.model)
+    for result in (learnt, applied):
+        there = result.probability[:, ~missing]
+        np.testing.assert_allclose(there.sum(axis=0), 1, atol=1e-4)
+        assert (there >= 0).all()
+        assert np.isfinite(result.novelty[~missing]).all()
+        assert np.array_equal(result.prediction == 0, missing)

@@ -224,7 +224,7 @@ def test_impossible_options_are_explained(options, words):
     [
         (np.ones((3, 3), int), "3 x 3"),
         (np.ones((12, 32)), "float64"),
-        (-np.ones((12, 32)), "float"),
+        (np.full((12, 32), -4), "-4"),
     ],
 )
 def test_unusable_labels_are_explained(labels, words):

@@ -19,6 +19,9 @@ Array = npt.NDArray[np.float64]
 PLAIN = 20
 """Components of `plain` and `relative`."""
 
+LEAST_SPREAD = 1e-3
+"""Of a component of `plain`, in units of counting noise: what varies less is only rounding."""
+
 CALM_SHARE = 0.7
 """Of the differences of neighbours: the calmer part, which has no wall in it."""
 
@@ -58,7 +61,7 @@ def find_scalings(values: dict[str, npt.NDArray[np.float32]]) -> tuple[Scaling, 
         values[kind].astype(np.float64) for kind in ("stabilised", "logarithm")
     )
     few = min(PLAIN, stabilised.shape[-1])
-    spread = np.maximum(stabilised.std(axis=(0, 1))[:few], 1e-9)
+    spread = np.maximum(stabilised.std(axis=(0, 1))[:few], LEAST_SPREAD)
     plain = np.eye(stabilised.shape[-1], few) / spread
     few = min(PLAIN, logarithm.shape[-1])
     common = np.sqrt((logarithm[..., :few] ** 2).mean()) or 1.0
