@@ -35,7 +35,7 @@ def labelled(scan: Scan, truth: np.ndarray, method: str, seed: int) -> dict[int,
     """Return the labels that a sampler leads to, by their number."""
     labels = np.zeros(truth.shape, np.int64)
     found = {}
-    while (count := np.count_nonzero(labels)) < COUNTS[-1]:
+    while (count := int(np.count_nonzero(labels))) < COUNTS[-1]:
         # The paper's algorithm starts from labels, too: the same first ones as ours.
         first = count == 0 and method != "random"
         step = STEP if count < 50 else LATER_STEP
@@ -53,8 +53,8 @@ def labelled(scan: Scan, truth: np.ndarray, method: str, seed: int) -> dict[int,
                 found.setdefault(n, labels.copy())
             return found
         labels[tuple(now.T)] = truth[tuple(now.T)]
-        if np.count_nonzero(labels) in COUNTS:
-            found[np.count_nonzero(labels)] = labels.copy()
+        if (count := int(np.count_nonzero(labels))) in COUNTS:
+            found[count] = labels.copy()
     return found
 
 

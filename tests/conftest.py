@@ -51,6 +51,8 @@ LONGEST = (
     "test_window_without_torch.py",
     "test_embedding_dock.py",
     "test_detector.py",
+    "test_live_prediction.py",
+    "test_classifier_widget.py",
 )
 """Files that take half a minute or more."""
 

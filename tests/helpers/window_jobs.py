@@ -69,8 +69,8 @@ def main(folder: Path) -> None:
     done(embedding.row, "decode")
 
     classifier = dock("Classifier")
-    classifier.new_labels()
-    layer = classifier.labels.labels()
+    classifier.form.follows.value = False
+    layer = viewer.add_labels(np.zeros((12, 14), np.uint8))
     layer.brush_size = 1
     for number, columns in ((1, (0, 7)), (2, (7, 14))):
         for y, column in zip(rng.integers(0, 12, 30), rng.integers(*columns, 30), strict=True):

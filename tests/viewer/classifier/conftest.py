@@ -21,7 +21,7 @@ def follows():
 def widget(dock, follows):
     """The dock "Classifier"."""
     widget = dock("Classifier")
-    widget.follows.value = follows
+    widget.form.follows.value = follows
     return widget
 
 

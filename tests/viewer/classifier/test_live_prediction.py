@@ -74,10 +74,10 @@ def test_labels_that_were_there_before_wait_for_a_change(widget, painted, quiet,
 @pytest.mark.parametrize("off", ["unticked", "paper"])
 def test_it_follows_only_when_asked_to(shown, widget, labels, quiet, off):
     if off == "paper":
-        widget._preset.value = "paper"
-        assert not widget.follows.enabled
+        widget.form.preset.value = "paper"
+        assert not widget.form.follows.enabled
     else:
-        widget.follows.value = False
+        widget.form.follows.value = False
     labels.paint((2, 2), 1)
     labels.paint((2, 11), 2)
     quiet()

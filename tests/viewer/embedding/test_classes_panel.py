@@ -50,7 +50,7 @@ def test_gates_are_drawn_and_become_classes_that_the_classifier_takes(
     assert "2" in embedded.row.text
     classifier = dock("Classifier")
     assert classifier.labels.labels() is layer
-    assert classifier.table.counts == {1: first.sum(), 2: second.sum()}
+    assert classifier.wanted().counts == {1: first.sum(), 2: second.sum()}
     assert classifier.train_button.isEnabled()
     shown.layers.selection = {layer}
     shown.layers.save(str(tmp_path / "gates.zarr"), selected=True, plugin=PLUGIN)

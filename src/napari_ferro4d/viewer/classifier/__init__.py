@@ -18,6 +18,7 @@ Files, in reading order:
 - `looks_panel`: Panel "What the model looks at": one small image per class, on the detector.
 - `apply_dialog`: Dialog "Apply to": which of the other scans in the viewer the present model is to
   classify.
+- `model_form`: The parameters of a training.
 - `model_panel`: The present model: what it is, to load and save it, and to predict scans with it.
 - `probe_position`: Move the probe of a scan from elsewhere than the dock that shows its pattern.
 - `dock`: Dock widget "Classifier": few labelled positions in, a map of classes out, decisions

@@ -8,22 +8,19 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from magicgui.widgets import CheckBox, ComboBox
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QPushButton, QWidget
 
 from napari_ferro4d.errors import LabelsError, ScanError
 from napari_ferro4d.jobs import Progress, Report
-from napari_ferro4d.learn import CLASSIFIERS, Classification, Model, classify, looks_at
+from napari_ferro4d.learn import Classification, Model, classify, looks_at
 from napari_ferro4d.results import provenance
 from napari_ferro4d.scan import Scan
 from napari_ferro4d.viewer.layers import scans_in
 from napari_ferro4d.viewer.widgets import (
-    DeviceChoice,
     Dock,
     Fold,
     LabelsChoice,
-    Number,
     enable,
     model_note,
     progress_text,
@@ -35,6 +32,7 @@ from .labels_to_learn import labels_to_learn, style_of
 from .live_prediction import LabelsWatch, Learning, LivePrediction, SharedWorker
 from .looks_panel import LooksPanel
 from .maps_panel import MapsPanel
+from .model_form import ModelForm
 from .model_panel import ModelPanel
 from .probe_position import move_probe
 from .shown_result import ShownResult, show_prediction
@@ -65,27 +63,7 @@ class ClassifierWidget(Dock):
         self.live = LivePrediction(self._worker)
         self.watch = LabelsWatch(self)
         self.labels = LabelsChoice(self.viewer, self.scans.scan)
-        self._preset = ComboBox(
-            label="Model",
-            choices=CLASSIFIERS,
-            tooltip="fast: a light model on features of the patterns, about a second.\n"
-            "paper: the network of Hardy et al. (2025), for a GPU.",
-        )
-        self._neighbourhood = Number(
-            label="Neighbours",
-            nothing="none",
-            suffix=" positions",
-            max=10,
-            tooltip="Average each pattern with those around it, up to this many positions away:\n"
-            "less noise, but blurred walls.",
-        )
-        self._device = DeviceChoice()
-        self.follows = CheckBox(
-            text="Predict as I label",
-            value=True,
-            tooltip="Learn and predict again a moment after every change of the labels.\n"
-            "Only with the model 'fast'. Untick to stop.",
-        )
+        self.form = ModelForm()
         self.train_button = QPushButton("Train and predict")
         self.models = ModelPanel(self.viewer, self.scans.scan)
         self.figures = FiguresPanel()
@@ -103,8 +81,7 @@ class ClassifierWidget(Dock):
 
     def _lay_out(self) -> None:
         self.column.addWidget(rows(self.scans, self.labels).native)
-        self.column.addWidget(rows(self._preset, self._neighbourhood, self._device).native)
-        self.column.addWidget(rows(self.follows).native)
+        self.column.addWidget(self.form.container().native)
         self.column.addWidget(self.train_button)
         self.column.addWidget(self.row)
         self.column.addWidget(self.models)
@@ -121,8 +98,7 @@ class ClassifierWidget(Dock):
         self.scans.changed.connect(self.labels.reset_choices)
         self.scans.changed.connect(self._on_labels)
         self.labels.changed.connect(self._on_labels)
-        self._preset.changed.connect(self.refresh)
-        self.follows.changed.connect(self._on_follows)
+        self.form.follows.changed.connect(self._on_follows)
         self.session.decisions.recorded.connect(self.watch.start_late)
         self.watch.changed.connect(self._follow)
         self.live.predicted.connect(self._on_predicted)
@@ -139,25 +115,16 @@ class ClassifierWidget(Dock):
 
     def parameters(self) -> dict[str, Any]:
         """Return what the user set."""
-        return {
-            "preset": self._preset.value,
-            "neighbourhood": self._neighbourhood.value or 0,
-            "device": self._device.value,
-            "follows": self.follows.value,
-        }
+        return self.form.parameters()
 
     def set_parameters(self, values: dict[str, Any]) -> None:
         """Set what `parameters` returned."""
-        self._preset.value = str(values["preset"])
-        self._neighbourhood.value = int(values["neighbourhood"])
-        self._device.choose(str(values["device"]))
-        self.follows.value = bool(values["follows"])
+        self.form.set_parameters(values)
 
     def refresh(self, *_: Any) -> None:
         """Enable what can be done now."""
         why = self.why_not()
         busy = why if self.row.busy else None
-        self.follows.enabled = self._preset.value == "fast"
         enable(
             self.train_button,
             why or self._too_few(),
@@ -193,7 +160,7 @@ class ClassifierWidget(Dock):
 
     def apply_to(self, scans: Sequence[Scan]) -> None:
         """Predict scans with the present model in another process, one after the other."""
-        model, name, device = self.model, self.models.name, self._device.value
+        model, name, device = self.model, self.models.name, self.form.device.value
         if model is None:
             return
 
@@ -264,19 +231,13 @@ class ClassifierWidget(Dock):
         bare = Learning(scan, labels)
         # Names and colours as they are now: the user goes on working while this runs.
         names, colours = style_of(self.viewer, scan, layer, bare.counts)
-        options = {
-            "preset": self._preset.value,
-            "neighbourhood": self._neighbourhood.value or 0,
-            "device": self._device.value,
-            "classes": names,
-            "colours": colours,
-        }
+        options = {**self.form.options(), "classes": names, "colours": colours}
         return Learning(scan, labels, options, contradicted)
 
     def _follow(self) -> None:
         """Have the map follow the labels, if they are others than those it was made of."""
         self.refresh()
-        if not self.follows.value or self._preset.value != "fast":
+        if not self.form.following:
             return
         try:
             wanted = self.wanted()
@@ -336,7 +297,7 @@ class ClassifierWidget(Dock):
     def _show_applied(self, scan: Scan, result: Any, name: str) -> str:
         if isinstance(result, ScanError):
             return f"{scan.name}: {result}"
-        self._show(scan, result, name, {"device": self._device.value})
+        self._show(scan, result, name, {"device": self.form.device.value})
         return f"{scan.name}: predicted. {sentence(result.warning)}".strip()
 
     def _show(self, scan: Scan, result: Classification, name: str, said: dict[str, Any]) -> None:
