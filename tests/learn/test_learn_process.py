@@ -457,7 +457,7 @@ def test_classes_and_errors_of_labels_are_those_of_classifying_here(
 ) -> None:
     labels = np.zeros(scan.scan_shape, np.uint8)
     labels[::3, 1], labels[::3, 9] = 1, 2
-    options = {"epochs": 3, "device": "cpu", "classes": {1: "up", 2: "down"}}
+    options = {"device": "cpu", "classes": {1: "up", 2: "down"}}
     there = worker.run(classify, scan, labels, **options)
     again = worker.run(classify, scan, model=there.model, device="cpu")
     with pytest.raises(LabelsError) as refused:
@@ -465,6 +465,9 @@ def test_classes_and_errors_of_labels_are_those_of_classifying_here(
     here = classify(scan, labels, **options)
     np.testing.assert_array_equal(there.prediction, here.prediction)
     np.testing.assert_allclose(there.probability, here.probability, atol=1e-3)
+    np.testing.assert_allclose(there.novelty, here.novelty, rtol=1e-3)
+    assert there.why_no_figure == here.why_no_figure != ""
+    assert there.spatial_strength == here.spatial_strength
     np.testing.assert_array_equal(again.prediction, here.prediction)
     assert there.class_names == here.class_names == {1: "up", 2: "down"}
     with pytest.raises(LabelsError) as expected:
