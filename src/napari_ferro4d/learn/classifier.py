@@ -282,12 +282,12 @@ def _paper(
     """Train the paper's network, with one fold of the labels of `fast` held out."""
     from .paper_preset import LabelUse, train_paper
 
-    folds, apart = split(labels, seed)
+    folds, apart = split(labels, seed, scan.missing)
     count = int(np.count_nonzero(labels))
     fold = max(folds, key=lambda one: one.test.sum(), default=None)
     train = np.ones(count, bool) if fold is None else fold.train
     test = np.zeros(count, bool) if fold is None else fold.test
-    worth, stands = evidence(labels)[labels > 0], areas(labels)
+    worth, stands = evidence(labels)[labels > 0], areas(labels, scan.missing)
     classes = np.unique(labels[labels > 0])
     targets = np.searchsorted(classes, labels[labels > 0])
     area = np.maximum(np.bincount(targets, stands, len(classes)), 1)
@@ -305,10 +305,11 @@ def _paper(
     tested = np.flatnonzero(np.isfinite(logits[:, 0]))
     told, weights = logits[tested].astype(np.float64), stands[tested]
     header = {**model.header, **given}
-    why = why_too_few(classes[targets[tested]], weights, tuple(classes.tolist()))
+    pieces = min(effective(weights), float(worth[tested].sum()))
+    why = why_too_few(classes[targets[tested]], pieces, tuple(classes.tolist()))
     held_out = None
-    if len(tested):
-        weights = weights * effective(weights) / max(float(weights.sum()), 1e-12)
+    weights = weights * pieces / max(float(weights.sum()), 1e-12)
+    if weights.any():
         header["temperature"] = temperature(told, targets[tested], weights)
     if not why:
         said = softmax(told / header["temperature"], axis=1)

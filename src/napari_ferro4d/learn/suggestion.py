@@ -9,11 +9,12 @@ import numpy.typing as npt
 
 from napari_ferro4d.corrections import not_negative
 from napari_ferro4d.errors import LabelsError, ScanError
-from napari_ferro4d.jobs import Report
+from napari_ferro4d.jobs import Report, Steps
 from napari_ferro4d.learn.data import Neighbourhood, check_label_image
 from napari_ferro4d.learn.few_labels import (
     at_boundaries,
     at_random,
+    doubts,
     first_grid,
     most_informative,
     prepare,
@@ -22,9 +23,6 @@ from napari_ferro4d.learn.few_labels import (
 from napari_ferro4d.scan import Scan
 
 METHODS = ("informed", "boundary", "boundary-iterated", "random")
-
-SETTLED = 0.002
-"""Mean doubt of a map of which nothing more is to be learnt."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,21 +106,21 @@ def suggest(
     if len(np.unique(known[known > 0])) < 2:
         return _first(scan, known, free, budget, seed, report)
     task, _, _ = prepare(scan, known, Neighbourhood(0), None, report)
+    steps = Steps(report, budget, "looking for positions")
     if method.startswith("boundary"):
         found, message = at_boundaries(task, step, budget, iterated=method == "boundary-iterated")
         return _told(found, budget, message)
     fitted = quick(task)
-    probability = fitted.usual
-    doubt = float((1 - probability.max(axis=-1))[there].mean())
-    if doubt < SETTLED:
-        return _told(
-            [],
-            budget,
-            f"nothing is to be gained: the model doubts {100 * doubt:.1f} % of the map on average; "
-            "look at its confidence, and at labels with which it disagrees.",
+    doubt = doubts(task, fitted.usual)
+    found = most_informative(doubt, fitted.grid, ~free, budget, lambda: steps.add(1))
+    message = ""
+    if len(found) < min(budget, int(free.sum())):
+        message = (
+            f"nothing {'more ' if found else ''}is to be gained: the model doubts "
+            f"{100 * float(doubt[there].mean()):.1f} % of the map on average, and one more label "
+            "would hardly change that; look at labels with which it disagrees."
         )
-    found = most_informative(probability, fitted.grid, ~free, budget)
-    return _told(found, budget, "")
+    return _told(found, budget, message)
 
 
 def _first(

@@ -18,6 +18,7 @@ Files, in reading order:
 - `calibration`: How sure is sure: a temperature for the probabilities, and a strength for the
   spatial model.
 - `learner`: From features and labels to a map, and to what is to be thought of it.
+- `novelty`: Which patterns are unlike all that is labelled.
 - `suggest`: Which probe positions to label next.
 - `fast_preset`: The preset "fast" on a scan: learnt from its labels, and applied to it or to
   another.

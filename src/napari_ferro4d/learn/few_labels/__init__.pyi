@@ -18,5 +18,6 @@ from .learner import learn as learn
 from .learner import quick as quick
 from .suggest import at_boundaries as at_boundaries
 from .suggest import at_random as at_random
+from .suggest import doubts as doubts
 from .suggest import first_grid as first_grid
 from .suggest import most_informative as most_informative

@@ -12,11 +12,13 @@ import os
 from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from glob import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from napari_ferro4d.errors import ScanError
 from napari_ferro4d.io import atomic_file
@@ -24,30 +26,58 @@ from napari_ferro4d.jobs import Report
 from napari_ferro4d.learn.data import Neighbourhood, Preprocess, Symmetry, fit_preprocess
 from napari_ferro4d.scan import Scan
 
-from .features import COMPONENTS, Basis, Features, input_side, read_features
+from .features import COMPONENTS, Basis, Features, input_side, read_features, without_gaps
+from .scalings import Scaling, find_scalings
 
 VERSION = 1
 """Of the features: another number makes old files useless."""
 
-IN_MEMORY = 4
-"""Scans whose features stay in memory."""
+IN_MEMORY = 2**29
+"""Bytes of scans that stay in memory, the last one whatever its size."""
 
 MOST_BYTES = 2**28
 """Largest features that are written to disk: those of about 900,000 positions."""
 
+NO_SCANS = (".tif", ".tiff", ".safetensors", ".csv", ".png", ".npy")
+"""Endings of what people and this package leave beside a scan."""
+
 FOLDER_BYTES = 2**31
 """Of all of them together; the oldest go first."""
 
-_memory: OrderedDict[str, Features] = OrderedDict()
+_memory: OrderedDict[str, KnownScan] = OrderedDict()
 
 
-def features_of(
+@dataclass(frozen=True, eq=False)
+class KnownScan:
+    """What needs no label.
+
+    Parameters
+    ----------
+    basis : Basis
+        How a pattern becomes its features.
+    scalings : tuple of Scaling
+        Of the features.
+    inputs : tuple of ndarray
+        ``[y, x, feature]`` in each scaling, without gaps.
+    """
+
+    basis: Basis
+    scalings: tuple[Scaling, ...]
+    inputs: tuple[npt.NDArray[np.float64], ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Size in memory."""
+        return sum(one.nbytes for one in self.inputs)
+
+
+def known_scan(
     scan: Scan,
     around: Neighbourhood,
     symmetry: Symmetry | None = None,
     report: Report | None = None,
-) -> Features:
-    """Return the features of a scan, from memory or disk where they are there.
+) -> KnownScan:
+    """Return what needs no label of a scan, from memory or disk where it is there.
 
     Raises
     ------
@@ -56,14 +86,20 @@ def features_of(
     """
     how = fit_preprocess(scan.detector_shape, input_side(scan.detector_shape))
     key = _key(scan, how, around, symmetry)
-    found = _memory.get(key) or _load(key, how)
+    found = _memory.get(key)
     if found is None:
-        found = read_features(around.of(scan), how, report, symmetry)
-        if scan.source is not None:
-            _save(key, found)
+        apart = 2 * around.radius + 1
+        features = _load(key, how)
+        if features is None:
+            features = read_features(around.of(scan), how, report, symmetry, apart)
+            if scan.source is not None:
+                _save(key, features)
+        values = without_gaps(features.values, scan.missing)
+        scalings = find_scalings(values, apart)
+        found = KnownScan(features.basis, scalings, tuple(one.of(values) for one in scalings))
     _memory[key] = found
     _memory.move_to_end(key)
-    while len(_memory) > IN_MEMORY:
+    while len(_memory) > 1 and sum(one.nbytes for one in _memory.values()) > IN_MEMORY:
         _memory.popitem(last=False)
     return found
 
@@ -97,8 +133,9 @@ def _files(path: str) -> list[Any]:
         if Path(path).is_dir():
             paths = sorted(one for one in Path(path).rglob("*") if one.is_file())
         else:
-            # A header (.hdr, .json) names the data file beside it.
-            paths += sorted(Path(path).parent.glob(f"{Path(path).stem}.*"))
+            # A header names the data file beside it; labels and models are no part of the scan.
+            beside = Path(path).parent.glob(f"{escape(Path(path).stem)}.*")
+            paths += sorted(p for p in beside if p.is_file() and p.suffix.lower() not in NO_SCANS)
         for one in paths:
             known = one.stat()
             found.append([one.name, known.st_size, known.st_mtime_ns])
@@ -145,7 +182,8 @@ def _load(key: str, how: Preprocess) -> Features | None:
     with suppress(Exception), path.open("rb") as file:
         stored = np.load(file, allow_pickle=False)
         found = _features({name: stored[name] for name in stored.files}, how)
-        os.utime(path)
+        with suppress(OSError):
+            os.utime(path)
         return found
     return None
 

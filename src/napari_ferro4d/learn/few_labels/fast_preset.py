@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,21 +19,16 @@ from napari_ferro4d.learn.data import (
 from napari_ferro4d.learn.model_files import Model, scan_record, versions
 from napari_ferro4d.scan import Scan
 
-from .cache import features_of
-from .fast_model import SURE, Copies
+from .cache import known_scan
+from .fast_model import Copies
 from .features import COMPONENTS, Basis, project, without_gaps
 from .head import log_softmax, mean_log_probability
-from .learner import FITS, Learnt, Task, learn
-from .scalings import Scaling, find_scalings
+from .learner import HEADS_FITTED, Learnt, Task, learn
+from .novelty import distances, known_patterns
+from .scalings import Scaling
 from .spatial import STRENGTHS, Grid, edges, spread
 
 Array = npt.NDArray[np.float64]
-
-REFERENCES = 1000
-"""Patterns kept in a model, to tell whether others are like them."""
-
-USUAL_SHARE = 0.99
-"""Of positions like those: their distance is what a pattern may be away."""
 
 UNLIKE = 0.2
 """Share of a scan unlike the patterns of a model from which a warning is due."""
@@ -66,14 +60,11 @@ def prepare(
     report: Report | None,
 ) -> tuple[Task, Basis, tuple[Scaling, ...]]:
     """Return what to learn from, reading the scan where its features are not known yet."""
-    features = features_of(scan, around, symmetry, report)
-    values = without_gaps(features.values, scan.missing)
-    scalings = find_scalings(values)
-    inputs = [one.of(values) for one in scalings]
+    known = known_scan(scan, around, symmetry, report)
     copies = None
     if symmetry is not None and labels.any():
-        copies = _copies(around.of(scan), labels, symmetry, features.basis, scalings)
-    return Task(inputs, labels, scan.missing, copies), features.basis, scalings
+        copies = _copies(around.of(scan), labels, symmetry, known.basis, known.scalings)
+    return Task(known.inputs, labels, scan.missing, copies), known.basis, known.scalings
 
 
 def learn_scan(
@@ -97,10 +88,11 @@ def learn_scan(
     if symmetry is not None:
         symmetry.check(np.unique(labels[labels > 0]).tolist(), scan.k_step)
     task, basis, scalings = prepare(scan, labels, around, symmetry, report)
-    steps = Steps(report, 3 * FITS, "learning from the labels")
+    steps = Steps(report, HEADS_FITTED, "learning from the labels")
     learnt = learn(_with_check(task, steps), seed)
-    reference, reach = _references(task, scalings, learnt)
-    novelty = _distances(task.inputs[1], reference) / reach
+    labelled = labels > 0
+    reference, reach = known_patterns(task.calm, labelled, learnt.probability, scan.missing)
+    novelty = distances(task.calm, reference) / reach
     probability = learnt.probability.astype(np.float32)
     mapped = Mapped(np.moveaxis(probability, -1, 0).copy(), novelty.astype(np.float32))
     if scan.missing is not None:
@@ -156,7 +148,7 @@ def map_scan(scan: Scan, model: Model, report: Report | None = None) -> Mapped:
     grid = Grid(*edges(log_probability, scan.missing))
     said = spread(np.exp(log_probability), grid, strength)
     probability = np.exp(log_softmax(np.log(said) / warm)).astype(np.float32)
-    novelty = _distances(values["stabilised"].astype(np.float64) @ calm, reference) / reach
+    novelty = distances(values["stabilised"].astype(np.float64) @ calm, reference) / reach
     mapped = Mapped(np.moveaxis(probability, -1, 0).copy(), novelty.astype(np.float32))
     if scan.missing is not None:
         mapped.probability[:, scan.missing] = np.nan
@@ -217,8 +209,13 @@ def _copies(
 ) -> Copies:
     """Return turned copies of the labelled patterns, without the patterns themselves."""
     positions = np.argwhere(labels > 0)
-    patterns = np.stack([np.asarray(scan.data[int(y), int(x)]) for y, x in positions])
-    counts = count_patterns(patterns, basis.how, scan.centre, scan.where())
+    import dask
+
+    # Together, so that a chunk which holds several of them is read once.
+    patterns = dask.compute(*(scan.data[int(y), int(x)] for y, x in positions))
+    counts = np.stack(
+        [count_patterns(one, basis.how, scan.centre, scan.where()) for one in patterns]
+    )
     beam = basis.how.beam(scan.centre)
     turned, classes = symmetry.copies(counts, labels[labels > 0], beam)
     n = len(positions)
@@ -229,40 +226,11 @@ def _copies(
     return Copies(inputs, targets.reshape(shape), positions)
 
 
-def _references(
-    task: Task, scalings: tuple[Scaling, ...], learnt: Learnt
-) -> tuple[npt.NDArray[np.float32], float]:
-    """Return patterns of which the model is sure, and how far others of them are from these."""
-    sure = (learnt.probability.max(axis=-1) > SURE) | (task.labels > 0)
-    if task.missing is not None:
-        sure &= ~task.missing
-    known = task.inputs[1][sure]
-    order = np.random.default_rng(0).permutation(len(known))
-    half = max(1, min(REFERENCES, len(known) // 2))
-    reference, rest = known[order[:half]], known[order[half : 3 * half]]
-    far = _distances(rest, reference) if len(rest) else np.ones(1)
-    reach = float(np.quantile(far, USUAL_SHARE))
-    return reference.astype(np.float32), reach if reach > 0 else 1.0
-
-
-def _distances(features: Array, reference: npt.NDArray[Any]) -> Array:
-    """Return the distance of features ``[..., k]`` to the nearest of ``[n, k]``."""
-    flat = features.reshape(-1, features.shape[-1])
-    known = reference.astype(np.float64)
-    squares = (known**2).sum(axis=1)
-    found = np.empty(len(flat))
-    for start in range(0, len(flat), 4096):
-        part = flat[start : start + 4096]
-        apart = (part**2).sum(axis=1)[:, None] + squares - 2 * part @ known.T
-        found[start : start + 4096] = apart.min(axis=1)
-    return np.asarray(np.sqrt(np.maximum(found, 0)).reshape(features.shape[:-1]))
-
-
 def _arrays(
     basis: Basis,
     scalings: tuple[Scaling, ...],
     learnt: Learnt,
-    reference: npt.NDArray[np.float32],
+    reference: Array,
 ) -> Mapping[str, np.ndarray]:
     arrays: dict[str, np.ndarray] = {"reference": reference}
     for kind in COMPONENTS:

@@ -97,12 +97,17 @@ def input_side(detector: tuple[int, int]) -> int:
 
 
 def read_features(
-    scan: Scan, how: Preprocess, report: Report | None = None, symmetry: Symmetry | None = None
+    scan: Scan,
+    how: Preprocess,
+    report: Report | None = None,
+    symmetry: Symmetry | None = None,
+    apart: int = 1,
 ) -> Features:
     """Find the principal components of a scan, and those of every pattern.
 
     A scan of up to twice `SAMPLES` patterns is read once, a larger one twice. Where patterns are
-    to be turned or mirrored, the components are those of their copies, too.
+    to be turned or mirrored, the components are those of their copies, too. Patterns `apart`
+    positions from each other have no counts in common.
 
     Raises
     ------
@@ -120,7 +125,7 @@ def read_features(
     if wanted.sum() < 2:
         raise ScanError(f"{scan.where()}: holds fewer than two patterns; nothing can be learnt.")
     counts = _read(scan, wanted, how, report)
-    unit = _unit(counts, wanted)
+    unit = _unit(counts, wanted, apart)
     sample = counts[:: -(-len(counts) // SAMPLES)]
     if symmetry is not None:
         turned = sample[:: len(symmetry.operations)].reshape(-1, how.size, how.size)
@@ -205,27 +210,32 @@ def _placed(basis: Basis, counts: Array, there: npt.NDArray[np.bool_]) -> dict[s
     return values
 
 
-def _unit(counts: Array, where: npt.NDArray[np.bool_]) -> float:
+def _unit(counts: Array, where: npt.NDArray[np.bool_], apart: int) -> float:
     """Return what one electron adds to a pixel: 1 for counts, else the slope of variance on mean.
 
     Differences of neighbouring patterns have twice the variance of counting noise.
     """
-    y, x = np.nonzero(where)
-    gaps = np.where(np.diff(y) == 0, np.diff(x), where.shape[1])
-    beside = np.flatnonzero(gaps == gaps.min(initial=where.shape[1] - 1))
-    if not len(beside):
+    number = np.where(where, np.cumsum(where).reshape(where.shape) - 1, -1)
+    columns = np.flatnonzero(where.any(axis=0))
+    gap = int(np.diff(columns).min(initial=where.shape[1]))
+    gap *= -(-apart // max(1, gap))
+    both = (number[:, :-gap] >= 0) & (number[:, gap:] >= 0) if gap < where.shape[1] else where[:0]
+    before = number[:, : both.shape[1]][: len(both)][both]
+    if not len(before):
         return 1.0
-    some = beside[:: -(-len(beside) // PAIRS)]
-    first, second = counts[some], counts[some + 1]
+    after = number[:, gap:][both]
+    step = -(-len(before) // PAIRS)
+    first, second = counts[before[::step]], counts[after[::step]]
     mean = (first.mean(axis=0) + second.mean(axis=0)) / 2
     lit = mean > 0.01 * mean.max(initial=0)
     if not lit.any():
         return 1.0
     variance = (first - second)[:, lit].var(axis=0) / 2
-    slope = float(np.median(variance / mean[lit]))
+    # What changes from position to position adds to it, in bright pixels most.
+    slope = float(np.quantile(variance / mean[lit], 0.25))
     whole = bool(np.array_equal(first[:32], np.rint(first[:32])))
     # Whole numbers are counts unless they plainly cannot be (EMPAD and CCD cameras count in more).
-    counted = whole and 1 / 3 < slope < 3
+    counted = whole and 1 / 3 < slope < 10
     return 1.0 if counted or not np.isfinite(slope) or slope <= 0 else slope
 
 

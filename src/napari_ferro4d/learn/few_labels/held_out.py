@@ -22,8 +22,9 @@ ENOUGH_EFFECTIVE = 8.0
 ENOUGH_PER_CLASS = 2
 """Labels of every class held out: a class that is never tested has no figure."""
 
-BINS = 10
-"""Of the reliability diagram, by the probability given to the predicted class."""
+BINS = 5
+"""Of the reliability diagram, by the probability given to the predicted class: of a few dozen
+labels, more bins would mostly show chance."""
 
 TOO_FEW = "too few labels apart from each other to tell: label more positions, spread over the scan"
 
@@ -132,7 +133,9 @@ class Fold:
     test: npt.NDArray[np.bool_]
 
 
-def distance_apart(labels: npt.NDArray[np.int64]) -> float:
+def distance_apart(
+    labels: npt.NDArray[np.int64], missing: npt.NDArray[np.bool_] | None = None
+) -> float:
     """Return how far from the nearest label half of the unlabelled positions lie.
 
     As far as that a label held out is kept from those trained on: then it is about as hard to
@@ -140,17 +143,27 @@ def distance_apart(labels: npt.NDArray[np.int64]) -> float:
     """
     from scipy.ndimage import distance_transform_edt
 
-    far = distance_transform_edt(labels == 0)
-    unlabelled = far[labels == 0]
+    unlabelled = distance_transform_edt(labels == 0)[_open(labels, missing)]
     usual = float(np.median(unlabelled)) if unlabelled.size else LEAST_APART
     return float(max(LEAST_APART, min(usual, max(labels.shape) / 8)))
 
 
-def split(labels: npt.NDArray[np.int64], seed: int) -> tuple[list[Fold], float]:
+def _open(
+    labels: npt.NDArray[np.int64], missing: npt.NDArray[np.bool_] | None
+) -> npt.NDArray[np.bool_]:
+    """Return which positions have a pattern and no label."""
+    unlabelled: npt.NDArray[np.bool_] = labels == 0
+    return unlabelled if missing is None else unlabelled & ~missing
+
+
+def split(
+    labels: npt.NDArray[np.int64], seed: int, missing: npt.NDArray[np.bool_] | None = None
+) -> tuple[list[Fold], float]:
     """Deal the labels of ``[y, x]`` out to folds, in spatial blocks and apart by a distance.
 
     Blocks are as wide as the distance. A class of which fewer than two labels would be left to
-    train on is not tested in that fold, and all its labels are trained on, near or far.
+    train on is not tested in that fold: all its labels are trained on, and those of other classes
+    near them are not tested either.
 
     Returns
     -------
@@ -163,7 +176,7 @@ def split(labels: npt.NDArray[np.int64], seed: int) -> tuple[list[Fold], float]:
 
     positions = np.argwhere(labels > 0)
     targets = labels[labels > 0]
-    apart = distance_apart(labels)
+    apart = distance_apart(labels, missing)
     number = _blocks(positions, int(np.ceil(apart)), seed)
     folds = []
     for one in range(FOLDS):
@@ -177,6 +190,8 @@ def split(labels: npt.NDArray[np.int64], seed: int) -> tuple[list[Fold], float]:
             if int((train & own).sum()) < min(2, int(own.sum())):
                 test &= ~own
                 train |= own
+        near = cKDTree(positions[train]).query(positions, distance_upper_bound=apart)[0] <= apart
+        test &= ~near
         if test.any():
             folds.append(Fold(train, test))
     return folds, apart
@@ -197,7 +212,9 @@ def _blocks(positions: npt.NDArray[np.int64], side: int, seed: int) -> npt.NDArr
     return np.asarray(fold[which.ravel()])
 
 
-def areas(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+def areas(
+    labels: npt.NDArray[np.int64], missing: npt.NDArray[np.bool_] | None = None
+) -> npt.NDArray[np.float64]:
     """Return for how many unlabelled positions each label ``[n]`` stands: it is the nearest.
 
     Labels crowd where a person or the sampler doubts, for instance along a wall. The share of
@@ -207,7 +224,7 @@ def areas(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
 
     nearest = distance_transform_edt(labels == 0, return_distances=False, return_indices=True)
     number = np.cumsum(labels > 0).reshape(labels.shape) - 1
-    owner = number[tuple(nearest)][labels == 0]
+    owner = number[tuple(nearest)][_open(labels, missing)]
     return np.bincount(owner, minlength=int(np.count_nonzero(labels))).astype(np.float64)
 
 
@@ -217,10 +234,11 @@ def effective(weights: npt.NDArray[np.float64]) -> float:
     return float(weights.sum()) ** 2 / squares if squares else 0.0
 
 
-def why_too_few(
-    labels: npt.NDArray[np.int64], weights: npt.NDArray[np.float64], classes: tuple[int, ...]
-) -> str:
-    """Return why the tested labels ``[n]`` allow no figure, or an empty text."""
+def why_too_few(labels: npt.NDArray[np.int64], pieces: float, classes: tuple[int, ...]) -> str:
+    """Return why the tested labels ``[n]``, worth so many pieces of evidence, allow no figure.
+
+    An empty text where they do.
+    """
     scarce = any(np.count_nonzero(labels == c) < ENOUGH_PER_CLASS for c in classes)
-    few = len(labels) < ENOUGH or effective(weights) < ENOUGH_EFFECTIVE
+    few = len(labels) < ENOUGH or pieces < ENOUGH_EFFECTIVE
     return TOO_FEW if few or scarce else ""

@@ -27,8 +27,8 @@ WRONG = 0.1
 
 MOST_WRONG, LEAST_WRONG = 0.25, 0.02
 
-FITS = 1 + 2 * PARTS
-"""Models fitted to tell of one map."""
+HEADS_FITTED = (1 + PARTS) * (fast_model.ROUNDS + 1) + 2 * PARTS
+"""Times that classifiers are fitted to tell of one map, at most."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,11 @@ class Task:
     check: Callable[[], None] | None = None
 
     @property
+    def calm(self) -> Array:
+        """The features in the scaling `calm`, in which distances are told."""
+        return self.inputs[1]
+
+    @property
     def classes(self) -> tuple[int, ...]:
         """Class numbers."""
         return tuple(int(c) for c in np.unique(self.labels[self.labels > 0]))
@@ -147,6 +152,13 @@ class Task:
         kept[y, x] = self.targets[y, x]
         return self.fit(kept, weights, rounds)
 
+    def fit_blindly(self, train: npt.NDArray[np.bool_]) -> Fit:
+        """Fit the model to some of the labels, weighed as if there were no others."""
+        seen = np.zeros_like(self.labels)
+        y, x = self.positions[train].T
+        seen[y, x] = self.labels[y, x]
+        return self.fit_without(train, evidence(seen))
+
 
 def quick(task: Task) -> Fit:
     """Fit the model without asking how good it is: enough to say where to label next."""
@@ -169,19 +181,19 @@ def learn(task: Task, seed: int = 0) -> Learnt:
     targets = task.targets[y, x]
     right = _chance_right(judged[np.arange(len(targets)), targets], len(task.classes))
     weights[y, x] *= right
-    told, tested, apart = _held_out(task, weights, seed)
-    stands = areas(task.labels)[tested]
-    worth = stands * right[tested]
-    worth *= effective(stands) / max(float(worth.sum()), 1e-12)
+    told, tested, apart = _held_out(task, seed)
+    stands = areas(task.labels, task.missing)[tested]
+    pieces = min(effective(stands), float(evidence(task.labels)[y, x][tested].sum()))
+    worth = stands * pieces / max(float(stands.sum()), 1e-12)
     number, warm = STRENGTHS.index(fast_model.USUAL), 1.0
-    if len(tested):
+    if worth.any():
         number = best_strength(told, targets[tested], worth)
         warm = temperature(told[number], targets[tested], worth)
     whole = task.fit(task.targets, weights)
     probability = np.exp(log_softmax(np.log(whole.spread(STRENGTHS[number])) / (SHARPER * warm)))
     numbers = np.array(task.classes)
     labels = numbers[targets]
-    why = why_too_few(labels[tested], stands, task.classes)
+    why = why_too_few(labels[tested], pieces, task.classes)
     held_out = None
     if not why:
         said = np.exp(log_softmax(told[number] / warm))
@@ -190,7 +202,7 @@ def learn(task: Task, seed: int = 0) -> Learnt:
             labels[tested],
             numbers[said.argmax(axis=1)],
             said.astype(np.float32),
-            stands * effective(stands) / stands.sum(),
+            worth,
             task.classes,
             apart,
         )
@@ -218,11 +230,12 @@ def _judge_labels(task: Task, weights: Array, seed: int) -> Array:
     part = np.empty(len(targets), int)
     for target in range(classes):
         own = rng.permutation(np.flatnonzero(targets == target))
-        part[own] = np.arange(len(own)) % PARTS
+        # Nobody can judge the only label of a class.
+        part[own] = np.arange(len(own)) % PARTS if len(own) > 1 else -1
     said = np.full((len(targets), classes), 1 / classes)
     for number in range(PARTS):
         test = part == number
-        if test.any() and len(np.unique(targets[~test])) == classes:
+        if test.any():
             fitted = task.fit_without(~test, weights, rounds=1)
             said[test] = fitted.usual[y[test], x[test]]
     return said
@@ -241,21 +254,19 @@ def _chance_right(probability: Array, classes: int) -> Array:
     return np.asarray(right)
 
 
-def _held_out(
-    task: Task, weights: Array, seed: int
-) -> tuple[list[Array], npt.NDArray[np.int64], float]:
+def _held_out(task: Task, seed: int) -> tuple[list[Array], npt.NDArray[np.int64], float]:
     """Return log-probabilities ``[n, class]`` of tested labels at each strength, and which.
 
     Every label is tested at most once.
     """
-    folds, apart = split(task.labels, seed)
+    folds, apart = split(task.labels, seed, task.missing)
     y, x = task.positions.T
     told: list[list[Array]] = [[] for _ in STRENGTHS]
     tested = [np.empty(0, np.int64)]
     for fold in folds:
         if len(np.unique(task.targets[y[fold.train], x[fold.train]])) < len(task.classes):
             continue
-        fitted = task.fit_without(fold.train, weights)
+        fitted = task.fit_blindly(fold.train)
         for number, strength in enumerate(STRENGTHS):
             spread = fitted.spread(strength)[y[fold.test], x[fold.test]]
             told[number].append(np.log(np.maximum(spread, 1e-9)))

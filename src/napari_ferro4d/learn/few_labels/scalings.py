@@ -25,6 +25,9 @@ LEAST_SPREAD = 1e-3
 CALM_SHARE = 0.7
 """Of the differences of neighbours: the calmer part, which has no wall in it."""
 
+MOST_DIFFERENCES = 200_000
+"""Of neighbours that are looked at."""
+
 NOISE_ROOM = 0.3
 """By how much the noise may be underestimated, in its own units."""
 
@@ -55,8 +58,13 @@ class Scaling:
         return np.asarray(values[self.kind].astype(np.float64) @ self.matrix)
 
 
-def find_scalings(values: dict[str, npt.NDArray[np.float32]]) -> tuple[Scaling, ...]:
-    """Return the scalings of a scan with features ``[y, x, component]`` without gaps."""
+def find_scalings(
+    values: dict[str, npt.NDArray[np.float32]], apart: int = 1
+) -> tuple[Scaling, ...]:
+    """Return the scalings of a scan with features ``[y, x, component]`` without gaps.
+
+    Patterns `apart` positions from each other have no counts in common.
+    """
     stabilised, logarithm = (
         values[kind].astype(np.float64) for kind in ("stabilised", "logarithm")
     )
@@ -67,17 +75,17 @@ def find_scalings(values: dict[str, npt.NDArray[np.float32]]) -> tuple[Scaling, 
     common = np.sqrt((logarithm[..., :few] ** 2).mean()) or 1.0
     return (
         Scaling("plain", "stabilised", plain),
-        Scaling("calm", "stabilised", _calm(stabilised)),
+        Scaling("calm", "stabilised", _calm(stabilised, apart)),
         Scaling("relative", "logarithm", np.eye(logarithm.shape[-1], few) / common),
     )
 
 
-def _calm(values: Array) -> Array:
+def _calm(values: Array, apart: int) -> Array:
     from scipy.linalg import eigh
 
     flat = values.reshape(-1, values.shape[-1])
     total = np.atleast_2d(np.cov(flat.T))
-    noise = noise_covariance(values)
+    noise = noise_covariance(values, apart)
     ridge = 1e-6 * np.trace(noise) / len(noise) + 1e-12
     ratio, axes = eigh(total, noise + ridge * np.eye(len(noise)))
     ratio, axes = ratio[::-1], axes[:, ::-1]
@@ -89,15 +97,18 @@ def _calm(values: Array) -> Array:
     return np.asarray((axes * shrunk / np.sqrt(np.maximum(ratio, 1)))[:, kept])
 
 
-def noise_covariance(values: Array) -> Array:
+def noise_covariance(values: Array, apart: int = 1) -> Array:
     """Return the covariance of the noise of ``[y, x, component]``, from neighbours that are calm.
 
     Of normally distributed differences the calmest part would look too narrow; the median of
     their squared lengths, which for k components is about k - 2/3, sets the scale.
     """
     k = values.shape[-1]
-    steps = [np.diff(values, axis=axis).reshape(-1, k) for axis in (0, 1)]
-    differences = np.concatenate(steps)
+    along_y, along_x = values[apart:] - values[:-apart], values[:, apart:] - values[:, :-apart]
+    differences = np.concatenate([along_y.reshape(-1, k), along_x.reshape(-1, k)])
+    differences = differences[:: -(-len(differences) // MOST_DIFFERENCES) or 1]
+    if not len(differences):
+        return np.zeros((k, k))
     covariance = _regular(differences.T @ differences / max(1, len(differences)))
     for _ in range(4):
         squared = squared_lengths(differences, covariance)

@@ -143,7 +143,13 @@ class Grid:
         degree[:, :-1] += along_x
         self.degree = degree
 
-    def solve(self, own: Array | float, right: Array, start: Array | None = None) -> Array:
+    def solve(
+        self,
+        own: Array | float,
+        right: Array,
+        start: Array | None = None,
+        slack: float = SLACK,
+    ) -> Array:
         """Solve (Laplacian + diagonal of `own`) x = `right`, each ``[y, x]`` or ``[y, x, k]``.
 
         Conjugate gradients, preconditioned by the diagonal, all right sides at once: linear in the
@@ -158,7 +164,7 @@ class Grid:
             x = np.array(start[None] if flat else np.moveaxis(start, -1, 0), order="C")
         diagonal = self.degree + own
         rest = stacked - self._times(diagonal, x)
-        goal = SLACK * _dot(stacked, stacked) + 1e-300
+        goal = slack * _dot(stacked, stacked) + 1e-300
         z = rest / diagonal
         way, product = z.copy(), _dot(rest, z)
         for _ in range(MOST_STEPS):

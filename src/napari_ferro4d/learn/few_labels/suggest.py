@@ -7,10 +7,13 @@ Hardy et al. (2025), arXiv:2510.00693, Algorithm 1, for sampling at boundaries.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
 from .learner import Task, quick
+from .novelty import distances, known_patterns
 from .spatial import Grid
 
 Array = npt.NDArray[np.float64]
@@ -22,38 +25,67 @@ CUT_OFF = 0.3
 """Exponent by which positions that are cut off from others count less: a label there tells nothing
 of the rest."""
 
-FLOOR = 0.003
+UNLIKE = 0.5
+"""Doubt of a pattern twice as far from the labelled ones as is usual."""
+
+ROUGH = 1e-4
+"""Slack of the solutions: the best position is not told by their last digits."""
+
+LEAST_GAIN = 0.5
+"""Positions' worth of doubt that a label has to take away."""
+
+FLOOR = 0.001
 """Doubt left where the model is sure."""
 
 FIRST_SPACE = 0.5
 """Of the first grid: weight of the distance on the scan against that of the patterns."""
 
 
+def doubts(task: Task, probability: Array) -> Array:
+    """Return how much each position is doubted, ``[y, x]``.
+
+    One minus the probability of its class; where the pattern is unlike all that is labelled, what
+    the model says of it does not count.
+    """
+    reference, reach = known_patterns(task.calm, task.labels > 0, probability, task.missing)
+    novelty = distances(task.calm, reference) / reach
+    return np.asarray(np.maximum(1 - probability.max(axis=-1), UNLIKE * np.clip(novelty - 1, 0, 1)))
+
+
 def most_informative(
-    probability: Array, grid: Grid, labelled: npt.NDArray[np.bool_], budget: int
+    doubt: Array,
+    grid: Grid,
+    labelled: npt.NDArray[np.bool_],
+    budget: int,
+    check: Callable[[], None] | None = None,
 ) -> list[tuple[int, int]]:
     """Return where a label would take away most doubt, best first.
 
-    The doubt of a position is one minus the probability of its class. A label takes away that of
-    its own position and, along the grid and up to where it changes abruptly, that of the
-    neighbours.
+    A label takes away the doubt of its own position and, along the grid and up to where it changes
+    abruptly, that of the neighbours. Fewer positions than asked for are returned where one more
+    label would settle less than half a position.
     """
-    doubt = 1 - probability.max(axis=-1) + FLOOR
+    doubt = doubt + FLOOR
     doubt[labelled] = 0
     alone = grid.own_answer(OWN) ** CUT_OFF
     found: list[tuple[int, int]] = []
     taken = labelled.copy()
     while len(found) < budget and not taken.all():
-        worth = grid.solve(OWN, doubt) / alone
+        if check is not None:
+            check()
+        worth = grid.solve(OWN, doubt, slack=ROUGH) / alone
         worth[taken] = -1
         best = np.unravel_index(int(worth.argmax()), worth.shape)
         place = int(best[0]), int(best[1])
-        found.append(place)
         taken[place] = True
         one = np.zeros(doubt.shape)
         one[place] = 1
-        told = grid.solve(OWN, one)
-        doubt = doubt * (1 - np.clip(told / told[place], 0, 1))
+        told = grid.solve(OWN, one, slack=ROUGH)
+        told = np.clip(told / told[place], 0, 1)
+        if float((doubt * told).sum()) < LEAST_GAIN:
+            return found
+        found.append(place)
+        doubt = doubt * (1 - told)
     return found
 
 
@@ -140,7 +172,7 @@ def at_boundaries(
         if not new or not iterated:
             break
     if len(found) < budget:
-        rest = most_informative(probability, fitted.grid, closed, budget - len(found))
+        rest = most_informative(doubts(task, probability), fitted.grid, closed, budget - len(found))
         message = (
             f"between labels of different classes there were only {len(found)} positions; the "
             "others are those of which the model is least sure."
