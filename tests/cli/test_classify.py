@@ -123,6 +123,9 @@ def bad(folder, classifier):
     np.save(folder / "late.npy", late)
 
 
+TRAINING = ["--preset", "fast", "--neighbourhood", "0", "--neighbourhood-reduce", "mean"]
+TRAINING += ["--epochs", "3", "--symmetry", "mirror-x: 3->3, 7->7"]
+
 SHORT = ["--detector-shape", "32,32", "--dtype", "u1", "--scan-shape", "12,14", "--incomplete"]
 
 BAD = {
@@ -144,6 +147,10 @@ BAD = {
     "epochs of fast": (
         ["classify", "scan.npy", "--labels", "labels.npy", "--epochs", "3"],
         "knows no epochs",
+    ),
+    "how to train a model that is trained": (
+        ["classify", "scan.npy", "--model", "cnn.safetensors", *TRAINING],
+        "leave out --preset, --neighbourhood, --neighbourhood-reduce, --epochs, --symmetry, or",
     ),
     "a symmetry of other classes": (
         ["classify", "scan.npy", "--labels", "labels.npy", "--symmetry", "mirror-x: 1->2, 2->1"],

@@ -15,6 +15,9 @@ from .verb_steps import opened, written
 if TYPE_CHECKING:
     from napari_ferro4d.learn import Classification, Model
 
+_TRAINING = ("preset", "neighbourhood", "neighbourhood_reduce", "epochs", "symmetry")
+"""Options that say how to train."""
+
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the verb."""
@@ -24,13 +27,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     given.add_argument(
         "--model", metavar="MODEL.safetensors", help="a trained classifier, for one scan or many"
     )
-    parser.add_argument("--preset", choices=("fast", "paper"), default="fast")
-    parser.add_argument(
-        "--neighbourhood", type=int, default=0, metavar="R", help="average (2R+1)^2 patterns"
+    # Without defaults, to tell what was given: none of these is for a model trained before.
+    training = parser.add_argument_group("training, with --labels")
+    training.add_argument("--preset", choices=("fast", "paper"), help="fast by default")
+    training.add_argument(
+        "--neighbourhood", type=int, metavar="R", help="average (2R+1)^2 patterns; 0 by default"
     )
-    parser.add_argument("--neighbourhood-reduce", choices=("mean", "max"), default="mean")
-    parser.add_argument("--epochs", type=positive, metavar="N", help="paper: instead of its own")
-    parser.add_argument(
+    training.add_argument("--neighbourhood-reduce", choices=("mean", "max"), help="mean by default")
+    training.add_argument("--epochs", type=positive, metavar="N", help="paper: instead of its own")
+    training.add_argument(
         "--symmetry",
         action="append",
         metavar="OPERATION",
@@ -49,6 +54,12 @@ def run(args: argparse.Namespace) -> int:
     from napari_ferro4d.learn import check_model_target, load_model, save_model
     from napari_ferro4d.results import check_target
 
+    given = [f"--{name.replace('_', '-')}" for name in _TRAINING if getattr(args, name) is not None]
+    if args.model and given:
+        raise ScanError(
+            f"{args.model}: is trained already; leave out {', '.join(given)}, or train anew with "
+            "--labels."
+        )
     if args.model and not args.format:
         args.scan = [one for path in args.scan for one in _scans_in(path)]
     many = len(args.scan) > 1
@@ -121,9 +132,9 @@ def _one(
             scan,
             None if labels is None else labels.data,
             model=model,
-            preset=args.preset,
-            neighbourhood=args.neighbourhood,
-            neighbourhood_reduce=args.neighbourhood_reduce,
+            preset=args.preset or "fast",
+            neighbourhood=args.neighbourhood or 0,
+            neighbourhood_reduce=args.neighbourhood_reduce or "mean",
             epochs=args.epochs,
             classes=None if labels is None else labels.classes,
             colours=None if labels is None else labels.colours,
