@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 
 from helpers.command_line import refused, run_json
+from helpers.scan_frames import write_mib, write_mib_series
+from napari_ferro4d.cli import main
 from napari_ferro4d.learn import Model, load_model, save_model
 from napari_ferro4d.results import LabelResult, read_results, write_results
 
@@ -89,6 +92,67 @@ def test_a_model_classifies_all_scans_of_a_folder(capsys, folder, classifier, tm
     assert {path.name for path in out.iterdir()} == {"scan.zarr", "other.zarr"}
 
 
+def test_a_scan_in_several_files_is_classified_once(capsys, folder, classifier, tmp_path):
+    counts = np.load(folder / "scan.npy").astype(np.uint16)
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    write_mib_series(scans, counts[::-1])
+    for name in ("first", "second"):
+        path = write_mib(tmp_path, counts if name == "first" else counts[:, ::-1])
+        path.rename(scans / f"{name}.mib")
+        path.with_suffix(".hdr").rename(scans / f"{name}.hdr")
+    out = tmp_path / "results"
+    document = run_json(capsys, "classify", scans, "--model", classifier, "-o", out)
+    names = {"first.zarr", "second.zarr", "scan_000001.zarr"}
+    assert {path.name for path in out.iterdir()} == names
+    assert {one["results"] for one in document["scans"]} == {str(out / name) for name in names}
+    (mirrored,) = read_results(out / "second.zarr").labels
+    assert (mirrored.data[:, :7] == 7).mean() > 0.9
+
+
+def test_a_folder_with_one_scan_has_a_folder_of_results(capsys, folder, classifier, tmp_path):
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    shutil.copy(folder / "other.npy", scans)
+    out = tmp_path / "results"
+    document = run_json(capsys, "classify", scans, "--model", classifier, "-o", out)
+    assert [one["results"] for one in document["scans"]] == [str(out / "other.zarr")]
+    assert document["errors"] == []
+    assert len(read_results(out / "other.zarr").labels) == 1
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_bad_scan_is_said_and_the_others_classified(
+    capsys, folder, classifier, tmp_path, options
+):
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    shutil.copy(folder / "other.npy", scans / "a.npy")
+    (scans / "b.mib").write_bytes(b"MQ1, and no more")
+    shutil.copy(folder / "small.npy", scans / "c.npy")
+    shutil.copy(folder / "other.npy", scans / "d.npy")
+    out = tmp_path / "results"
+    arguments = ["classify", scans, "--model", classifier, "-o", out, *options]
+    assert main([str(one) for one in arguments]) == 2
+    captured = capsys.readouterr()
+    assert {path.name for path in out.iterdir()} == {"a.zarr", "d.zarr"}
+    broken, small = captured.err.splitlines()
+    assert broken.startswith(f"ferro4d: {scans / 'b.mib'}: ")
+    assert str(scans / "c.npy") in small
+    assert "20" in small
+    if options:
+        document = json.loads(captured.out)
+        assert [one["classes"] for one in document["scans"]] == [[3, 7], [3, 7]]
+        assert [one["scan"] for one in document["errors"]] == [
+            str(scans / "b.mib"),
+            str(scans / "c.npy"),
+        ]
+        assert f"ferro4d: {document['errors'][0]['error']}" == broken
+    else:
+        assert str(out / "a.zarr") in captured.out
+        assert str(out / "d.zarr") in captured.out
+
+
 def test_a_scan_unlike_the_training_data_is_warned_of(capsys, folder, classifier, tmp_path):
     unlike = np.random.default_rng(0).poisson(30, (5, 6, 32, 32)).astype(np.uint8)
     np.save(tmp_path / "unlike.npy", unlike)
@@ -121,7 +185,11 @@ def bad(folder, classifier):
     late = np.zeros_like(labels)
     late[10, :7], late[10, 7:] = 3, 7
     np.save(folder / "late.npy", late)
+    (folder / "empty").mkdir()
 
+
+TRAINING = ["--preset", "fast", "--neighbourhood", "0", "--neighbourhood-reduce", "mean"]
+TRAINING += ["--epochs", "3", "--symmetry", "mirror-x: 3->3, 7->7"]
 
 SHORT = ["--detector-shape", "32,32", "--dtype", "u1", "--scan-shape", "12,14", "--incomplete"]
 
@@ -141,9 +209,21 @@ BAD = {
         ["classify", "scan.npy", "scan.npy", "--model", "cnn.safetensors"],
         "one at a time",
     ),
+    "a folder without scans": (
+        ["classify", "empty", "--model", "cnn.safetensors"],
+        "empty: holds no 4D-STEM scan",
+    ),
+    "labels of a scan, and a folder": (
+        ["classify", "empty", "--labels", "labels.npy"],
+        "empty",
+    ),
     "epochs of fast": (
         ["classify", "scan.npy", "--labels", "labels.npy", "--epochs", "3"],
         "knows no epochs",
+    ),
+    "how to train a model that is trained": (
+        ["classify", "scan.npy", "--model", "cnn.safetensors", *TRAINING],
+        "leave out --preset, --neighbourhood, --neighbourhood-reduce, --epochs, --symmetry, or",
     ),
     "a symmetry of other classes": (
         ["classify", "scan.npy", "--labels", "labels.npy", "--symmetry", "mirror-x: 1->2, 2->1"],

@@ -1,16 +1,12 @@
-"""Labels that can be learnt from, which of them are held out, and what that tells."""
+"""Labels that can be learnt from, and what is said of others."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
 from napari_ferro4d import LabelsError
-from napari_ferro4d.learn.data import check_labels, folds_of, held_out
-from napari_ferro4d.learn.training import temperature
-
-RNG = np.random.default_rng(0)
+from napari_ferro4d.learn.data import check_labels
 
 
 @pytest.mark.parametrize(
@@ -27,31 +23,3 @@ RNG = np.random.default_rng(0)
 def test_unusable_labels_are_explained(labels, words):
     with pytest.raises(LabelsError, match=words):
         check_labels(labels, (4, 4))
-
-
-def test_folds_are_blocks_of_the_scan():
-    positions = np.argwhere(RNG.random((40, 24)) < 0.2)
-    fold = folds_of(positions, (40, 24), 5, seed=0)
-    tile = positions // 5
-    for a in range(len(positions)):
-        same = (tile == tile[a]).all(axis=1)
-        assert (fold[same] == fold[a]).all()
-    assert np.bincount(fold).min() > 0.6 * len(positions) / 5
-
-
-def test_no_network_is_robbed_of_a_class():
-    targets = np.array([0] * 20 + [1, 1, 2])
-    fold = np.array([0, 1, 2, 3] * 5 + [4, 4, 1])
-    held = held_out(fold, targets, 5)
-    for member in held:
-        assert set(targets[~member]) == {0, 1, 2}
-    assert held[:, :20].any(axis=0).all()
-    assert not held[:, 20:].any()
-
-
-def test_temperature_undoes_overconfidence():
-    rng = np.random.default_rng(3)
-    logits = rng.normal(0, 2, (4000, 3))
-    share = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    truth = torch.tensor([rng.choice(3, p=p) for p in share])
-    assert temperature(torch.tensor(3 * logits).float(), truth) == pytest.approx(3.0, rel=0.1)

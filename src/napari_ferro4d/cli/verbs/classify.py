@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_ferro4d.cli.parser import add_device, add_output, add_scan, add_seed, positive
+from napari_ferro4d.cli.parser import (
+    add_device,
+    add_output,
+    add_scan,
+    add_seed,
+    open_options,
+    positive,
+)
 from napari_ferro4d.cli.terminal import print_document, progress_bar, say
 from napari_ferro4d.errors import ScanError
 
@@ -14,6 +22,15 @@ from .verb_steps import opened, written
 
 if TYPE_CHECKING:
     from napari_ferro4d.learn import Classification, Model
+
+_TRAINING = ("preset", "neighbourhood", "neighbourhood_reduce", "epochs", "symmetry")
+"""Options that say how to train."""
+
+_SEVERAL_FILES = ("mib", "empad")
+"""Formats in which any of several files opens a scan."""
+
+_HEADERS = (".hdr", ".xml")
+"""How the names of their headers end."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -24,13 +41,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     given.add_argument(
         "--model", metavar="MODEL.safetensors", help="a trained classifier, for one scan or many"
     )
-    parser.add_argument("--preset", choices=("fast", "paper"), default="fast")
-    parser.add_argument(
-        "--neighbourhood", type=int, default=0, metavar="R", help="average (2R+1)^2 patterns"
+    # Without defaults, to tell what was given: none of these is for a model trained before.
+    training = parser.add_argument_group("training, with --labels")
+    training.add_argument("--preset", choices=("fast", "paper"), help="fast by default")
+    training.add_argument(
+        "--neighbourhood", type=int, metavar="R", help="average (2R+1)^2 patterns; 0 by default"
     )
-    parser.add_argument("--neighbourhood-reduce", choices=("mean", "max"), default="mean")
-    parser.add_argument("--epochs", type=positive, metavar="N", help="paper: instead of its own")
-    parser.add_argument(
+    training.add_argument("--neighbourhood-reduce", choices=("mean", "max"), help="mean by default")
+    training.add_argument("--epochs", type=positive, metavar="N", help="paper: instead of its own")
+    training.add_argument(
         "--symmetry",
         action="append",
         metavar="OPERATION",
@@ -49,46 +68,89 @@ def run(args: argparse.Namespace) -> int:
     from napari_ferro4d.learn import check_model_target, load_model, save_model
     from napari_ferro4d.results import check_target
 
-    if args.model and not args.format:
-        args.scan = [one for path in args.scan for one in _scans_in(path)]
-    many = len(args.scan) > 1
+    if args.model:
+        _check_options(args)
+    folders = [path for path in args.scan if _holds_scans(args, path)]
+    many = len(args.scan) > 1 or bool(folders)
     if many and args.labels:
         raise ScanError(
             "labels are of one scan; train on that with --save-model, then apply the model to the "
             "others with --model."
         )
+    given = [_scans_in(args, path) if path in folders else [path] for path in args.scan]
+    args.scan = [path for paths in given for path in paths]
     targets = _targets(args) if many else [args.output]
     for target in targets:
         check_target(target)
     if args.save_model:
         check_model_target(args.save_model)
     model = load_model(args.model) if args.model else None
-    documents = []
+    documents: list[dict[str, Any]] = []
+    errors: list[dict[str, str]] = []
     for path, target in zip(args.scan, targets, strict=True):
         args.output = target
-        document, result = _one(args, path, model)
+        try:
+            document, result = _one(args, path, model)
+        except ScanError as error:
+            if not many:
+                raise
+            message = str(error) if str(Path(path)) in str(error) else f"{path}: {error}"
+            say(message)
+            errors.append({"scan": path, "error": message})
+            continue
         documents.append(document)
         if result.warning:
             say(f"{path}: {result.warning}")
-    if args.save_model:
+    if args.save_model and documents:
         save_model(result.model, args.save_model)
         documents[0]["model"] = args.save_model
     if many and args.json:
-        return print_document({"scans": documents}, as_json=True)
-    for document in documents:
-        print_document(document, as_json=args.json)
-    return 0
+        documents = [{"scans": documents, "errors": errors}]
+    codes = [print_document(document, as_json=args.json) for document in documents]
+    return 2 if errors else max(codes, default=0)
 
 
-def _scans_in(path: str) -> list[str]:
-    """Return a scan as it is, and the scans in a folder that is none itself."""
+def _check_options(args: argparse.Namespace) -> None:
+    """Refuse what says how to train, where nothing is trained."""
+    given = [f"--{name.replace('_', '-')}" for name in _TRAINING if getattr(args, name) is not None]
+    if given:
+        raise ScanError(
+            f"{args.model}: is trained already; leave out {', '.join(given)}, or train anew with "
+            "--labels."
+        )
+
+
+def _holds_scans(args: argparse.Namespace, path: str) -> bool:
+    """Return whether `path` is a folder to look for scans in, and not a scan itself."""
     from napari_ferro4d.open import is_scan
 
-    folder = Path(path)
-    if not folder.is_dir() or is_scan(folder):
-        return [path]
-    # Without any, opening the folder says what is wrong.
-    return [str(one) for one in sorted(folder.iterdir()) if is_scan(one)] or [path]
+    return bool(args.model and not args.format and Path(path).is_dir() and not is_scan(path))
+
+
+def _scans_in(args: argparse.Namespace, folder: str) -> list[str]:
+    """Return the scans in a folder, one file for each.
+
+    A scan may lie in several files, each of which opens it: a header and its data, the numbered
+    files of one acquisition. The first is taken, and a header only where there is nothing else.
+    """
+    from napari_ferro4d.open import is_scan, open_with_options
+
+    files = sorted(one for one in Path(folder).iterdir() if is_scan(one))
+    if not files:
+        raise ScanError(f"{folder}: holds no 4D-STEM scan; give a scan, or a folder of scans.")
+    data = [one for one in files if one.suffix.lower() not in _HEADERS]
+    stems = {one.stem for one in data}
+    headers = [one for one in files if one not in data and one.stem not in stems]
+    options = open_options(args).uncorrected()
+    found: dict[str, str] = {}
+    for one in data + headers:
+        same = str(one)
+        with suppress(ScanError):  # said when its turn comes
+            scan = open_with_options(one, options)
+            if scan.source and scan.source.format in _SEVERAL_FILES:
+                same = scan.signature
+        found.setdefault(same, str(one))
+    return sorted(found.values())
 
 
 def _targets(args: argparse.Namespace) -> list[str]:
@@ -103,7 +165,6 @@ def _targets(args: argparse.Namespace) -> list[str]:
             f"{folder}: {twice[0]} would hold results of several scans of that name; classify "
             "them one at a time."
         )
-    folder.mkdir(parents=True, exist_ok=True)
     return [str(folder / name) for name in names]
 
 
@@ -121,9 +182,9 @@ def _one(
             scan,
             None if labels is None else labels.data,
             model=model,
-            preset=args.preset,
-            neighbourhood=args.neighbourhood,
-            neighbourhood_reduce=args.neighbourhood_reduce,
+            preset=args.preset or "fast",
+            neighbourhood=args.neighbourhood or 0,
+            neighbourhood_reduce=args.neighbourhood_reduce or "mean",
             epochs=args.epochs,
             classes=None if labels is None else labels.classes,
             colours=None if labels is None else labels.colours,

@@ -10,7 +10,7 @@ Files, in reading order:
 - `tiles`: A sample of scans that keeps neighbours together. Knows no torch.
 - `batch_order`: In which order the patterns are learnt. Knows no torch.
 - `batch_loader`: Batches of patterns on the device, ready when they are wanted.
-- `label_checks`: Labels to learn from: what is acceptable, and which to hold out. Knows no torch.
+- `label_checks`: Labels to learn from: what is acceptable. Knows no torch.
 - `turns`: Turning and mirroring a pattern about the undiffracted beam. Knows no torch.
 - `symmetry`: What becomes of the classes when a pattern is turned or mirrored, as the user declares
   it. Knows no torch.

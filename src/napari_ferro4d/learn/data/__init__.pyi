@@ -4,8 +4,6 @@ from .batch_order import batches as batches
 from .batch_order import seed_of as seed_of
 from .label_checks import check_label_image as check_label_image
 from .label_checks import check_labels as check_labels
-from .label_checks import folds_of as folds_of
-from .label_checks import held_out as held_out
 from .neighbourhood import Neighbourhood as Neighbourhood
 from .pattern_cache import FILE_BYTES as FILE_BYTES
 from .pattern_cache import Cache as Cache

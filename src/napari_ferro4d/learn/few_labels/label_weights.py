@@ -8,9 +8,6 @@ import numpy.typing as npt
 REACH = 3.0
 """Positions over which labels of one class tell the same (standard deviation of a bell curve)."""
 
-MOST_LABELS = 4000
-"""More labels than this are thinned to a regular part of them: they are painted areas."""
-
 
 def evidence(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     """Return how many independent observations each label is worth, ``[y, x]``, 0 to 1.

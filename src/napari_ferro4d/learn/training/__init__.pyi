@@ -11,7 +11,6 @@ from .classifier_fit import NEITHER as NEITHER
 from .classifier_fit import SECOND_HALF as SECOND_HALF
 from .classifier_fit import Lesson as Lesson
 from .classifier_fit import TrainedClassifier as TrainedClassifier
-from .classifier_fit import temperature as temperature
 from .classifier_fit import train_classifier as train_classifier
 from .gradient import Gradient as Gradient
 from .gradient import portion_for as portion_for

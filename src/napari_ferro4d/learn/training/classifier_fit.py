@@ -257,24 +257,3 @@ def _finite(loss: float) -> float:
     if not math.isfinite(loss):
         raise ModelError("the loss is no longer finite; look for hot pixels.")
     return loss
-
-
-def temperature(logits: torch.Tensor, targets: torch.Tensor) -> float:
-    """Return the temperature that makes a softmax of `logits` fit `targets` best.
-
-    The targets are softened by one count per class (Platt's correction), so that a few labels, all
-    of them right, do not claim certainty.
-
-    References
-    ----------
-    Guo et al., "On calibration of modern neural networks", ICML 2017.
-    """
-    count, classes = logits.shape
-    hard = F.one_hot(targets, classes).float()
-    soft = (hard * count + 1) / (count + classes)
-    candidates = torch.logspace(-1, 1, 81, device=logits.device)
-    loss = [
-        float(-(soft * F.log_softmax(logits / value, dim=1)).sum(dim=1).mean())
-        for value in candidates
-    ]
-    return float(candidates[loss.index(min(loss))])
