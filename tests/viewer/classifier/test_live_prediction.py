@@ -140,6 +140,21 @@ def test_a_map_that_arrives_in_the_middle_of_a_stroke_waits_for_its_end(
     assert np.argwhere(decided).tolist() == [[0, 0], [1, 0]]
 
 
+def test_a_stroke_that_pauses_is_learnt_once_it_is_whole(widget, labels, quiet, qtbot):
+    learnt = []
+    widget.live.predicted.connect(lambda wanted, result: learnt.append(wanted))
+    labels.paint((2, 2), 1)
+    with labels.block_history():
+        labels.paint((2, 11), 2)
+        qtbot.wait(1000)
+        assert widget.watch.waiting
+        assert not widget.live.busy
+        labels.paint((8, 11), 2)
+    quiet()
+    (wanted,) = learnt
+    np.testing.assert_array_equal(wanted.labels, labels.data)
+
+
 def test_only_the_newest_labels_are_learnt_while_one_training_runs(
     widget, painted, quiet, qtbot, followed
 ):
