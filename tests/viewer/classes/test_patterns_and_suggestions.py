@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_ferro4d.learn.data import Neighbourhood
-from napari_ferro4d.results import read_results
+from napari_ferro4d.results import LabelResult, read_results
 from napari_ferro4d.scan import Scan
 from napari_ferro4d.viewer.classes import ClassMeans, Suggested, joined_pattern
 from napari_ferro4d.viewer.layers import add_layers, scan_layers
@@ -228,6 +228,30 @@ def test_a_position_that_the_file_lacks_is_not_labelled(shown, widget, scan):
     missing = np.zeros(scan.scan_shape, bool)
     missing[6, 7] = True
     shown.layers["wedge"].metadata = {"ferro4d": replace(scan, missing=missing)}
+    before = list(shown.layers)
     widget.label(1)
-    assert not widget.labels.labels().data.any()
     assert "no pattern" in widget.row.text
+    assert list(shown.layers) == before
+    layer = widget.new_labels()
+    widget.label(1)
+    assert not layer.data.any()
+
+
+def test_a_key_that_labels_nothing_adds_no_layer(shown, widget, scan):
+    before = list(shown.layers)
+    widget.label(7)
+    assert "no class 7" in widget.row.text
+    widget.label(0)
+    assert "no label" in widget.row.text
+    assert list(shown.layers) == before
+    # A decision on the prediction is taken away without one, too.
+    machine = LabelResult("prediction", np.ones(scan.scan_shape, np.uint8), scan.scan_step)
+    prediction = widget.session.decisions.show(scan, machine)
+    prediction.brush_size = 1
+    prediction.paint(widget.probe.position, 2)
+    widget.session.decisions.flush()
+    widget.label(0)
+    assert widget.session.decisions.decided(scan) is None
+    assert prediction.data[widget.probe.position] == 1
+    widget.label(2)
+    assert widget.labels.labels().data[widget.probe.position] == 2
