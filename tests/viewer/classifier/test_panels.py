@@ -55,8 +55,10 @@ def trained(widget, painted, finish):
 
 def test_figures_are_of_labels_held_out_and_a_wrong_label_is_found(trained, dock, scan):
     panel, held = trained.figures, trained._results[scan.signature].result.held_out
-    assert f"{100 * held.accuracy:.1f} % of {len(held.labels)} labels" in panel.said.text()
-    assert f"{100 * held.accuracy:.0f} %" in trained.row.text
+    low, high = (100 * share for share in held.accuracy_range)
+    accuracy = f"{100 * held.accuracy:.1f} % (95 % range: {low:.1f} to {high:.1f} %)"
+    assert f"Right on {accuracy} of {len(held.labels)} labels" in panel.said.text()
+    assert f"{accuracy}." in trained.row.text
     table = panel.confusion
     header = [table.horizontalHeaderItem(i).text() for i in range(table.columnCount())]
     assert header == list(NAMES.values())

@@ -27,7 +27,7 @@ from napari_ferro4d.viewer.widgets import (
     rows,
 )
 
-from .figures_panel import FiguresPanel, sentence
+from .figures_panel import FiguresPanel, accuracy_text, sentence
 from .labels_to_learn import labels_to_learn, style_of
 from .live_prediction import LabelsWatch, Learning, LivePrediction, SharedWorker
 from .looks_panel import LooksPanel
@@ -284,7 +284,7 @@ class ClassifierWidget(Dock):
             f"Predicted from {sum(wanted.counts.values())} labels.",
             sentence(result.why_no_figure)
             if held is None
-            else f"Accuracy on labels held out: {100 * held.accuracy:.0f} %.",
+            else f"Accuracy on labels held out: {accuracy_text(held)}.",
             sentence(result.warning),
         ]
         if count := wanted.contradicted:
