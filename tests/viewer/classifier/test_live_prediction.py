@@ -155,6 +155,37 @@ def test_a_stroke_that_pauses_is_learnt_once_it_is_whole(widget, labels, quiet, 
     np.testing.assert_array_equal(wanted.labels, labels.data)
 
 
+def test_a_model_loaded_while_another_learns_stays(shown, scan, widget, followed, painted, quiet):
+    loaded, before = widget.model, widget._results[scan.signature]
+    painted.paint((0, 3), 1)
+    widget._follow()
+    assert widget.live.busy
+    widget.models.load(loaded, "mine")
+    quiet()
+    assert widget._results[scan.signature] is not before  # the map is that of the labels
+    assert widget.model is loaded
+    assert "still mine" in widget.row.text
+    painted.paint((0, 4), 1)  # what is labelled now is learnt, as before
+    quiet()
+    assert widget.model is not loaded
+    assert "still" not in widget.row.text
+
+
+def test_a_model_of_a_scan_that_is_no_longer_chosen_is_not_taken(
+    shown, scan, widget, followed, painted, quiet, second
+):
+    widget.scans.choose(shown.layers["wedge"])
+    widget.labels.choose(painted)
+    quiet()
+    before, shown_before = widget.model, widget._results[scan.signature]
+    painted.paint((0, 3), 1)
+    widget._follow()
+    widget.scans.choose(shown.layers["second"])
+    quiet()
+    assert widget._results[scan.signature] is not shown_before
+    assert widget.model is before
+
+
 def test_only_the_newest_labels_are_learnt_while_one_training_runs(
     widget, painted, quiet, qtbot, followed
 ):

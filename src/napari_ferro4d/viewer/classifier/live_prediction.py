@@ -64,12 +64,15 @@ class Learning:
         Other parameters of `classify`.
     contradicted : int
         Positions at which corrections say otherwise than the labels layer.
+    loads : int
+        How many models the user had loaded by then.
     """
 
     scan: Scan
     labels: np.ndarray
     options: dict[str, Any] = field(default_factory=dict)
     contradicted: int = 0
+    loads: int = 0
 
     @property
     def counts(self) -> dict[int, int]:
