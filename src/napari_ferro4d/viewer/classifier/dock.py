@@ -99,6 +99,7 @@ class ClassifierWidget(Dock):
         self.scans.changed.connect(self._on_labels)
         self.labels.changed.connect(self._on_labels)
         self.form.follows.changed.connect(self._on_follows)
+        self.form.symmetry.native.editingFinished.connect(self._on_symmetry)
         self.session.decisions.recorded.connect(self.watch.start_late)
         self.watch.changed.connect(self._follow)
         self.live.predicted.connect(self._on_predicted)
@@ -272,6 +273,13 @@ class ClassifierWidget(Dock):
     def _on_live_failed(self, error: Exception) -> None:
         self.row.say(f"The map could not follow the labels: {error}")
 
+    def _on_symmetry(self) -> None:
+        self.refresh()
+        try:
+            self.form.options()
+        except LabelsError as error:
+            self.row.say(str(error))
+
     def _on_follows(self, on: bool) -> None:
         if on:
             self.watch.start()
@@ -283,6 +291,8 @@ class ClassifierWidget(Dock):
         """Show what was learnt, and `use` the model from now on; return a line on it."""
         name = f"{wanted.scan.name} classifier"
         options = {n: v for n, v in wanted.options.items() if n not in ("classes", "colours")}
+        if symmetry := options.pop("symmetry"):
+            options["symmetry"] = symmetry.to_json()
         self._show(wanted.scan, result, name, {"labelled": wanted.counts, **options})
         if use:
             self.models.set_model(result.model, name)
