@@ -87,6 +87,43 @@ def test_what_is_left_without_the_mean_of_a_class(widget, counts, qtbot):
     np.testing.assert_allclose(panel.means[1], counts[[1, 3], [2, 3]].mean(0))
 
 
+def test_small_pictures_follow_the_probe_and_the_scale(widget, qtbot):
+    layer, panel = widget.new_labels(), widget.pattern
+    layer.brush_size = 1
+    layer.paint((1, 2), 1)
+    layer.paint((5, 10), 2)
+
+    def pictures():
+        strip = panel.strip
+        return [strip.item(i).icon().pixmap(60).toImage() for i in range(strip.count())]
+
+    def others_than(before):
+        qtbot.waitUntil(
+            lambda: all(a != b for a, b in zip(before, pictures(), strict=True)), timeout=60_000
+        )
+        return pictures()
+
+    qtbot.waitUntil(lambda: panel.strip.count() == 3, timeout=60_000)
+    blank = pictures()[0].copy()
+    blank.fill(0)
+    first = others_than([blank] * 3)
+    assert first[1] != first[2]
+    widget.probe.move(3, 4)
+    second = others_than(first)
+    panel.log.setChecked(False)
+    others_than(second)
+
+
+def test_of_hundreds_of_classes_those_with_most_labels_are_shown(widget, scan, qtbot):
+    layer, panel = widget.new_labels(), widget.pattern
+    data = np.arange(scan.scan_shape[0] * scan.scan_shape[1]).reshape(scan.scan_shape) + 1
+    data[0, :2] = 150  # three labels of this one
+    layer.data = data.astype(np.uint16)
+    qtbot.waitUntil(lambda: len(panel.means) > 0, timeout=60_000)
+    assert list(panel.means) == [*range(3, 14), 150]
+    assert panel.strip.count() == 13
+
+
 def test_means_of_many_labels_come_from_a_pass_and_go_on_from_there(scan, counts, qtbot):
     averager, means = ClassMeans(one_by_one=20), []
     averager.averaged.connect(lambda scan, found: means.append(found))
