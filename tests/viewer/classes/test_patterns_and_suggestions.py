@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_ferro4d.learn.data import Neighbourhood
-from napari_ferro4d.results import read_results
+from napari_ferro4d.results import LabelResult, read_results
 from napari_ferro4d.scan import Scan
 from napari_ferro4d.viewer.classes import ClassMeans, Suggested, joined_pattern
 from napari_ferro4d.viewer.layers import add_layers, scan_layers
@@ -85,6 +85,43 @@ def test_what_is_left_without_the_mean_of_a_class(widget, counts, qtbot):
     layer.undo()
     qtbot.waitUntil(lambda: set(panel.means) == {1}, timeout=60_000)
     np.testing.assert_allclose(panel.means[1], counts[[1, 3], [2, 3]].mean(0))
+
+
+def test_small_pictures_follow_the_probe_and_the_scale(widget, qtbot):
+    layer, panel = widget.new_labels(), widget.pattern
+    layer.brush_size = 1
+    layer.paint((1, 2), 1)
+    layer.paint((5, 10), 2)
+
+    def pictures():
+        strip = panel.strip
+        return [strip.item(i).icon().pixmap(60).toImage() for i in range(strip.count())]
+
+    def others_than(before):
+        qtbot.waitUntil(
+            lambda: all(a != b for a, b in zip(before, pictures(), strict=True)), timeout=60_000
+        )
+        return pictures()
+
+    qtbot.waitUntil(lambda: panel.strip.count() == 3, timeout=60_000)
+    blank = pictures()[0].copy()
+    blank.fill(0)
+    first = others_than([blank] * 3)
+    assert first[1] != first[2]
+    widget.probe.move(3, 4)
+    second = others_than(first)
+    panel.log.setChecked(False)
+    others_than(second)
+
+
+def test_of_hundreds_of_classes_those_with_most_labels_are_shown(widget, scan, qtbot):
+    layer, panel = widget.new_labels(), widget.pattern
+    data = np.arange(scan.scan_shape[0] * scan.scan_shape[1]).reshape(scan.scan_shape) + 1
+    data[0, :2] = 150  # three labels of this one
+    layer.data = data.astype(np.uint16)
+    qtbot.waitUntil(lambda: len(panel.means) > 0, timeout=60_000)
+    assert list(panel.means) == [*range(3, 14), 150]
+    assert panel.strip.count() == 13
 
 
 def test_means_of_many_labels_come_from_a_pass_and_go_on_from_there(scan, counts, qtbot):
@@ -228,6 +265,30 @@ def test_a_position_that_the_file_lacks_is_not_labelled(shown, widget, scan):
     missing = np.zeros(scan.scan_shape, bool)
     missing[6, 7] = True
     shown.layers["wedge"].metadata = {"ferro4d": replace(scan, missing=missing)}
+    before = list(shown.layers)
     widget.label(1)
-    assert not widget.labels.labels().data.any()
     assert "no pattern" in widget.row.text
+    assert list(shown.layers) == before
+    layer = widget.new_labels()
+    widget.label(1)
+    assert not layer.data.any()
+
+
+def test_a_key_that_labels_nothing_adds_no_layer(shown, widget, scan):
+    before = list(shown.layers)
+    widget.label(7)
+    assert "no class 7" in widget.row.text
+    widget.label(0)
+    assert "no label" in widget.row.text
+    assert list(shown.layers) == before
+    # A decision on the prediction is taken away without one, too.
+    machine = LabelResult("prediction", np.ones(scan.scan_shape, np.uint8), scan.scan_step)
+    prediction = widget.session.decisions.show(scan, machine)
+    prediction.brush_size = 1
+    prediction.paint(widget.probe.position, 2)
+    widget.session.decisions.flush()
+    widget.label(0)
+    assert widget.session.decisions.decided(scan) is None
+    assert prediction.data[widget.probe.position] == 1
+    widget.label(2)
+    assert widget.labels.labels().data[widget.probe.position] == 2

@@ -196,6 +196,27 @@ def test_a_model_is_applied_to_other_scans_and_each_says_how_that_went(
     assert widget.scans.scan().name == "wedge"
 
 
+def test_labels_are_learnt_from_in_all_orientations_that_the_user_declares(
+    shown, widget, painted, finish
+):
+    field = widget.form.symmetry
+    field.value = "rot180: 1->2"
+    field.native.editingFinished.emit()
+    assert "does not say what becomes of class 2" in widget.row.text
+    assert not widget.train_button.isEnabled()
+    assert "class 2" in widget.train_button.toolTip()
+    field.value = "rot180: 1->2, 2->1; mirror-x: 1->1, 2->2"
+    field.native.editingFinished.emit()
+    widget.train_button.click()
+    finish(widget.row, 120)
+    assert "Predicted from" in widget.row.text
+    (note,) = shown.layers["wedge prediction"].metadata["ferro4d"]["provenance"]
+    declared = ["rot180: 1->2, 2->1", "mirror-x: 1->1, 2->2"]
+    assert note["parameters"]["symmetry"] == declared
+    field.value = ""
+    assert widget.wanted().options["symmetry"] is None
+
+
 def test_names_given_to_the_prediction_are_learnt_where_there_is_no_labels_layer(
     shown, scan, widget, labels
 ):

@@ -140,6 +140,52 @@ def test_a_map_that_arrives_in_the_middle_of_a_stroke_waits_for_its_end(
     assert np.argwhere(decided).tolist() == [[0, 0], [1, 0]]
 
 
+def test_a_stroke_that_pauses_is_learnt_once_it_is_whole(widget, labels, quiet, qtbot):
+    learnt = []
+    widget.live.predicted.connect(lambda wanted, result: learnt.append(wanted))
+    labels.paint((2, 2), 1)
+    with labels.block_history():
+        labels.paint((2, 11), 2)
+        qtbot.wait(1000)
+        assert widget.watch.waiting
+        assert not widget.live.busy
+        labels.paint((8, 11), 2)
+    quiet()
+    (wanted,) = learnt
+    np.testing.assert_array_equal(wanted.labels, labels.data)
+
+
+def test_a_model_loaded_while_another_learns_stays(shown, scan, widget, followed, painted, quiet):
+    loaded, before = widget.model, widget._results[scan.signature]
+    painted.paint((0, 3), 1)
+    widget._follow()
+    assert widget.live.busy
+    widget.models.load(loaded, "mine")
+    quiet()
+    assert widget._results[scan.signature] is not before  # the map is that of the labels
+    assert widget.model is loaded
+    assert "still mine" in widget.row.text
+    painted.paint((0, 4), 1)  # what is labelled now is learnt, as before
+    quiet()
+    assert widget.model is not loaded
+    assert "still" not in widget.row.text
+
+
+def test_a_model_of_a_scan_that_is_no_longer_chosen_is_not_taken(
+    shown, scan, widget, followed, painted, quiet, second
+):
+    widget.scans.choose(shown.layers["wedge"])
+    widget.labels.choose(painted)
+    quiet()
+    before, shown_before = widget.model, widget._results[scan.signature]
+    painted.paint((0, 3), 1)
+    widget._follow()
+    widget.scans.choose(shown.layers["second"])
+    quiet()
+    assert widget._results[scan.signature] is not shown_before
+    assert widget.model is before
+
+
 def test_only_the_newest_labels_are_learnt_while_one_training_runs(
     widget, painted, quiet, qtbot, followed
 ):

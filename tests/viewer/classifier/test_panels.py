@@ -55,8 +55,10 @@ def trained(widget, painted, finish):
 
 def test_figures_are_of_labels_held_out_and_a_wrong_label_is_found(trained, dock, scan):
     panel, held = trained.figures, trained._results[scan.signature].result.held_out
-    assert f"{100 * held.accuracy:.1f} % of {len(held.labels)} labels" in panel.said.text()
-    assert f"{100 * held.accuracy:.0f} %" in trained.row.text
+    low, high = (100 * share for share in held.accuracy_range)
+    accuracy = f"{100 * held.accuracy:.1f} % (95 % range: {low:.1f} to {high:.1f} %)"
+    assert f"Right on {accuracy} of {len(held.labels)} labels" in panel.said.text()
+    assert f"{accuracy}." in trained.row.text
     table = panel.confusion
     header = [table.horizontalHeaderItem(i).text() for i in range(table.columnCount())]
     assert header == list(NAMES.values())
@@ -126,8 +128,40 @@ def test_maps_are_added_when_ticked_follow_the_prediction_and_go_when_unticked(
     assert maps.ticked == ["novelty"]
 
 
+def test_maps_are_followed_again_after_another_scan_and_in_a_new_dock(
+    trained, shown, scan, painted, second, dock, finish
+):
+    trained.scans.choose(shown.layers["wedge"])
+    trained.labels.choose(painted)
+    ticked = ["confidence", "probability 2"]
+    for key in ticked:
+        trained.maps.tick(key)
+    trained.scans.choose(shown.layers["second"])
+    assert trained.maps.ticked == []
+    trained.scans.choose(shown.layers["wedge"])
+    assert trained.maps.ticked == ticked
+    shown.window.remove_dock_widget(trained)
+    again = dock("Classifier")
+    again.scans.choose(shown.layers["wedge"])
+    again.labels.choose(painted)
+    painted.data[WRONG[0]] = 1
+    again.train()
+    finish(again.row, 120)
+    assert again.maps.ticked == ticked
+    result = again._results[scan.signature].result
+    left = find_layer(shown, scan.signature, "probability", "left")
+    np.testing.assert_array_equal(left.data, result.probability[1])
+    np.testing.assert_array_equal(shown.layers["wedge confidence"].data, result.confidence)
+    # A class that is gone takes its map along.
+    painted.data[painted.data == 2] = 0
+    again.train()
+    finish(again.row, 120)
+    assert again.maps.ticked == ["confidence"]
+    assert find_layer(shown, scan.signature, "probability", "left") is None
+
+
 def test_classes_are_mixed_in_their_colours_or_in_red_green_and_blue(
-    trained, shown, scan, truth, tmp_path
+    trained, shown, scan, truth, finish, tmp_path
 ):
     maps = trained.maps
     maps.tick("mixture")
@@ -144,6 +178,10 @@ def test_classes_are_mixed_in_their_colours_or_in_red_green_and_blue(
     rgb = shown.layers["wedge rgb"].data
     assert (rgb[truth == 5].argmax(axis=1) == 0).mean() > 0.9
     assert not rgb[..., 2].any()
+    trained.train()  # what is chosen stays, "none" as well
+    finish(trained.row, 120)
+    assert [box.currentData() for box in maps.boxes] == [5, 2, 0]
+    assert not shown.layers["wedge rgb"].data[..., 2].any()
     maps.tick("probability 1")
     shown.layers.save(str(tmp_path / "out.zarr"), plugin="napari-ferro4d")
     kept = {one.name: one for one in read_results(tmp_path / "out.zarr").maps}

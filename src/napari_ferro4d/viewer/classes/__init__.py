@@ -12,6 +12,8 @@ Files and rooms, in reading order:
   thread.
 - `class_means`: The mean pattern of the labelled positions of each class, off the GUI thread.
 - `picture_strip`: A row of small pictures with a caption each, to choose one of.
+- `small_pictures`: The small pictures of a pattern and of what is left without each class, off the
+  GUI thread.
 - `pattern_panel`: The pattern at the probe, large, and its difference to the mean pattern of each
   class.
 - `suggest_panel`: Which positions to label next: how they are found, and their patterns.

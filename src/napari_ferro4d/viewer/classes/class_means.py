@@ -15,6 +15,10 @@ from napari_ferro4d.jobs import Cancelled
 from napari_ferro4d.scan import Scan
 from napari_ferro4d.viewer.widgets import LatestJob, Request
 
+MOST_CLASSES = 12
+"""Of more classes than this, those with most labels are averaged: each takes a pattern of memory,
+and a picture in the dock."""
+
 
 @dataclass
 class _Sum:
@@ -27,7 +31,7 @@ class _Sum:
 
 
 class ClassMeans(LatestJob):
-    """Average the labelled patterns of a scan, a class at a time.
+    """Average the labelled patterns of a scan, a class at a time, of `MOST_CLASSES` at most.
 
     ``averaged`` gives the scan and the mean patterns ``[ky, kx]`` by class number.
 
@@ -57,7 +61,8 @@ class ClassMeans(LatestJob):
             self._scan, self._sums = scan, {}
         if scan.missing is not None:
             labels = np.where(scan.missing, 0, labels)
-        numbers = [int(number) for number in np.unique(labels) if number]
+        found, counts = np.unique(labels[labels > 0], return_counts=True)
+        numbers = found[np.argsort(-counts, kind="stable")][:MOST_CLASSES].tolist()
         self._sums = {number: one for number, one in self._sums.items() if number in numbers}
         for number in numbers:
             self._update(request, scan, number, labels == number)

@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from napari_ferro4d.scan import Scan
 
 
+NEW_CLASSES = {1: "domain 1", 2: "domain 2"}
+"""Those of a labels layer that the dock makes."""
+
+
 class ClassesWidget(Dock):
     """Label probe positions: with keys, with napari's brush, and where it helps most.
 
@@ -188,8 +192,8 @@ class ClassesWidget(Dock):
         result = LabelResult(
             "labels",
             np.zeros(scan.scan_shape, np.uint8),
-            classes={1: "domain 1", 2: "domain 2"},
-            colours={1: colour_of(1), 2: colour_of(2)},
+            classes=NEW_CLASSES,
+            colours={number: colour_of(number) for number in NEW_CLASSES},
         )
         layer = add_layers(self.viewer, [label_layer(Origin.of(scan), result, opacity=0.8)])[0]
         layer.brush_size = 2
@@ -202,14 +206,18 @@ class ClassesWidget(Dock):
         scan, position = self.scans.scan(), self.probe.position
         if scan is None:
             return
-        # Who labels by keys may be dragging the probe: the brush stays where it is.
-        layer = self.labels.labels() or self._add_labels(scan)
-        if number and number not in self.table.counts:
-            self.row.say(f"There is no class {number} yet: add it with Add class.")
-            return
         if scan.missing is not None and scan.missing[position]:
             self.row.say("The file has no pattern at this position, so it cannot be labelled.")
             return
+        layer, said = self.labels.labels(), self.person_labels()
+        if layer is None and not number and (said is None or not said[position]):
+            self.row.say("There is no label to take away.")
+            return
+        if number and number not in (NEW_CLASSES if layer is None else self.table.counts):
+            self.row.say(f"There is no class {number} yet: add it with Add class.")
+            return
+        # Who labels by keys may be dragging the probe: the brush stays where it is.
+        layer = layer or self._add_labels(scan)
         self.keyed.put(layer, scan, position, number)
         self._follow()
         following = self.suggested.next() if number else None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from qtpy.QtCore import Signal
+from qtpy.QtGui import QImage, QPixmap
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -19,9 +20,10 @@ from qtpy.QtWidgets import (
 from napari_ferro4d.scan import Scan
 from napari_ferro4d.viewer.widgets import PatternImage, Picture, narrow
 
-from .class_means import ClassMeans
+from .class_means import MOST_CLASSES, ClassMeans
 from .pattern_reader import Around, PatternReader, Position
-from .picture_strip import PictureStrip, pattern_pixmap
+from .picture_strip import PictureStrip
+from .small_pictures import SmallPictures, without
 
 OVER: dict[str, Around] = {
     "one pattern": (0, "mean"),
@@ -61,7 +63,10 @@ class PatternPanel(QWidget):
         # As large as there is room for, and smaller before anything has to be scrolled.
         self.image.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.strip = PictureStrip(width=86)
-        self.strip.setToolTip("The pattern, and what is left of it without the mean of each class.")
+        self.strip.setToolTip(
+            "The pattern, and what is left of it without the mean of each class;\n"
+            f"of more than {MOST_CLASSES} classes those with most labels."
+        )
         self.strip.hide()
         self.text = QLabel("")
         self.text.setWordWrap(True)
@@ -70,6 +75,9 @@ class PatternPanel(QWidget):
         self._reader.failed.connect(self._on_failed)
         self._averager.averaged.connect(self._on_averaged)
         self._averager.failed.connect(self._on_failed)
+        self._pictures = SmallPictures()
+        self._pictures.drawn.connect(self._on_drawn)
+        self._pictures.failed.connect(self._on_failed)
         self.over.currentIndexChanged.connect(self._on_joined)
         self.log.toggled.connect(self._on_log)
         self.strip.picked.connect(self._on_picked)
@@ -131,8 +139,8 @@ class PatternPanel(QWidget):
 
     def end(self) -> None:
         """Let go of the threads."""
-        self._reader.stop()
-        self._averager.stop()
+        for job in (self._reader, self._averager, self._pictures):
+            job.stop()
 
     def _on_read(self, scan: Scan, position: Position, around: Around, pattern: np.ndarray) -> None:
         if scan is not self._scan or around[0] != self.around[0]:
@@ -185,17 +193,12 @@ class PatternPanel(QWidget):
         if self._class is None:
             self.image.show_picture(Picture(np.asarray(pattern, np.float32), log=log))
         else:
-            left = _without(mean, self._means[self._class], log)
+            left = without(mean, self._means[self._class], log)
             self.image.show_picture(Picture(left, "(log)" if log else "counts", signed=True))
-        if not self._means:
-            return
-        self.strip.show_picture(0, pattern_pixmap(pattern, log=log))
-        for index, one in enumerate(self._means.values(), start=1):
-            self.strip.show_picture(index, pattern_pixmap(_without(mean, one, log), signed=True))
+        if self._means:
+            self._pictures.request(pattern, mean, self._means, log)
 
-
-def _without(pattern: np.ndarray, mean: np.ndarray, log: bool) -> np.ndarray:
-    """Return a pattern less the mean of a class; of their logarithms if `log`."""
-    if log:
-        pattern, mean = (np.log1p(np.maximum(one, 0).astype(float)) for one in (pattern, mean))
-    return np.asarray(pattern - mean)
+    def _on_drawn(self, means: Mapping[int, np.ndarray], images: Sequence[QImage]) -> None:
+        if means is self._means:  # else others are on their way
+            for index, image in enumerate(images):
+                self.strip.show_picture(index, QPixmap.fromImage(image))

@@ -14,8 +14,11 @@ _SIDE = 60
 """Width of a picture on the screen, in pixels."""
 
 
-def pattern_pixmap(pattern: np.ndarray, signed: bool = False, log: bool = True) -> QPixmap:
-    """Return a small picture of a pattern ``[ky, kx]``, with zero in the middle if `signed`."""
+def pattern_image(pattern: np.ndarray, signed: bool = False, log: bool = True) -> QImage:
+    """Return a small picture of a pattern ``[ky, kx]``, with zero in the middle if `signed`.
+
+    On any thread, other than a pixmap.
+    """
     step = max(1, min(pattern.shape) // _SIDE)
     ny, nx = (n // step for n in pattern.shape)
     # Means, not every n-th pixel: single counts are noise.
@@ -29,7 +32,8 @@ def pattern_pixmap(pattern: np.ndarray, signed: bool = False, log: bool = True) 
     colours = colormaps["RdBu_r" if signed else "inferno"](np.clip(values, 0, 1), bytes=True)
     image = QImage(colours.tobytes(), nx, ny, 4 * nx, QImage.Format.Format_RGBA8888)
     smooth = Qt.TransformationMode.SmoothTransformation
-    return QPixmap.fromImage(image).scaled(_SIDE, _SIDE, Qt.AspectRatioMode.KeepAspectRatio, smooth)
+    # The copy has its pixels to itself; those of `colours` end here.
+    return image.copy().scaled(_SIDE, _SIDE, Qt.AspectRatioMode.KeepAspectRatio, smooth)
 
 
 class PictureStrip(QListWidget):

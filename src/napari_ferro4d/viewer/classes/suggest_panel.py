@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 from qtpy.QtCore import Signal
+from qtpy.QtGui import QPixmap
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_ferro4d.scan import Scan
 from napari_ferro4d.viewer.widgets import Number, narrow
 
 from .pattern_reader import Around, PatternReader, Position
-from .picture_strip import PictureStrip, pattern_pixmap
+from .picture_strip import PictureStrip, pattern_image
 
 METHODS = {
     "informed": "informed",
@@ -97,5 +98,5 @@ class SuggestPanel(QWidget):
 
     def _on_read(self, scan: Scan, position: Position, around: Around, pattern: np.ndarray) -> None:
         if scan is self._scan and position in self._positions:
-            picture = pattern_pixmap(pattern, log=self._log)
+            picture = QPixmap.fromImage(pattern_image(pattern, log=self._log))
             self.strip.show_picture(self._positions.index(position), picture)

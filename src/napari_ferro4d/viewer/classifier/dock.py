@@ -27,7 +27,7 @@ from napari_ferro4d.viewer.widgets import (
     rows,
 )
 
-from .figures_panel import FiguresPanel, sentence
+from .figures_panel import FiguresPanel, accuracy_text, sentence
 from .labels_to_learn import labels_to_learn, style_of
 from .live_prediction import LabelsWatch, Learning, LivePrediction, SharedWorker
 from .looks_panel import LooksPanel
@@ -99,6 +99,7 @@ class ClassifierWidget(Dock):
         self.scans.changed.connect(self._on_labels)
         self.labels.changed.connect(self._on_labels)
         self.form.follows.changed.connect(self._on_follows)
+        self.form.symmetry.native.editingFinished.connect(self._on_symmetry)
         self.session.decisions.recorded.connect(self.watch.start_late)
         self.watch.changed.connect(self._follow)
         self.live.predicted.connect(self._on_predicted)
@@ -232,7 +233,7 @@ class ClassifierWidget(Dock):
         # Names and colours as they are now: the user goes on working while this runs.
         names, colours = style_of(self.viewer, scan, layer, bare.counts)
         options = {**self.form.options(), "classes": names, "colours": colours}
-        return Learning(scan, labels, options, contradicted)
+        return Learning(scan, labels, options, contradicted, self.models.loads)
 
     def _follow(self) -> None:
         """Have the map follow the labels, if they are others than those it was made of."""
@@ -254,7 +255,13 @@ class ClassifierWidget(Dock):
 
     def _on_predicted(self, wanted: Learning, result: Classification) -> None:
         if any(scan.signature == wanted.scan.signature for _, scan in scans_in(self.viewer)):
-            self.row.say(self._take(wanted, result))
+            self.row.say(self._take(wanted, result, self._takes_model(wanted)))
+
+    def _takes_model(self, wanted: Learning) -> bool:
+        """Return whether a model that nobody asked for by a button may become the present one."""
+        scan = self.scans.scan()
+        chosen = scan is not None and scan.signature == wanted.scan.signature
+        return self.model is None or (chosen and wanted.loads == self.models.loads)
 
     def _on_prepared(self) -> None:
         self.row.say("All patterns are read. Label positions of another class.")
@@ -266,6 +273,13 @@ class ClassifierWidget(Dock):
     def _on_live_failed(self, error: Exception) -> None:
         self.row.say(f"The map could not follow the labels: {error}")
 
+    def _on_symmetry(self) -> None:
+        self.refresh()
+        try:
+            self.form.options()
+        except LabelsError as error:
+            self.row.say(str(error))
+
     def _on_follows(self, on: bool) -> None:
         if on:
             self.watch.start()
@@ -273,19 +287,23 @@ class ClassifierWidget(Dock):
             self.live.stop()
         self.keep()
 
-    def _take(self, wanted: Learning, result: Classification) -> str:
-        """Show what was learnt; return a line on it."""
+    def _take(self, wanted: Learning, result: Classification, use: bool = True) -> str:
+        """Show what was learnt, and `use` the model from now on; return a line on it."""
         name = f"{wanted.scan.name} classifier"
         options = {n: v for n, v in wanted.options.items() if n not in ("classes", "colours")}
+        if symmetry := options.pop("symmetry"):
+            options["symmetry"] = symmetry.to_json()
         self._show(wanted.scan, result, name, {"labelled": wanted.counts, **options})
-        self.models.set_model(result.model, name)
+        if use:
+            self.models.set_model(result.model, name)
         held = result.held_out
         parts = [
             f"Predicted from {sum(wanted.counts.values())} labels.",
             sentence(result.why_no_figure)
             if held is None
-            else f"Accuracy on labels held out: {100 * held.accuracy:.0f} %.",
+            else f"Accuracy on labels held out: {accuracy_text(held)}.",
             sentence(result.warning),
+            "" if use else f"The present model is still {self.models.name}.",
         ]
         if count := wanted.contradicted:
             parts.append(

@@ -12,7 +12,7 @@ from .figure_tables import ConfusionTable, DisagreementTable, Style
 from .reliability_plot import ReliabilityPlot
 
 if TYPE_CHECKING:
-    from napari_ferro4d.learn import Classification
+    from napari_ferro4d.learn import Classification, HeldOut
 
 
 class FiguresPanel(QWidget):
@@ -69,8 +69,8 @@ def said_of(result: Classification | None) -> str:
         parts.append(sentence(why))
     else:
         parts.append(
-            f"Right on {100 * held.accuracy:.1f} % of {len(held.labels)} labels that it had not "
-            f"seen, nor any near them; {100 * held.balanced_accuracy:.1f} % if every class counts "
+            f"Right on {accuracy_text(held)} of {len(held.labels)} labels that it had not seen, "
+            f"nor any near them; {100 * held.balanced_accuracy:.1f} % if every class counts "
             f"alike. Says how sure it is to within {100 * held.calibration_error:.1f} %."
         )
     if result.spatial_strength is not None:
@@ -82,6 +82,12 @@ def said_of(result: Classification | None) -> str:
     if result.warning:
         parts.append(f"<b>{sentence(result.warning)}</b>")
     return " ".join(parts)
+
+
+def accuracy_text(held: HeldOut) -> str:
+    """Return the accuracy of labels held out, with the range in which the true one lies."""
+    low, high = (100 * share for share in held.accuracy_range)
+    return f"{100 * held.accuracy:.1f} % (95 % range: {low:.1f} to {high:.1f} %)"
 
 
 def sentence(text: str) -> str:

@@ -64,12 +64,15 @@ class Learning:
         Other parameters of `classify`.
     contradicted : int
         Positions at which corrections say otherwise than the labels layer.
+    loads : int
+        How many models the user had loaded by then.
     """
 
     scan: Scan
     labels: np.ndarray
     options: dict[str, Any] = field(default_factory=dict)
     contradicted: int = 0
+    loads: int = 0
 
     @property
     def counts(self) -> dict[int, int]:
@@ -145,7 +148,7 @@ class LivePrediction(LatestJob):
 
 
 class LabelsWatch(QObject):
-    """Says when the user has changed labels, a moment after the last change.
+    """Says when the user has changed labels, a moment after the last change; a stroke is one.
 
     Parameters
     ----------
@@ -160,7 +163,7 @@ class LabelsWatch(QObject):
         self._layer: Labels | None = None
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
-        self._timer.timeout.connect(self.changed)
+        self._timer.timeout.connect(self._on_quiet)
 
     @property
     def waiting(self) -> bool:
@@ -185,6 +188,12 @@ class LabelsWatch(QObject):
     def start_late(self) -> None:
         """Wait for the rest: corrections are recorded a moment after the last change of them."""
         self._timer.start(QUIET_MS - RECORDED_MS)
+
+    def _on_quiet(self) -> None:
+        if self._layer is not None and self._layer._block_history:
+            self.start()  # who holds the mouse still has not ended the stroke
+        else:
+            self.changed.emit()
 
     def _events(self) -> list[Any]:
         if self._layer is None:

@@ -35,6 +35,8 @@ from napari_ferro4d.viewer.layers import (
     Origin,
     add_layers,
     find_layer,
+    is_ours,
+    layer_info,
     made,
     map_layers,
     remove_layers,
@@ -121,16 +123,41 @@ class MapsPanel(QWidget):
 
     def show_result(self, shown: ShownResult | None) -> None:
         """Offer the maps of a classification, and show the new ones where they are ticked."""
-        same = (
-            self._shown is not None
-            and shown is not None
-            and (self._shown.scan.signature == shown.scan.signature)
-        )
-        kept = set(self.ticked) if same else set()
-        self._shown = shown
+        before, ticked, self._shown = self._shown, self.ticked, shown
+        kept = self._there()
+        if before and shown and before.scan.signature == shown.scan.signature:
+            # A class that has another name by now has no layer of that name yet.
+            renamed = {n for n, name in shown.names.items() if before.names.get(n) != name}
+            kept |= {key for n in renamed if (key := f"probability {n}") in ticked}
         with self._quiet():
             self._fill(kept)
             self._add(self.ticked)
+            self._drop_old()
+
+    def _there(self) -> set[str]:
+        """Return the keys of maps that are layers: of the scan chosen before, of a closed dock."""
+        if self._shown is None:
+            return set()
+        keys = [*_SAID, *(f"probability {number}" for number in self._shown.names)]
+        layers = {key: self._layer(key) for key in keys}
+        return {key for key, layer in layers.items() if layer is not None and is_ours(layer)}
+
+    def _drop_old(self) -> None:
+        """Remove maps of classes, or of a kind, that the present classification has not."""
+        if self._shown is None:
+            return
+        signature, names = self._shown.scan.signature, set(self._shown.names.values())
+        known = self._shown.result.novelty is not None
+
+        def old(layer: Any) -> bool:
+            info = layer_info(layer)
+            if info.get("signature") != signature or not is_ours(layer):
+                return False
+            if info.get("name") == "probability":
+                return info.get("channel") not in names
+            return info.get("name") == NOVELTY and not known
+
+        remove_layers(self._viewer, [layer for layer in self._viewer.layers if old(layer)])
 
     def _fill(self, kept: set[str]) -> None:
         names = {} if self._shown is None else self._shown.names
@@ -144,18 +171,21 @@ class MapsPanel(QWidget):
             item = QListWidgetItem(text)
             item.setData(_ROLE, key)
             item.setToolTip(tip)
-            item.setCheckState(Qt.CheckState.Checked if key in kept else Qt.CheckState.Unchecked)
-            if self._shown is None or (key == NOVELTY and not known):
+            missing = self._shown is None or (key == NOVELTY and not known)
+            on = key in kept and not missing
+            item.setCheckState(Qt.CheckState.Checked if on else Qt.CheckState.Unchecked)
+            if missing:
                 item.setFlags(item.flags() & ~Qt.ItemFlag.ItemIsEnabled)
             self.list.addItem(item)
         self._fit()
         for position, box in enumerate(self.boxes):
-            before = box.currentData()
+            before, offered = box.currentData(), box.count() > position + 1
             box.clear()
             box.addItem("none", 0)
             for number, name in names.items():
                 box.addItem(name, number)
-            at = box.findData(before) if before else position + 1
+            # "none" is the user's wish only where there was a class to show instead.
+            at = box.findData(before) if before or offered else position + 1
             box.setCurrentIndex(at if 0 <= at < box.count() else 0)
         self._choice.setVisible(RGB in kept)
 

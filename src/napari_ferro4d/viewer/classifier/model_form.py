@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from magicgui.widgets import CheckBox, ComboBox, Container
+from magicgui.widgets import CheckBox, ComboBox, Container, LineEdit
 from magicgui.widgets.bases import Widget
 
-from napari_ferro4d.learn import CLASSIFIERS
+from napari_ferro4d.learn import CLASSIFIERS, Symmetry
 from napari_ferro4d.viewer.widgets import DeviceChoice, Number, rows
 
 
 class ModelForm:
-    """Fields: which model, how many neighbours, where to compute, whether to follow the labels."""
+    """Fields: model, neighbours, turned patterns, where to compute, whether to follow labels."""
 
     def __init__(self) -> None:
         self.preset = ComboBox(
@@ -29,6 +29,14 @@ class ModelForm:
             tooltip="Average each pattern with those around it, up to this many positions away:\n"
             "less noise, but blurred walls.",
         )
+        self.symmetry = LineEdit(
+            label="Turned patterns",
+            tooltip="What becomes of the classes of a turned or mirrored pattern; empty = none.\n"
+            "rot90: 1->2, 2->1, 3->3 (counterclockwise as drawn), with a ; before the next of\n"
+            "rot90, rot180, rot270, mirror-x (left and right), mirror-y (up and down),\n"
+            "mirror-diagonal, mirror-antidiagonal. Learns from every label in all orientations.",
+        )
+        self.symmetry.native.setPlaceholderText("none")
         self.device = DeviceChoice()
         self.follows = CheckBox(
             text="Predict as I label",
@@ -45,19 +53,22 @@ class ModelForm:
 
     def container(self) -> Container[Widget]:
         """Return the fields in rows."""
-        return rows(self.preset, self.neighbourhood, self.device, self.follows)
+        return rows(self.preset, self.neighbourhood, self.symmetry, self.device, self.follows)
 
     def options(self) -> dict[str, Any]:
-        """Return parameters of `classify`."""
-        return {
-            "preset": self.preset.value,
-            "neighbourhood": self.neighbourhood.value or 0,
-            "device": self.device.value,
-        }
+        """Return parameters of `classify`.
+
+        Raises
+        ------
+        LabelsError
+            If what becomes of the classes cannot be read.
+        """
+        text = self.symmetry.value.strip()
+        return {**self._plain(), "symmetry": Symmetry.parse(text) if text else None}
 
     def parameters(self) -> dict[str, Any]:
-        """Return what the user set."""
-        return {**self.options(), "follows": self.follows.value}
+        """Return what the user set, as far as it holds for other classes, too."""
+        return {**self._plain(), "follows": self.follows.value}
 
     def set_parameters(self, values: dict[str, Any]) -> None:
         """Set what `parameters` returned."""
@@ -65,6 +76,13 @@ class ModelForm:
         self.neighbourhood.value = int(values["neighbourhood"])
         self.device.choose(str(values["device"]))
         self.follows.value = bool(values["follows"])
+
+    def _plain(self) -> dict[str, Any]:
+        return {
+            "preset": self.preset.value,
+            "neighbourhood": self.neighbourhood.value or 0,
+            "device": self.device.value,
+        }
 
     def _on_preset(self, preset: str) -> None:
         self.follows.enabled = preset == "fast"

@@ -46,6 +46,8 @@ class ModelPanel(QWidget):
         self._layer: Labels | None = None
         self.model: Model | None = None
         self.name = ""
+        self.loads = 0
+        """How often the user has loaded one."""
         self.about = hint("No model yet: train one, or load one.")
         self.predict_button = QPushButton("Predict")
         self.apply_button = QPushButton("Apply to...")
@@ -82,6 +84,11 @@ class ModelPanel(QWidget):
         self.model, self.name = model, name
         self._describe()
         self.changed.emit()
+
+    def load(self, model: Model, name: str) -> None:
+        """Use a model that the user chose; what was learnt before does not take its place."""
+        self.loads += 1
+        self.set_model(model, name)
 
     def set_labels(self, layer: Labels | None) -> None:
         """Compare the classes of the model with those of another labels layer."""
@@ -138,7 +145,7 @@ class ModelPanel(QWidget):
     def _on_load(self) -> None:
         found = ask_and_load(self, "classifier")
         if found is not None:
-            self.set_model(*found)
+            self.load(*found)
 
     def _on_save(self) -> None:
         if self.model is not None:
