@@ -207,6 +207,7 @@ def test_labels_are_learnt_from_in_all_orientations_that_the_user_declares(
     assert "class 2" in widget.train_button.toolTip()
     field.value = "rot180: 1->2, 2->1; mirror-x: 1->1, 2->2"
     field.native.editingFinished.emit()
+    assert "class 2" not in widget.row.text
     widget.train_button.click()
     finish(widget.row, 120)
     assert "Predicted from" in widget.row.text

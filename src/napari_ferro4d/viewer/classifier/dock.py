@@ -56,7 +56,7 @@ class ClassifierWidget(Dock):
         super().__init__(napari_viewer)
         self._results: dict[str, ShownResult] = {}
         self._learnt: Learning | None = None
-        self._asked_at = 0.0
+        self._asked_at, self._wrong = 0.0, ""
         self._ended = False
         # Kept between jobs: who corrects does not wait for torch and for the features again.
         self._worker = SharedWorker("classifier")
@@ -275,10 +275,13 @@ class ClassifierWidget(Dock):
 
     def _on_symmetry(self) -> None:
         self.refresh()
+        before, self._wrong = self._wrong, ""
         try:
             self.form.options()
         except LabelsError as error:
-            self.row.say(str(error))
+            self._wrong = str(error)
+        if self._wrong or (before and self.row.text == before):
+            self.row.say(self._wrong)
 
     def _on_follows(self, on: bool) -> None:
         if on:
