@@ -105,7 +105,7 @@ def suggest(
         return _told(at_random(free, budget, seed), budget, "")
     if len(np.unique(known[known > 0])) < 2:
         return _first(scan, known, free, budget, seed, report)
-    task, _, _ = prepare(scan, known, Neighbourhood(0), None, report)
+    task, _ = prepare(scan, known, Neighbourhood(0), None, report)
     steps = Steps(report, budget, "looking for positions")
     if method.startswith("boundary"):
         found, message = at_boundaries(task, step, budget, iterated=method == "boundary-iterated")
@@ -132,7 +132,7 @@ def _first(
     report: Report | None,
 ) -> Suggestion:
     """Suggest a first grid, or the next one where all labels so far are of one class."""
-    task, _, _ = prepare(scan, np.zeros_like(known), Neighbourhood(0), None, report)
+    task, _ = prepare(scan, np.zeros_like(known), Neighbourhood(0), None, report)
     labelled = int(np.count_nonzero(known))
     found = first_grid(task.inputs[-1], free, known > 0, budget, seed)
     message = ""

@@ -39,7 +39,7 @@ def forgetful(monkeypatch) -> None:
 def reads(scan: Scan, around: Neighbourhood = ALONE) -> int:
     """Return how often it is told that patterns are read."""
     seen, report = counting("reading")
-    cache.features_of(not_negative(scan), around, report=report)
+    cache.known_scan(not_negative(scan), around, report=report)
     return len(seen)
 
 

@@ -89,7 +89,6 @@ def test_what_is_new_in_a_part_of_a_scan_shows_in_the_novelty_map(trained):
     assert (result.novelty[~new] > 1).mean() < 0.1
 
 
-@pytest.mark.xfail(reason="novelty knows only the components of the scan that was learnt from")
 def test_a_disc_where_none_was_before_is_new(trained):
     scan, _ = three_domains(7)
     ky, kx = np.indices((16, 16)) - 7.5

@@ -114,7 +114,7 @@ def test_a_large_scan_is_learnt_from_a_part_of_it():
     assert (classify(scan, labels).prediction == truth).mean() > 0.99
     few = features_of(scan)
     for kind, values in few.values.items():
-        assert values.shape == (*truth.shape, few.basis.axes[kind].shape[1])
+        assert values.shape == (*truth.shape, few.basis.sizes[kind])
         assert np.isfinite(values).all()
 
 

@@ -80,22 +80,24 @@ def test_correct_corrections_do_not_make_the_rest_worse(where):
     assert after >= before - 0.01
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_a_tenth_of_wrong_labels_costs_little_and_they_are_named(seed):
+def test_a_tenth_of_wrong_labels_costs_little_and_they_are_named():
     scan, truth = scan_and_truth()
-    labels = some(truth, 250, seed)
-    elsewhere = labels == 0
-    y, x = np.nonzero(labels)
-    wrong = np.random.default_rng(seed).permutation(len(y))[:25]
-    flipped = labels.copy()
-    flipped[y[wrong], x[wrong]] = flipped[y[wrong], x[wrong]] % 3 + 1
-    right = (classify(scan, labels).prediction == truth)[elsewhere].mean()
-    result = classify(scan, flipped)
-    assert (result.prediction == truth)[elsewhere].mean() >= right - 0.03
-    named = {(one.y, one.x) for one in result.disagreements[:25]}
-    really = set(zip(y[wrong].tolist(), x[wrong].tolist(), strict=True))
-    assert len(named & really) >= 18
-    first = result.disagreements[0]
-    assert first.label == flipped[first.y, first.x] != first.predicted
-    chances = [one.probability for one in result.disagreements]
-    assert chances == sorted(chances, reverse=True)
+    costs = []
+    for seed in range(3):
+        labels = some(truth, 250, seed)
+        elsewhere = labels == 0
+        y, x = np.nonzero(labels)
+        wrong = np.random.default_rng(seed).permutation(len(y))[:25]
+        flipped = labels.copy()
+        flipped[y[wrong], x[wrong]] = flipped[y[wrong], x[wrong]] % 3 + 1
+        right = (classify(scan, labels).prediction == truth)[elsewhere].mean()
+        result = classify(scan, flipped)
+        costs.append(right - (result.prediction == truth)[elsewhere].mean())
+        named = {(one.y, one.x) for one in result.disagreements[:25]}
+        really = set(zip(y[wrong].tolist(), x[wrong].tolist(), strict=True))
+        assert len(named & really) >= 18
+        first = result.disagreements[0]
+        assert first.label == flipped[first.y, first.x] != first.predicted
+        chances = [one.probability for one in result.disagreements]
+        assert chances == sorted(chances, reverse=True)
+    assert np.mean(costs) <= 0.03

@@ -26,14 +26,14 @@ from napari_ferro4d.jobs import Report
 from napari_ferro4d.learn.data import Neighbourhood, Preprocess, Symmetry, fit_preprocess
 from napari_ferro4d.scan import Scan
 
-from .features import COMPONENTS, Basis, Features, input_side, read_features, without_gaps
-from .scalings import Scaling, find_scalings
+from .features import COMPONENTS, REST, Basis, Features, input_side, read_features, without_gaps
+from .scalings import Likeness, Scaling, find_likeness, find_scalings
 
-VERSION = 1
+VERSION = 2
 """Of the features: another number makes old files useless."""
 
-IN_MEMORY = 2**29
-"""Bytes of scans that stay in memory, the last one whatever its size."""
+IN_MEMORY = 2**30
+"""Bytes of scans that stay in memory: 1,500,000 positions."""
 
 MOST_BYTES = 2**28
 """Largest features that are written to disk: those of about 900,000 positions."""
@@ -59,16 +59,22 @@ class KnownScan:
         Of the features.
     inputs : tuple of ndarray
         ``[y, x, feature]`` in each scaling, without gaps.
+    likeness : Likeness
+        In which features patterns are alike or not.
+    alike : ndarray
+        ``[y, x, feature]`` of these.
     """
 
     basis: Basis
     scalings: tuple[Scaling, ...]
     inputs: tuple[npt.NDArray[np.float64], ...]
+    likeness: Likeness
+    alike: npt.NDArray[np.float64]
 
     @property
     def nbytes(self) -> int:
         """Size in memory."""
-        return sum(one.nbytes for one in self.inputs)
+        return sum(one.nbytes for one in (*self.inputs, self.alike))
 
 
 def known_scan(
@@ -96,10 +102,12 @@ def known_scan(
                 _save(key, features)
         values = without_gaps(features.values, scan.missing)
         scalings = find_scalings(values, apart)
-        found = KnownScan(features.basis, scalings, tuple(one.of(values) for one in scalings))
+        likeness = find_likeness(values, scalings, how.size**2)
+        inputs = tuple(one.of(values) for one in scalings)
+        found = KnownScan(features.basis, scalings, inputs, likeness, likeness.of(values))
     _memory[key] = found
     _memory.move_to_end(key)
-    while len(_memory) > 1 and sum(one.nbytes for one in _memory.values()) > IN_MEMORY:
+    while _memory and sum(one.nbytes for one in _memory.values()) > IN_MEMORY:
         _memory.popitem(last=False)
     return found
 
@@ -195,11 +203,12 @@ def _arrays(features: Features) -> dict[str, np.ndarray]:
         arrays[f"mean.{kind}"] = basis.means[kind]
         arrays[f"axes.{kind}"] = basis.axes[kind]
         arrays[f"values.{kind}"] = features.values[kind]
+    arrays[f"values.{REST}"] = features.values[REST]
     return arrays
 
 
 def _features(arrays: Mapping[str, np.ndarray], how: Preprocess) -> Features:
     means = {kind: arrays[f"mean.{kind}"] for kind in COMPONENTS}
     axes = {kind: arrays[f"axes.{kind}"] for kind in COMPONENTS}
-    values = {kind: arrays[f"values.{kind}"] for kind in COMPONENTS}
+    values = {kind: arrays[f"values.{kind}"] for kind in (*COMPONENTS, REST)}
     return Features(Basis(how, float(arrays["unit"]), means, axes), values)

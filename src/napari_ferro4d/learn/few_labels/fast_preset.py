@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -19,13 +19,13 @@ from napari_ferro4d.learn.data import (
 from napari_ferro4d.learn.model_files import Model, scan_record, versions
 from napari_ferro4d.scan import Scan
 
-from .cache import known_scan
+from .cache import KnownScan, known_scan
 from .fast_model import Copies
 from .features import COMPONENTS, Basis, project, without_gaps
 from .head import log_softmax, mean_log_probability
 from .learner import HEADS_FITTED, Learnt, Task, learn
 from .novelty import distances, known_patterns
-from .scalings import Scaling
+from .scalings import Likeness, Scaling
 from .spatial import STRENGTHS, Grid, edges, spread
 
 Array = npt.NDArray[np.float64]
@@ -58,13 +58,13 @@ def prepare(
     around: Neighbourhood,
     symmetry: Symmetry | None,
     report: Report | None,
-) -> tuple[Task, Basis, tuple[Scaling, ...]]:
+) -> tuple[Task, KnownScan]:
     """Return what to learn from, reading the scan where its features are not known yet."""
     known = known_scan(scan, around, symmetry, report)
     copies = None
     if symmetry is not None and labels.any():
         copies = _copies(around.of(scan), labels, symmetry, known.basis, known.scalings)
-    return Task(known.inputs, labels, scan.missing, copies), known.basis, known.scalings
+    return Task(known.inputs, labels, known.alike, scan.missing, copies), known
 
 
 def learn_scan(
@@ -87,12 +87,13 @@ def learn_scan(
     """
     if symmetry is not None:
         symmetry.check(np.unique(labels[labels > 0]).tolist(), scan.k_step)
-    task, basis, scalings = prepare(scan, labels, around, symmetry, report)
+    task, known = prepare(scan, labels, around, symmetry, report)
+    basis, likeness = known.basis, known.likeness
     steps = Steps(report, HEADS_FITTED, "learning from the labels")
-    learnt = learn(_with_check(task, steps), seed)
+    learnt = learn(replace(task, check=lambda: steps.add(1)), seed)
     labelled = labels > 0
-    reference, reach = known_patterns(task.calm, labelled, learnt.probability, scan.missing)
-    novelty = distances(task.calm, reference) / reach
+    reference, reach = known_patterns(known.alike, labelled, learnt.probability, scan.missing)
+    novelty = distances(known.alike, reference) / reach
     probability = learnt.probability.astype(np.float32)
     mapped = Mapped(np.moveaxis(probability, -1, 0).copy(), novelty.astype(np.float32))
     if scan.missing is not None:
@@ -103,7 +104,13 @@ def learn_scan(
         "preprocess": {**basis.how.to_json(), "values": "principal components of counts"},
         "neighbourhood": around.to_json(),
         "classes": list(task.classes),
-        "network": {"unit": basis.unit, "reach": reach, "scalings": [s.name for s in scalings]},
+        "network": {
+            "unit": basis.unit,
+            "scalings": [one.name for one in known.scalings],
+            "reach": reach,
+            "rest": likeness.rest,
+            "spread": likeness.spread,
+        },
         "labels": int(np.count_nonzero(labels)),
         "seed": seed,
         "symmetry": [] if symmetry is None else symmetry.to_json(),
@@ -113,7 +120,7 @@ def learn_scan(
         "versions": versions(),
         "history": {},
     }
-    return Model("classifier", header, _arrays(basis, scalings, learnt, reference)), learnt, mapped
+    return Model("classifier", header, _arrays(known, learnt, reference)), learnt, mapped
 
 
 def map_scan(scan: Scan, model: Model, report: Report | None = None) -> Mapped:
@@ -134,7 +141,9 @@ def map_scan(scan: Scan, model: Model, report: Report | None = None) -> Mapped:
         basis = Basis(how, float(network["unit"]), means, axes)
         names = [str(name) for name in network["scalings"]]
         heads = [(str(name), weights[f"head.{name}"], weights[f"bias.{name}"]) for name in names]
-        calm, reference = weights["calm"], weights["reference"]
+        rest = float(network["rest"]), float(network["spread"])
+        likeness = Likeness(np.asarray(weights["calm"], np.float64), *rest)
+        reference = weights["reference"]
         reach, warm = float(network["reach"]), float(model.header["temperature"])
         strength = STRENGTHS[int(model.header["spatial_strength"])]
         around = Neighbourhood.from_json(model.header["neighbourhood"])
@@ -148,7 +157,7 @@ def map_scan(scan: Scan, model: Model, report: Report | None = None) -> Mapped:
     grid = Grid(*edges(log_probability, scan.missing))
     said = spread(np.exp(log_probability), grid, strength)
     probability = np.exp(log_softmax(np.log(said) / warm)).astype(np.float32)
-    novelty = distances(values["stabilised"].astype(np.float64) @ calm, reference) / reach
+    novelty = distances(likeness.of(values), reference) / reach
     mapped = Mapped(np.moveaxis(probability, -1, 0).copy(), novelty.astype(np.float32))
     if scan.missing is not None:
         mapped.probability[:, scan.missing] = np.nan
@@ -196,10 +205,6 @@ def looks_at(model: Model) -> npt.NDArray[np.float32]:
 _KINDS = {"plain": "stabilised", "calm": "stabilised", "relative": "logarithm"}
 
 
-def _with_check(task: Task, steps: Steps) -> Task:
-    return Task(task.inputs, task.labels, task.missing, task.copies, lambda: steps.add(1))
-
-
 def _copies(
     scan: Scan,
     labels: npt.NDArray[np.int64],
@@ -208,9 +213,9 @@ def _copies(
     scalings: tuple[Scaling, ...],
 ) -> Copies:
     """Return turned copies of the labelled patterns, without the patterns themselves."""
-    positions = np.argwhere(labels > 0)
     import dask
 
+    positions = np.argwhere(labels > 0)
     # Together, so that a chunk which holds several of them is read once.
     patterns = dask.compute(*(scan.data[int(y), int(x)] for y, x in positions))
     counts = np.stack(
@@ -226,19 +231,12 @@ def _copies(
     return Copies(inputs, targets.reshape(shape), positions)
 
 
-def _arrays(
-    basis: Basis,
-    scalings: tuple[Scaling, ...],
-    learnt: Learnt,
-    reference: Array,
-) -> Mapping[str, np.ndarray]:
-    arrays: dict[str, np.ndarray] = {"reference": reference}
+def _arrays(known: KnownScan, learnt: Learnt, reference: Array) -> Mapping[str, np.ndarray]:
+    arrays: dict[str, np.ndarray] = {"reference": reference, "calm": known.likeness.matrix}
     for kind in COMPONENTS:
-        arrays[f"mean.{kind}"] = basis.means[kind]
-        arrays[f"axes.{kind}"] = basis.axes[kind]
-    for scaling, head in zip(scalings, learnt.heads, strict=True):
+        arrays[f"mean.{kind}"] = known.basis.means[kind]
+        arrays[f"axes.{kind}"] = known.basis.axes[kind]
+    for scaling, head in zip(known.scalings, learnt.heads, strict=True):
         arrays[f"head.{scaling.name}"] = scaling.matrix @ head.coefficients
         arrays[f"bias.{scaling.name}"] = head.intercept
-        if scaling.name == "calm":
-            arrays["calm"] = scaling.matrix
     return {name: np.ascontiguousarray(one, np.float32) for name, one in arrays.items()}

@@ -24,6 +24,8 @@ Array = npt.NDArray[np.float32]
 COMPONENTS = {"stabilised": 48, "logarithm": 24}
 """Principal components of either set."""
 
+REST = "rest"
+
 SAMPLES = 4096
 """Patterns from which the components are found: a regular grid over the scan."""
 
@@ -56,11 +58,24 @@ class Basis:
     axes: dict[str, Array]
 
     def of(self, counts: Array) -> dict[str, Array]:
-        """Return the features ``[n, component]`` of patterns ``[n, pixel]``, of either set."""
-        return {
-            kind: np.asarray((transformed(counts, kind, self.unit) - self.means[kind]) @ axes)
-            for kind, axes in self.axes.items()
-        }
+        """Return the features ``[n, component]`` of patterns ``[n, pixel]``, of either set.
+
+        And under `REST` ``[n, 1]`` what the components leave out of the stabilised counts: the
+        squared length of the remainder, which is noise alone where a pattern is like the others.
+        """
+        found: dict[str, Array] = {}
+        for kind, axes in self.axes.items():
+            values = transformed(counts, kind, self.unit) - self.means[kind]
+            found[kind] = np.asarray(values @ axes)
+            if kind == "stabilised":
+                rest = np.einsum("np,np->n", values, values) - (found[kind] ** 2).sum(axis=1)
+                found[REST] = rest[:, None]
+        return found
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How many numbers a pattern has of each."""
+        return {REST: 1} | {kind: axes.shape[1] for kind, axes in self.axes.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,8 +176,8 @@ def project(scan: Scan, basis: Basis, report: Report | None = None) -> Features:
         If counts are negative or not finite, or a file cannot be read.
     """
     values = {
-        kind: np.full((*scan.scan_shape, axes.shape[1]), np.nan, np.float32)
-        for kind, axes in basis.axes.items()
+        kind: np.full((*scan.scan_shape, size), np.nan, np.float32)
+        for kind, size in basis.sizes.items()
     }
 
     def work(block: np.ndarray, where: tuple[slice, slice]) -> None:
@@ -199,8 +214,8 @@ def _read(
 
 def _placed(basis: Basis, counts: Array, there: npt.NDArray[np.bool_]) -> dict[str, Array]:
     values = {
-        kind: np.full((*there.shape, axes.shape[1]), np.nan, np.float32)
-        for kind, axes in basis.axes.items()
+        kind: np.full((*there.shape, size), np.nan, np.float32)
+        for kind, size in basis.sizes.items()
     }
     for start in range(0, len(counts), 1024):
         part = slice(start, start + 1024)

@@ -96,6 +96,8 @@ class Task:
         ``[y, x, feature]`` in each scaling, without gaps.
     labels : ndarray
         ``[y, x]`` class numbers, 0 = none; at least two classes.
+    alike : ndarray, optional
+        ``[y, x, feature]``: in which patterns are alike or not.
     missing : ndarray, optional
         bool ``[y, x]``: positions without a pattern; they have no label.
     copies : Copies, optional
@@ -106,14 +108,10 @@ class Task:
 
     inputs: Sequence[Array]
     labels: Labels
+    alike: Array | None = None
     missing: npt.NDArray[np.bool_] | None = None
     copies: Copies | None = None
     check: Callable[[], None] | None = None
-
-    @property
-    def calm(self) -> Array:
-        """The features in the scaling `calm`, in which distances are told."""
-        return self.inputs[1]
 
     @property
     def classes(self) -> tuple[int, ...]:
@@ -187,7 +185,8 @@ def learn(task: Task, seed: int = 0) -> Learnt:
     worth = stands * pieces / max(float(stands.sum()), 1e-12)
     number, warm = STRENGTHS.index(fast_model.USUAL), 1.0
     if worth.any():
-        number = best_strength(told, targets[tested], worth)
+        # A wrong label has no neighbours that agree: it would speak against them.
+        number = best_strength(told, targets[tested], worth * right[tested])
         warm = temperature(told[number], targets[tested], worth)
     whole = task.fit(task.targets, weights)
     probability = np.exp(log_softmax(np.log(whole.spread(STRENGTHS[number])) / (SHARPER * warm)))

@@ -19,7 +19,10 @@ NEAR_SHARE = 0.9
 class that nobody has labelled may be called another with confidence; it is farther away."""
 
 USUAL_SHARE = 0.99
-"""Of the known patterns: their distance is what a pattern may be away."""
+"""Of the known patterns: `ROOM` times their distance is what a pattern may be away."""
+
+ROOM = 1.5
+"""The tenth of the positions that was not taken for known is mostly of the same kinds."""
 
 
 def known_patterns(
@@ -71,5 +74,5 @@ def distances(features: Array, reference: npt.NDArray[Any]) -> Array:
 
 
 def _reach(far: Array) -> float:
-    reach = float(np.quantile(far, USUAL_SHARE))
+    reach = ROOM * float(np.quantile(far, USUAL_SHARE))
     return reach if reach > 0 else 1.0

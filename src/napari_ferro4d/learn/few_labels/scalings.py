@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from .features import REST, SAMPLES
+
 Array = npt.NDArray[np.float64]
 
 PLAIN = 20
@@ -56,6 +58,45 @@ class Scaling:
     def of(self, values: dict[str, npt.NDArray[np.float32]]) -> Array:
         """Return ``[..., feature]`` of features ``[..., component]``."""
         return np.asarray(values[self.kind].astype(np.float64) @ self.matrix)
+
+
+@dataclass(frozen=True, eq=False)
+class Likeness:
+    """The features in which patterns are compared: `calm`, and what the components leave out.
+
+    Parameters
+    ----------
+    matrix : ndarray
+        Of the scaling `calm`.
+    rest, spread : float
+        Usual size of the remainder, and how much it varies.
+    """
+
+    matrix: Array
+    rest: float
+    spread: float
+
+    def of(self, values: dict[str, npt.NDArray[np.float32]]) -> Array:
+        """Return ``[..., feature]`` of features ``[..., component]``."""
+        calm = values["stabilised"].astype(np.float64) @ self.matrix
+        rest = (values[REST].astype(np.float64) - self.rest) / self.spread
+        return np.concatenate([calm, rest], axis=-1)
+
+
+def find_likeness(
+    values: dict[str, npt.NDArray[np.float32]], scalings: tuple[Scaling, ...], pixels: int
+) -> Likeness:
+    """Return in which features the patterns of a scan, of so many pixels, are compared."""
+    calm = next(one for one in scalings if one.name == "calm")
+    rest = values[REST].astype(np.float64)
+    middle = float(np.median(rest))
+    # 1.48 times the median deviation is the standard deviation of a bell curve.
+    spread = 1.48 * float(np.median(np.abs(rest - middle)))
+    # Components found in n patterns take up more of their noise than of that of others: each
+    # (1 + sqrt(pixels / n))^2 instead of 1.
+    count = min(rest.size, SAMPLES)
+    taken = values["stabilised"].shape[-1] * ((1 + np.sqrt(pixels / count)) ** 2 - 1)
+    return Likeness(calm.matrix, middle, max(spread, float(taken)))
 
 
 def find_scalings(

@@ -47,8 +47,9 @@ def doubts(task: Task, probability: Array) -> Array:
     One minus the probability of its class; where the pattern is unlike all that is labelled, what
     the model says of it does not count.
     """
-    reference, reach = known_patterns(task.calm, task.labels > 0, probability, task.missing)
-    novelty = distances(task.calm, reference) / reach
+    assert task.alike is not None
+    reference, reach = known_patterns(task.alike, task.labels > 0, probability, task.missing)
+    novelty = distances(task.alike, reference) / reach
     return np.asarray(np.maximum(1 - probability.max(axis=-1), UNLIKE * np.clip(novelty - 1, 0, 1)))
 
 
@@ -58,12 +59,13 @@ def most_informative(
     labelled: npt.NDArray[np.bool_],
     budget: int,
     check: Callable[[], None] | None = None,
+    least: float = LEAST_GAIN,
 ) -> list[tuple[int, int]]:
     """Return where a label would take away most doubt, best first.
 
     A label takes away the doubt of its own position and, along the grid and up to where it changes
     abruptly, that of the neighbours. Fewer positions than asked for are returned where one more
-    label would settle less than half a position.
+    label would settle less than `least` positions.
     """
     doubt = doubt + FLOOR
     doubt[labelled] = 0
@@ -82,7 +84,7 @@ def most_informative(
         one[place] = 1
         told = grid.solve(OWN, one, slack=ROUGH)
         told = np.clip(told / told[place], 0, 1)
-        if float((doubt * told).sum()) < LEAST_GAIN:
+        if float((doubt * told).sum()) < least:
             return found
         found.append(place)
         doubt = doubt * (1 - told)
@@ -172,7 +174,9 @@ def at_boundaries(
         if not new or not iterated:
             break
     if len(found) < budget:
-        rest = most_informative(doubts(task, probability), fitted.grid, closed, budget - len(found))
+        missing = budget - len(found)
+        doubt = doubts(task, probability)
+        rest = most_informative(doubt, fitted.grid, closed, missing, least=0.0)
         message = (
             f"between labels of different classes there were only {len(found)} positions; the "
             "others are those of which the model is least sure."
