@@ -286,7 +286,7 @@ def test_positions_that_the_file_lacks_are_neither_learnt_nor_mapped():
     assert np.isnan(channels[:, missing]).all()
     assert np.isfinite(channels[:, ~missing]).all()
     labels = np.where(plus, 1, 2).astype(np.uint8)
-    found = classify(padded, labels, epochs=1)
+    found = classify(padded, labels)
     assert (found.prediction[missing] == 0).all()
     assert (found.prediction[~missing] > 0).all()
 
