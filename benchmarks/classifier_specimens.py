@@ -101,7 +101,7 @@ KEPT: dict[str, tuple[str, int, Keys]] = {
         specimen={
             "thickness": (41.0, 48.0),
             "tilt": (0.4, -0.1),
-            "bend": 1.0,
+            "bend": 0.75,
             "bend_angle": 70.0,
             "bend_period": 80.0,
             "amorphous": 0.3,
