@@ -117,7 +117,7 @@ def learn_scan(
         "temperature": learnt.temperature,
         "spatial_strength": learnt.strength.number,
         "scans": [scan_record(scan)],
-        "versions": versions(),
+        "versions": versions("scikit-learn"),
         "history": {},
     }
     return Model("classifier", header, _arrays(known, learnt, reference)), learnt, mapped

@@ -8,6 +8,8 @@ that doubles counts as much as a bright one, and the noise of few counts little.
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +27,9 @@ COMPONENTS = {"stabilised": 48, "logarithm": 24}
 """Principal components of either set."""
 
 REST = "rest"
+
+PART = 512
+"""Patterns that are worked on together: what is made of them stays small."""
 
 SAMPLES = 4096
 """Patterns from which the components are found: a regular grid over the scan."""
@@ -217,11 +222,16 @@ def _placed(basis: Basis, counts: Array, there: npt.NDArray[np.bool_]) -> dict[s
         kind: np.full((*there.shape, size), np.nan, np.float32)
         for kind, size in basis.sizes.items()
     }
-    for start in range(0, len(counts), 1024):
-        part = slice(start, start + 1024)
-        places = tuple(axis[part] for axis in np.nonzero(there))
+    everywhere = np.nonzero(there)
+
+    def place(start: int) -> None:
+        part = slice(start, start + PART)
+        places = tuple(axis[part] for axis in everywhere)
         for kind, one in basis.of(counts[part]).items():
             values[kind][places] = one
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(place, range(0, len(counts), PART)))
     return values
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Any
 
 from napari_ferro4d.scan import Scan
@@ -12,10 +13,6 @@ def scan_record(scan: Scan) -> dict[str, Any]:
     return {"name": scan.name, "signature": scan.signature, "shape": list(scan.shape)}
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of what decides the numbers."""
-    import torch
-
-    import napari_ferro4d
-
-    return {"napari-ferro4d": napari_ferro4d.__version__, "torch": str(torch.__version__)}
+def versions(learner: str = "torch") -> dict[str, str]:
+    """Return the versions of what decides the numbers: this package and what it learns with."""
+    return {name: version(name) for name in ("napari-ferro4d", learner)}
