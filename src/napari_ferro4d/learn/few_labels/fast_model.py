@@ -137,7 +137,7 @@ def fit(
             for n, one in enumerate(inputs)
         )
         logits = [head.logits(one) for head, one in zip(heads, inputs, strict=True)]
-        log_probability = mean_log_probability(logits, [1 / len(heads)] * len(heads))
+        log_probability = mean_log_probability(logits)
         fitted = Fit(heads, log_probability, Grid(*edges(log_probability, missing)), seeds)
         if number < rounds:
             probability = fitted.usual

@@ -153,7 +153,7 @@ def map_scan(scan: Scan, model: Model, report: Report | None = None) -> Mapped:
         ) from error
     values = without_gaps(project(around.of(scan), basis, report).values, scan.missing)
     logits = [values[_KINDS[name]].astype(np.float64) @ head + bias for name, head, bias in heads]
-    log_probability = mean_log_probability(logits, [1 / len(logits)] * len(logits))
+    log_probability = mean_log_probability(logits)
     grid = Grid(*edges(log_probability, scan.missing))
     said = spread(np.exp(log_probability), grid, strength)
     probability = np.exp(log_softmax(np.log(said) / warm)).astype(np.float32)

@@ -74,10 +74,9 @@ def _threads() -> Any:
     return ThreadpoolController()
 
 
-def mean_log_probability(logits: Sequence[Array], shares: Sequence[float]) -> Array:
+def mean_log_probability(logits: Sequence[Array]) -> Array:
     """Return the mean of the log-probabilities ``[..., class]`` of several classifiers."""
-    total = sum(share * log_softmax(one) for share, one in zip(shares, logits, strict=True))
-    return log_softmax(np.asarray(total))
+    return log_softmax(np.mean([log_softmax(one) for one in logits], axis=0))
 
 
 def log_softmax(logits: Array) -> Array:
